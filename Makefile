@@ -1,0 +1,32 @@
+# make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
+# make test   checks style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
+# make lint   checks style only
+#
+# Each sets up what it needs by itself, in a virtual environment of this folder.
+
+PYTHON ?= python3
+TENSORFLOW ?=
+VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
+
+.PHONY: run test lint
+
+run: $(VENV)/run-installed
+	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
+
+test: lint
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/test-installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(VENV)/run-installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r requirements.txt
+	touch $@
+
+$(VENV)/test-installed: tests/requirements.txt $(VENV)/run-installed
+	$(PIP_INSTALL) -r tests/requirements.txt
+	touch $@

@@ -1,0 +1,125 @@
+"""The data: random integer sequences, padded into time-major batches.
+
+A batch is a matrix [time, batch]: column b is sequence b read from top to bottom, filled up with PAD.
+
+    sequences            batch             decoder_targets
+    [5 7 8]              5 6 3             5 6 3
+    [6 3]                7 3 0             7 3 1      <- EOS ends a sequence
+    [3]                  8 0 0             8 1 0      <- PAD follows
+                                           1 0 0
+    lengths 3 2 1                          0 0 0
+                                           0 0 0
+
+This module knows NumPy only.
+"""
+
+import numpy as np
+
+PAD = 0
+EOS = 1
+FIRST_SYMBOL = 2
+
+# The decoder runs this much longer than its input: one step for EOS, two more to make mistakes in.
+EXTRA_DECODER_STEPS = 3
+
+
+def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
+    """Yields endless batches of random sequences.
+
+    Lengths are uniform over length_from ... length_to, both included; symbols are uniform over
+    vocab_lower ... vocab_upper - 1, so that vocab_upper is the size of the vocabulary.
+
+    Args:
+      length_from: int >= 1, the shortest length.
+      length_to: int >= length_from, the longest length.
+      vocab_lower: int >= 2, the smallest symbol; 0 is PAD and 1 is EOS.
+      vocab_upper: int > vocab_lower, one more than the largest symbol.
+      batch_size: int >= 1, sequences in a batch.
+      seed: int >= 0, or the np.random.Generator to draw from; no global state is read or changed.
+
+    Yields:
+      A list of batch_size int32 arrays [length].
+
+    Raises:
+      ValueError: an argument is outside its range. Raised at the call, not at the first batch.
+    """
+    if not 1 <= length_from <= length_to:
+        raise ValueError(f"lengths must satisfy 1 <= length_from <= length_to, not {length_from} and {length_to}")
+    if not FIRST_SYMBOL <= vocab_lower < vocab_upper:
+        raise ValueError(
+            f"symbols must satisfy {FIRST_SYMBOL} <= vocab_lower < vocab_upper, not {vocab_lower} and {vocab_upper}"
+        )
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    generator = np.random.default_rng(seed)
+
+    def batches():
+        while True:
+            lengths = generator.integers(length_from, length_to, size=batch_size, endpoint=True)
+            symbols = generator.integers(vocab_lower, vocab_upper, size=lengths.sum(), dtype=np.int32)
+            yield np.split(symbols, np.cumsum(lengths)[:-1])
+
+    return batches()
+
+
+def _integers(index, sequence):
+    try:
+        array = np.asarray(sequence)
+    except ValueError:  # a ragged nesting of lists
+        array = np.empty([1, 1])
+    if array.shape == (0,):
+        raise ValueError(f"sequence {index} is empty")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"sequence {index} is not a flat sequence of integers: {sequence!r}")
+    return array
+
+
+def batch(sequences, max_sequence_length=None):
+    """Pads sequences into one time-major matrix.
+
+    Args:
+      sequences: non-empty list of sequences (lists or 1-D arrays) of integers in 0 ... 2**31 - 1.
+      max_sequence_length: int, the number of rows of the matrix; None for the longest length.
+
+    Returns:
+      inputs: int32 [time, batch], padded with PAD.
+      lengths: int32 [batch], the length of each sequence.
+
+    Raises:
+      ValueError: there is no sequence, or one is too long, empty, or holds a negative or non-integer
+        element; the message names the sequence by its index.
+    """
+    arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
+    if not arrays:
+        raise ValueError("a batch needs at least one sequence")
+
+    lengths = np.array([array.size for array in arrays], dtype=np.int32)
+    time = lengths.max() if max_sequence_length is None else max_sequence_length
+    if lengths.max() > time:
+        index = int(lengths.argmax())
+        raise ValueError(f"sequence {index} has {lengths[index]} elements, more than max_sequence_length={time}")
+
+    elements = np.concatenate(arrays)
+    outside = (elements < 0) | (elements > np.iinfo(np.int32).max)
+    if outside.any():
+        index = int(np.repeat(np.arange(len(arrays)), lengths)[outside.argmax()])
+        raise ValueError(f"sequence {index} holds {elements[outside.argmax()]}, outside 0 ... 2**31 - 1")
+
+    batch_major = np.full([len(arrays), time], PAD, dtype=np.int32)
+    batch_major[np.arange(time) < lengths[:, np.newaxis]] = elements
+    return np.ascontiguousarray(batch_major.T), lengths
+
+
+def decoder_targets(sequences, lengths):
+    """Follows every sequence of a padded batch by EOS and two PADs.
+
+    Args:
+      sequences: int32 [time, batch], padded with PAD.
+      lengths: int32 [batch].
+
+    Returns:
+      int32 [time + 3, batch], padded with PAD.
+    """
+    targets = np.pad(sequences, [(0, EXTRA_DECODER_STEPS), (0, 0)], constant_values=PAD)
+    targets[lengths, np.arange(lengths.size)] = EOS
+    return targets

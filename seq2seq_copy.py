@@ -1,0 +1,442 @@
+"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
+
+The encoder reads a sequence in both directions and passes on nothing but its final state. From that state
+alone the decoder writes the sequence out again, then EOS. Each step of the decoder reads the symbol that
+its step before found most likely: greedy decoding, in training as well as afterwards.
+
+    encoder_inputs        5      7      8
+                          |      |      |
+    forward LSTM          o ---> o ---> o ----.
+    backward LSTM    .--- o <--- o <--- o     +-- encoder_final_state
+                      `-----------------------'          |
+    decoder LSTM                                         o ---> o ---> o ---> o ---> o ---> o
+      reads                                             EOS     5      7      8     EOS    PAD
+      predicts                                           5      7      8     EOS    PAD    PAD
+
+The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, report.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+import helpers
+from config import config_from_flags
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C just ends the process
+    CONFIG = config_from_flags()  # before the imports that take seconds: --help and a typo are answered at once
+
+from tqdm import tqdm  # noqa: E402
+
+import pictures  # noqa: E402
+from tensorflow_v1 import tf  # noqa: E402
+
+ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
+CLIP_NORM = 1.0
+HELD_OUT_SEQUENCES = 10_000
+EVALUATION_BATCH = 1_000
+EVALUATE_EVERY = 100  # batches, for the curve in the picture
+
+
+# ---------------------------------------------------------------------------------------------------
+# The graph. Tensors are time-major; their shapes stand behind them.
+
+
+class Graph(NamedTuple):
+    """The tensors that a session feeds and fetches."""
+
+    encoder_inputs: tf.Tensor  # int32 [time, batch]
+    encoder_inputs_length: tf.Tensor  # int32 [batch]
+    decoder_targets: tf.Tensor  # int32 [time + 3, batch]
+    encoder_outputs: tf.Tensor  # [time, batch, decoder_hidden_units]
+    encoder_final_state: tuple  # LSTMStateTuple of two [batch, decoder_hidden_units]
+    decoder_logits: tf.Tensor  # [time + 3, batch, vocab_size]
+    decoder_prediction: tf.Tensor  # int32 [time + 3, batch]
+    loss: tf.Tensor  # []
+    train_op: tf.Operation
+
+
+def build_graph(config):
+    """Builds the whole model into a fresh default graph.
+
+    Args:
+      config: a Config.
+
+    Returns:
+      A Graph.
+    """
+    tf.reset_default_graph()
+    tf.set_random_seed(config.seed)
+
+    encoder_inputs = tf.placeholder(tf.int32, [None, None], name="encoder_inputs")
+    encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")
+    decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
+
+    embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
+    encoder_outputs, encoder_final_state = encode(
+        encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units
+    )
+    decoder_lengths = tf.add(encoder_inputs_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
+    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths)
+
+    loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
+    train_op = adam(loss, config.learning_rate, config.max_batches)
+    return Graph(
+        encoder_inputs,
+        encoder_inputs_length,
+        decoder_targets,
+        encoder_outputs,
+        encoder_final_state,
+        decoder_logits,
+        decoder_prediction,
+        loss,
+        train_op,
+    )
+
+
+def embed(encoder_inputs, vocab_size, input_embedding_size):
+    """Gives every symbol a vector of its own, drawn uniformly from [-1, 1] and trained with the rest.
+
+    Args:
+      encoder_inputs: int32 [time, batch].
+      vocab_size: int, the number of symbols, PAD and EOS among them.
+      input_embedding_size: int, the length of a vector.
+
+    Returns:
+      embeddings: float32 [vocab_size, input_embedding_size].
+      encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
+    """
+    with tf.variable_scope("embedding"):
+        embeddings = tf.get_variable(
+            "embeddings", [vocab_size, input_embedding_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
+        )
+        return embeddings, tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
+
+
+def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units):
+    """Reads the sequences from left to right and from right to left, each up to its true length.
+
+    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
+
+    Args:
+      encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
+      encoder_inputs_length: int32 [batch].
+      encoder_hidden_units: int, the units of each of the two directions.
+
+    Returns:
+      encoder_outputs: float32 [time, batch, 2 * encoder_hidden_units], zero past a sequence's length;
+        only attention would read them.
+      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units].
+    """
+    with tf.variable_scope("encoder"):
+        forward_cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
+        backward_cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
+        outputs, (forward_state, backward_state) = tf.nn.bidirectional_dynamic_rnn(
+            forward_cell,
+            backward_cell,
+            encoder_inputs_embedded,
+            sequence_length=encoder_inputs_length,
+            dtype=tf.float32,
+            time_major=True,
+        )
+        encoder_outputs = tf.concat(outputs, axis=2, name="encoder_outputs")
+        encoder_final_state = tf.nn.rnn_cell.LSTMStateTuple(
+            c=tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c"),
+            h=tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h"),
+        )
+        return encoder_outputs, encoder_final_state
+
+
+def decode(embeddings, encoder_final_state, decoder_lengths):
+    """Writes the sequences, one symbol a step, for decoder_lengths steps each.
+
+    Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
+
+    Args:
+      embeddings: float32 [vocab_size, input_embedding_size].
+      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, decoder_hidden_units].
+      decoder_lengths: int32 [batch].
+
+    Returns:
+      decoder_logits: float32 [time, batch, vocab_size], zero past a sequence's steps.
+      decoder_prediction: int32 [time, batch], PAD past a sequence's steps.
+    """
+    decoder_hidden_units = encoder_final_state.h.shape[1]
+    with tf.variable_scope("decoder"):
+        loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
+        (logits_array, prediction_array), _, _ = tf.nn.raw_rnn(tf.nn.rnn_cell.LSTMCell(decoder_hidden_units), loop_fn)
+        return logits_array.stack("decoder_logits"), prediction_array.stack("decoder_prediction")
+
+
+def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
+    """Makes the function that stands between two steps of the decoder, by the contract of tf.nn.raw_rnn.
+
+    raw_rnn runs the cell; all that it cannot know it asks of loop_fn(time, cell_output, cell_state, loop_state):
+    which sequences are finished, what the cell reads next, and what to emit. It asks once before the first
+    step, with cell_output None, and once after each step. What is emitted for a finished sequence it
+    replaces by zeros, which makes its prediction PAD.
+
+    Args:
+      as in decode().
+
+    Returns:
+      loop_fn, which returns (elements_finished, next_input, next_cell_state, emit_output, next_loop_state):
+        elements_finished: bool [batch].
+        next_input: float32 [batch, input_embedding_size].
+        next_cell_state: LSTMStateTuple like encoder_final_state.
+        emit_output: the logits float32 [batch, vocab_size] and the prediction int32 [batch] of the last step;
+          before the first step, zeros that show their shapes without the batch.
+        next_loop_state: None.
+    """
+    vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
+    output_weights = tf.get_variable(
+        "output_weights", [decoder_hidden_units, vocab_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
+    )
+    output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
+    eos_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(decoder_lengths), EOS))
+    pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(decoder_lengths), PAD))
+
+    def loop_fn_initial(time):
+        emit_structure = (tf.zeros([vocab_size]), tf.zeros([], tf.int32))
+        return time >= decoder_lengths, eos_step_embedded, encoder_final_state, emit_structure, None
+
+    def loop_fn_transition(time, cell_output, cell_state):
+        elements_finished = time >= decoder_lengths  # [batch]
+        logits = tf.matmul(cell_output, output_weights) + output_bias  # [batch, vocab_size]
+        prediction = tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
+        prediction_embedded = tf.nn.embedding_lookup(embeddings, prediction)  # [batch, input_embedding_size]
+        next_input = tf.where(elements_finished, pad_step_embedded, prediction_embedded)
+        return elements_finished, next_input, cell_state, (logits, prediction), None
+
+    def loop_fn(time, cell_output, cell_state, loop_state):
+        if cell_output is None:
+            return loop_fn_initial(time)
+        return loop_fn_transition(time, cell_output, cell_state)
+
+    return loop_fn
+
+
+def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
+    """Averages the cross-entropy over the steps that the decoder runs for each sequence, and no others.
+
+    Without the mask, every PAD behind a short sequence would count as a step well predicted.
+
+    Args:
+      decoder_logits: float32 [time, batch, vocab_size].
+      decoder_targets: int32 [time, batch].
+      decoder_lengths: int32 [batch].
+
+    Returns:
+      float32 [], in nats a step.
+    """
+    with tf.variable_scope("loss"):
+        stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=decoder_targets, logits=decoder_logits
+        )  # [time, batch]
+        mask = tf.transpose(tf.sequence_mask(decoder_lengths, tf.shape(decoder_targets)[0], tf.float32))
+        return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
+
+
+def adam(loss, learning_rate, max_batches):
+    """Adam on clipped gradients, with a step size that falls linearly to 0 over the run.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; clipping by the
+    global norm: Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+
+    Args:
+      loss: float32 [].
+      learning_rate: float, the first step size.
+      max_batches: int, the steps after which the step size is 0.
+
+    Returns:
+      The operation that makes one step.
+    """
+    with tf.variable_scope("train"):
+        global_step = tf.train.get_or_create_global_step()
+        step_size = tf.train.polynomial_decay(learning_rate, global_step, max_batches, end_learning_rate=0.0)
+        optimizer = tf.train.AdamOptimizer(step_size, beta2=ADAM_BETA2)
+        gradients, variables = zip(*optimizer.compute_gradients(loss))
+        clipped, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
+        return optimizer.apply_gradients(zip(clipped, variables), global_step=global_step, name="train_op")
+
+
+# ---------------------------------------------------------------------------------------------------
+# Training and evaluation.
+
+
+@dataclass
+class History:
+    """What training leaves behind, besides the weights."""
+
+    losses: list  # float, one for each batch
+    exact_match: list  # (batch, share of the first held-out sequences repeated exactly after it)
+    unseen: set  # held-out sequences, as bytes, that did not occur in training
+
+
+def next_feed(graph, sequences):
+    """Returns the feed_dict of a list of sequences."""
+    inputs, lengths = helpers.batch(sequences)
+    return {
+        graph.encoder_inputs: inputs,
+        graph.encoder_inputs_length: lengths,
+        graph.decoder_targets: helpers.decoder_targets(inputs, lengths),
+    }
+
+
+def train(session, graph, config, batches, held_out):
+    """Trains for config.max_batches batches or until Ctrl-C, and prints samples on the way.
+
+    Args:
+      session: a tf.Session with initialised variables.
+      graph: the Graph.
+      config: the Config.
+      batches: iterator over lists of int32 arrays [length].
+      held_out: list of int32 arrays [length].
+
+    Returns:
+      history: a History.
+      interrupted: bool, whether Ctrl-C was pressed.
+
+    Raises:
+      FloatingPointError: the loss is not finite any more; the message names the batch.
+    """
+    history = History(losses=[], exact_match=[], unseen={sequence.tobytes() for sequence in held_out})
+    with stop_on_interrupt() as stop, tqdm(total=config.max_batches, unit=" batches", disable=None) as progress:
+        for batch, sequences in zip(range(config.max_batches), batches):
+            feed = next_feed(graph, sequences)
+            fetches = [graph.loss, graph.decoder_prediction, graph.train_op]
+            loss, prediction, _ = session.run(fetches, feed)
+            if not np.isfinite(loss):
+                raise FloatingPointError(f"the loss is {loss} at batch {batch}; a smaller --learning-rate may help")
+            history.losses.append(float(loss))
+            history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
+
+            if batch % config.batches_in_epoch == 0:
+                progress.write(batch_report(batch, loss, feed[graph.encoder_inputs], prediction, config.samples))
+            if batch % EVALUATE_EVERY == 0:
+                exact, _ = evaluate(session, graph, held_out[:EVALUATION_BATCH])
+                history.exact_match.append((batch, exact.mean()))
+            progress.update()
+            if stop.is_set():
+                progress.write("training interrupted")
+                break
+    return history, stop.is_set()
+
+
+@contextlib.contextmanager
+def stop_on_interrupt():
+    """Turns the first Ctrl-C into an event that is set; a second one ends the process."""
+    stop = threading.Event()
+
+    def request_stop(signum, frame):
+        stop.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, request_stop)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def evaluate(session, graph, sequences):
+    """Decodes sequences and compares what comes out with what should.
+
+    Args:
+      session: a tf.Session with trained variables.
+      graph: the Graph.
+      sequences: list of int32 arrays [length].
+
+    Returns:
+      exact: bool [sequences], whether every step is right: all symbols, EOS and two PADs.
+      correct_tokens: int [sequences], how many of the length + 1 tokens (the symbols and EOS) are right.
+    """
+    exact, correct_tokens = [], []
+    for start in range(0, len(sequences), EVALUATION_BATCH):
+        feed = next_feed(graph, sequences[start : start + EVALUATION_BATCH])
+        targets = feed[graph.decoder_targets]
+        correct = session.run(graph.decoder_prediction, feed) == targets  # [time, batch]
+        exact.append(correct.all(axis=0))
+        correct_tokens.append((correct & (targets != PAD)).sum(axis=0))
+    return np.concatenate(exact), np.concatenate(correct_tokens)
+
+
+# ---------------------------------------------------------------------------------------------------
+# The report.
+
+
+def batch_report(batch, loss, inputs, prediction, samples):
+    """Returns the text printed while training: the loss of a batch and its first samples."""
+    lines = [f"batch {batch}", f"  minibatch loss: {loss:.4f}"]
+    for sample in range(samples):
+        lines += [
+            f"  sample {sample + 1}:",
+            f"    input     > [{' '.join(map(str, inputs[:, sample]))}]",
+            f"    predicted > [{' '.join(map(str, prediction[:, sample]))}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def held_out_report(held_out, exact, correct_tokens, unseen):
+    """Returns the text printed at the end: how well the held-out sequences are repeated.
+
+    Args:
+      held_out: list of int32 arrays [length].
+      exact, correct_tokens: what evaluate() returned for them.
+      unseen: set of those, as bytes, that did not occur in training.
+    """
+
+    def share(hits):
+        return f"{hits.mean():8.2%}  ({hits.sum()} of {hits.size})" if hits.size else "       -"
+
+    lengths = np.array([sequence.size for sequence in held_out])
+    new = np.array([sequence.tobytes() in unseen for sequence in held_out])
+    lines = [
+        f"{len(held_out)} held-out sequences",
+        f"  exact match             {share(exact)}",
+        f"  never seen in training  {share(exact[new])}",
+        f"  token accuracy          {correct_tokens.sum() / (lengths + 1).sum():8.2%}  (symbols and EOS)",
+        "  exact match by length",
+    ]
+    lines += [f"    {length:<20}  {share(exact[lengths == length])}" for length in np.unique(lengths)]
+    return "\n".join(lines)
+
+
+def main(config):
+    """Trains, reports and saves the loss curve.
+
+    Returns:
+      The exit status: 0, or 130 if training was interrupted by Ctrl-C.
+    """
+    training_seed, held_out_seed = np.random.default_rng(config.seed).spawn(2)
+    data = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
+    batches = helpers.random_sequences(*data, config.batch_size, training_seed)
+    held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_seed))
+
+    graph = build_graph(config)
+    # A step is many small operations: one thread for each of them, two operations at a time, is the fastest.
+    threads = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
+    with tf.Session(config=threads) as session:
+        session.run(tf.global_variables_initializer())
+        history, interrupted = train(session, graph, config, batches, held_out)
+        exact, correct_tokens = evaluate(session, graph, held_out)
+
+    examples = len(history.losses) * config.batch_size
+    print(f"loss {history.losses[-1]:.4f} after {examples} examples (batch_size={config.batch_size})\n")
+    print(held_out_report(held_out, exact, correct_tokens, history.unseen))
+    print(f"\nloss curve in {pictures.save_loss_curve(config.plot, history.losses, history.exact_match)}")
+    return 130 if interrupted else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(CONFIG))
+    except (FloatingPointError, MemoryError, OSError, tf.errors.ResourceExhaustedError) as error:
+        sys.exit(f"seq2seq_copy.py: {str(error).splitlines()[0]}")
