@@ -1,0 +1,216 @@
+"""The real command, in a process of its own."""
+
+import fcntl
+import os
+import re
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "seq2seq_copy.py"
+SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20"]
+ENDLESS = ["--max-batches", "1000000"]
+
+
+def start(arguments, folder, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], cwd=folder, **options)
+
+
+def run(arguments, folder, **options):
+    process = start(arguments, folder, **options)
+    stdout, stderr = process.communicate(timeout=300)
+    return process.returncode, stdout, stderr
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("short")
+    return folder, run(SHORT, folder)
+
+
+SAMPLE = r"""  sample {}:
+    input     > \[[2-9]( \d)*\]
+    predicted > \[\d( \d)*\]
+"""
+BLOCK = "batch {}\n" + r"  minibatch loss: \d+\.\d+" + "\n" + SAMPLE.format(1) + SAMPLE.format(2) + "\n"
+SHARE = r" +\d+\.\d\d%  \(\d+ of \d+\)"
+REPORT = (
+    r"""loss \d+\.\d{4} after 2400 examples \(batch_size=20\)
+
+10000 held-out sequences
+  exact match SHARE
+  never seen in training SHARE
+  token accuracy +\d+\.\d\d%  \(symbols and EOS\)
+  exact match by length
+    3 SHARE
+    4 SHARE
+    5 SHARE
+    6 SHARE
+    7 SHARE
+    8 SHARE
+
+loss curve in plots/loss.png
+"""
+).replace(" SHARE", SHARE)
+
+
+def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
+    folder, (status, stdout, stderr) = short_run
+    assert (status, stderr) == (0, "")
+    assert re.fullmatch("".join(BLOCK.format(batch) for batch in (0, 50, 100)) + REPORT, stdout), stdout
+    counts = [int(count) for count in re.findall(r"\d+  +[\d.]+%  \(\d+ of (\d+)\)", stdout)]
+    assert len(counts) == 6
+    assert sum(counts) == 10_000
+    assert files(folder) == ["plots/loss.png"]
+    assert (folder / "plots/loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_the_same_seed_prints_the_same_and_the_earlier_picture_is_kept(short_run):
+    folder, first = short_run
+    picture = (folder / "plots/loss.png").read_bytes()
+    assert run(SHORT, folder) == first
+    assert files(folder) == ["plots/loss-1.png", "plots/loss.png"]
+    assert (folder / "plots/loss-1.png").read_bytes() == (folder / "plots/loss.png").read_bytes() == picture
+
+
+def test_another_seed_prints_something_else(short_run, tmp_path):
+    _, (_, stdout, _) = short_run
+    assert run([*SHORT, "--seed", "1", "--plot", "a.svg"], tmp_path)[1] != stdout
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_the_defaults_learn_to_copy(tmp_path):
+    status, stdout, stderr = run([], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert "after 300100 examples (batch_size=100)" in stdout
+    assert [int(batch) for batch in re.findall(r"^batch (\d+)$", stdout, re.MULTILINE)] == [0, 1000, 2000, 3000]
+    assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) >= 99.0
+
+
+def test_interrupt_stops_training_and_still_reports(tmp_path):
+    process = start(ENDLESS, tmp_path)
+    assert process.stdout.readline() == "batch 0\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "")
+    assert re.search(r"\ntraining interrupted\nloss [\d.]+ after \d+00 examples", stdout)
+    assert stdout.endswith("\nloss curve in plots/loss.png\n")
+    assert files(tmp_path) == ["plots/loss.png"]
+
+
+def test_a_second_interrupt_ends_the_process(tmp_path):
+    process = start(["--max-batches", "3", "--batch-size", "300000"], tmp_path)  # a batch of many seconds
+    while not select.select([process.stdout], [], [], 0.2)[0] and process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    assert process.returncode in (-signal.SIGINT, 130)
+
+
+def test_the_progress_bar_is_for_terminals(tmp_path):
+    terminal, stderr = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = start(SHORT, tmp_path, stderr=stderr)
+    os.close(stderr)
+    stdout, _ = process.communicate(timeout=60)
+    shown = os.read(terminal, 100_000).decode()
+    assert "120/120" in shown
+    assert "120/120" not in stdout
+    assert "batch 0\n" in stdout
+
+
+def test_help_names_every_flag(tmp_path):
+    status, stdout, stderr = run(["--help"], tmp_path)
+    assert (status, stderr) == (0, "")
+    names = "max-batches batch-size batches-in-epoch length-from length-to vocab-size input-embedding-size "
+    names += "encoder-hidden-units learning-rate seed samples plot"
+    for name in names.split():
+        assert re.search(rf"^  --{name} ", stdout, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--max-batches ten", "--max-batches: 'ten' is not a whole number from 1 to 2147483647"),
+        ("--max-batches 1.5", "--max-batches: '1.5' is not a whole number from 1"),
+        ("--max-batches 0", "--max-batches: '0' is not a whole number from 1"),
+        ("--batch-size -3", "--batch-size: '-3' is not a whole number from 1"),
+        ("--batch-size 99999999999", "--batch-size: '99999999999' is not a whole number from 1 to 2147483647"),
+        ("--batches-in-epoch 0", "--batches-in-epoch: '0' is not"),
+        ("--input-embedding-size 0", "--input-embedding-size: '0' is not"),
+        ("--encoder-hidden-units 0", "--encoder-hidden-units: '0' is not"),
+        ("--length-from 0", "--length-from: '0' is not"),
+        ("--length-from 9", "--length-from: 9 is more than --length-to 8"),
+        ("--vocab-size 2", "--vocab-size: '2' is not a whole number from 3"),
+        ("--learning-rate nan", "--learning-rate: 'nan' is not a finite number above 0"),
+        ("--learning-rate inf", "--learning-rate: 'inf' is not a finite number above 0"),
+        ("--learning-rate 0", "--learning-rate: '0' is not a finite number above 0"),
+        ("--learning-rate fast", "--learning-rate: 'fast' is not a finite number above 0"),
+        ("--seed -1", "--seed: '-1' is not a whole number from 0"),
+        ("--samples 101", "--samples: 101 is more than --batch-size 100"),
+        ("--samples", "--samples: expected one argument"),
+        ("--max-batch 3", "unrecognized arguments: --max-batch 3"),
+        ("5", "unrecognized arguments: 5"),
+        ("--plot loss.txt", "--plot: 'loss.txt' must end in one of .png .svg .pdf .jpg"),
+        ("--plot plots", "--plot: 'plots' must end in one of"),
+        ("--plot folder.png", "--plot: 'folder.png' is a folder"),
+        ("--plot file/loss.png", "--plot: cannot write in the folder 'file': File exists"),
+        ("--plot /proc/loss.png", "--plot: cannot write in the folder '/proc'"),
+        (f"--plot {'a' * 300}.png", "--plot: cannot write in the folder '.': File name too long"),
+    ],
+)
+def test_bad_input_is_one_line_before_tensorflow_is_imported(arguments, message, tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    before = files(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    status, stdout, stderr = run(arguments.split(), tmp_path, env=environment)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith(f"seq2seq_copy.py: {message}")
+    assert stderr.endswith(" (see --help)\n")
+    assert stderr.count("\n") == 1
+    assert files(tmp_path) == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
+    status, stdout, stderr = run(["--learning-rate", "1e38"], tmp_path)
+    assert status == 1
+    assert re.fullmatch(r"seq2seq_copy.py: the loss is (nan|inf) at batch \d+; a smaller .*\n", stderr)
+    assert stdout.startswith("batch 0\n")
+    assert files(tmp_path) == []
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots/loss.png").write_text("earlier")
+
+    def full_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    status, stdout, stderr = run(SHORT, tmp_path, preexec_fn=full_disk)
+    assert status == 1
+    assert re.fullmatch(r"seq2seq_copy.py: .*File too large.*\n", stderr)
+    assert "exact match by length" in stdout
+    assert files(tmp_path) == ["plots/loss.png"]
+    assert (tmp_path / "plots/loss.png").read_text() == "earlier"
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        status, _, stderr = run(SHORT, tmp_path, stdout=full)
+    assert status == 1
+    assert re.fullmatch(r"seq2seq_copy.py: .*No space left on device\n", stderr)

@@ -1,0 +1,223 @@
+"""The graph against a NumPy model, finite differences, and its own loop_fn run by hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+
+import helpers
+import seq2seq_copy
+from config import Config
+from helpers import EOS, PAD
+from seq2seq_copy import build_graph, make_loop_fn, next_feed
+from tensorflow_v1 import tf
+
+CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
+SEQUENCES = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
+NAMES = {
+    "embeddings": "embedding/embeddings:0",
+    "forward": "encoder/bidirectional_rnn/fw/lstm_cell/{}:0",
+    "backward": "encoder/bidirectional_rnn/bw/lstm_cell/{}:0",
+    "decoder": "decoder/rnn/lstm_cell/{}:0",
+    "output_weights": "decoder/output_weights:0",
+    "output_bias": "decoder/output_bias:0",
+}
+
+
+@pytest.fixture
+def graph():
+    return build_graph(CONFIG)
+
+
+@pytest.fixture
+def session(graph):
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        # The initial biases are zeros, which would hide a bias that is added twice or not at all.
+        for variable in tf.trainable_variables():
+            if "bias" in variable.name:
+                variable.load(np.random.default_rng(0).normal(size=variable.shape), session)
+        yield session
+
+
+def reference_weights(session):
+    values = dict(zip([v.name for v in tf.trainable_variables()], session.run(tf.trainable_variables())))
+    values = {name: value.astype(np.float64) for name, value in values.items()}
+    weights = {}
+    for key, name in NAMES.items():
+        if "{}" in name:
+            weights[key] = [values.pop(name.format("kernel")), values.pop(name.format("bias"))]
+        else:
+            weights[key] = values.pop(name)
+    assert not values, "the graph has variables that the reference does not know"
+    return weights
+
+
+def test_forward_pass_equals_numpy(graph, session):
+    weights = reference_weights(session)
+    result = session.run(graph, next_feed(graph, SEQUENCES))
+    for column, sequence in enumerate(SEQUENCES):
+        expected = reference.forward(weights, sequence)
+        length = len(sequence)
+        close = {"rtol": 0, "atol": 1e-5}
+        np.testing.assert_allclose(result.encoder_outputs[:length, column], expected["encoder_outputs"], **close)
+        np.testing.assert_allclose(result.encoder_final_state.c[column], expected["c"], **close)
+        np.testing.assert_allclose(result.encoder_final_state.h[column], expected["h"], **close)
+        np.testing.assert_allclose(result.decoder_logits[: length + 3, column], expected["logits"], **close)
+        np.testing.assert_array_equal(result.decoder_prediction[: length + 3, column], expected["prediction"])
+
+
+def test_loss_equals_numpy_and_leaves_out_the_padding(graph, session):
+    loss = session.run(graph.loss, next_feed(graph, SEQUENCES))
+    assert loss == pytest.approx(reference.loss(reference_weights(session), SEQUENCES), rel=1e-5)
+
+
+def test_nothing_is_predicted_past_the_steps_of_a_sequence(graph, session):
+    logits, prediction = session.run([graph.decoder_logits, graph.decoder_prediction], next_feed(graph, SEQUENCES))
+    assert prediction.shape == (5 + 3, len(SEQUENCES))
+    for column, sequence in enumerate(SEQUENCES):
+        assert (prediction[len(sequence) + 3 :, column] == PAD).all()
+        assert (logits[len(sequence) + 3 :, column] == 0).all()
+
+
+def test_targets_past_the_steps_of_a_sequence_do_not_count(graph, session):
+    feed = next_feed(graph, SEQUENCES)
+    before = session.run(graph.loss, feed)
+    feed[graph.decoder_targets][1 + 3 :, 1] = 4
+    assert session.run(graph.loss, feed) == before
+    feed[graph.decoder_targets][1 + 2, 1] = 4
+    assert session.run(graph.loss, feed) != before
+
+
+def test_gradients_equal_finite_differences_of_numpy(graph, session):
+    weights = reference_weights(session)
+    variables = tf.trainable_variables()
+    gradients = tf.gradients(graph.loss, variables)
+    gradients = session.run([tf.convert_to_tensor(gradient) for gradient in gradients], next_feed(graph, SEQUENCES))
+    gradients = dict(zip([variable.name for variable in variables], gradients))
+    generator = np.random.default_rng(0)
+    for key, name in NAMES.items():
+        parts = zip(("kernel", "bias"), weights[key]) if "{}" in name else [("", weights[key])]
+        for part, values in parts:
+            gradient = gradients[name.format(part)]
+            assert np.abs(gradient).max() > 1e-4
+            for index in map(tuple, generator.integers(0, values.shape, size=[25, values.ndim])):
+                value, losses = values[index], []
+                for step in (1e-6, -1e-6):
+                    values[index] = value + step
+                    losses.append(reference.loss(weights, SEQUENCES))
+                values[index] = value
+                assert gradient[index] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-3, abs=1e-6)
+
+
+def test_loop_fn_step_by_step():
+    """Runs a cell and loop_fn by hand, and looks at all that loop_fn returns between two steps."""
+    tf.reset_default_graph()
+    tf.set_random_seed(1)
+    embeddings = tf.constant(np.random.default_rng(0).normal(size=[6, 4]), tf.float32)
+    initial = tf.nn.rnn_cell.LSTMStateTuple(c=tf.random_normal([2, 3]), h=tf.random_normal([2, 3]))
+    lengths = np.array([2, 4])
+    cell = tf.nn.rnn_cell.LSTMCell(3)
+    loop_fn = make_loop_fn(embeddings, initial, tf.constant(lengths, tf.int32))
+
+    steps = [loop_fn(tf.constant(0), None, None, None)]
+    cell_outputs = []
+    for time in range(1, 5):
+        _, cell_input, cell_state, _, _ = steps[-1]
+        cell_output, cell_state = cell(cell_input, cell_state)
+        cell_outputs.append(cell_output)
+        steps.append(loop_fn(tf.constant(time), cell_output, cell_state, None))
+        assert steps[-1][2] is cell_state
+    assert [step[4] for step in steps] == [None] * 5
+
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        fetches = [embeddings, *[tf.trainable_variables(s)[0] for s in ("output_weights", "output_bias")]]
+        values, cell_outputs, (table, weights, bias) = session.run(
+            [[step[:4] for step in steps], cell_outputs, fetches]
+        )
+
+    finished, first_input, first_state, structure = values[0]
+    np.testing.assert_array_equal(first_input, table[[EOS, EOS]])
+    np.testing.assert_array_equal(finished, [False, False])
+    assert [part.shape for part in structure] == [(6,), ()]
+    for time in range(1, 5):
+        finished, next_input, _, (logits, prediction) = values[time]
+        expected_logits = cell_outputs[time - 1] @ weights + bias
+        np.testing.assert_allclose(logits, expected_logits, atol=1e-6)
+        np.testing.assert_array_equal(prediction, expected_logits.argmax(axis=1))
+        np.testing.assert_array_equal(finished, time >= lengths)
+        np.testing.assert_array_equal(next_input, table[np.where(time >= lengths, PAD, prediction)])
+
+
+def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, session):
+    feed = next_feed(graph, SEQUENCES)
+    variables = tf.trainable_variables()
+    gradients_op = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, variables)]
+    for variable in variables:  # larger weights, so that there is something to clip
+        variable.load(3 * session.run(variable), session)
+    expected = [value.astype(np.float64) for value in session.run(variables)]
+    first = [np.zeros_like(value) for value in expected]
+    second = [np.zeros_like(value) for value in expected]
+    norms = []
+    for step in range(1, 5):
+        gradients = session.run(gradients_op, feed)
+        norms.append(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
+        size = CONFIG.learning_rate * (1 - (step - 1) / CONFIG.max_batches)
+        for index, gradient in enumerate(gradients):
+            gradient = gradient * min(1, 1 / norms[-1])
+            first[index] = 0.9 * first[index] + 0.1 * gradient
+            second[index] = 0.95 * second[index] + 0.05 * gradient**2
+            unbiased_size = size * np.sqrt(1 - 0.95**step) / (1 - 0.9**step)
+            expected[index] -= unbiased_size * first[index] / (np.sqrt(second[index]) + 1e-8)
+        session.run(graph.train_op, feed)
+        for variable, value, target in zip(variables, session.run(variables), expected):
+            np.testing.assert_allclose(value, target, atol=1e-4, err_msg=variable.name)
+    assert max(norms) > 1, "nothing was clipped"
+
+
+def test_every_operation_is_in_a_named_scope(graph):
+    placeholders = {"encoder_inputs", "encoder_inputs_length", "decoder_targets"}
+    scopes = {operation.name.split("/")[0] for operation in tf.get_default_graph().get_operations()}
+    allowed = placeholders | {"decoder_lengths", "embedding", "encoder", "decoder", "loss", "train"}
+    assert scopes == allowed
+
+
+def test_the_seed_decides_the_initial_weights():
+    def weights(seed):
+        build_graph(Config(seed=seed))
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            return np.concatenate([value.ravel() for value in session.run(tf.trainable_variables())])
+
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert (weights(1) != weights(2)).mean() > 0.8
+
+
+def test_evaluate_counts_exact_sequences_and_correct_tokens(graph, monkeypatch):
+    """A session that predicts what it is told to: one error in a symbol, one in EOS, one in the last PAD."""
+    sequences = [np.array(sequence, np.int32) for sequence in ([2, 3], [4], [5, 6, 2], [3])]
+    inputs, lengths = helpers.batch(sequences)
+    prediction = helpers.decoder_targets(inputs, lengths)
+    prediction[1, 0] = 6
+    prediction[1, 1] = 2
+    prediction[5, 2] = 3
+
+    class Session:
+        def run(self, fetch, feed):
+            assert fetch is graph.decoder_prediction
+            return prediction
+
+    exact, correct_tokens = seq2seq_copy.evaluate(Session(), graph, sequences)
+    np.testing.assert_array_equal(exact, [False, False, False, True])
+    np.testing.assert_array_equal(correct_tokens, [2, 1, 4, 2])
+
+
+def test_importing_builds_nothing():
+    program = "from seq2seq_copy import tf; print(len(tf.get_default_graph().get_operations()), end='')"
+    root = Path(__file__).parent.parent
+    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("0", "")

@@ -1,0 +1,131 @@
+"""The data: a batch computed by hand, and properties that hold for every batch."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import EOS, PAD, batch, decoder_targets, random_sequences
+
+sequence_lists = st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12), min_size=1, max_size=8)
+
+
+def test_a_batch_by_hand():
+    inputs, lengths = batch([[5, 7, 8], [6, 3], [3]])
+    np.testing.assert_array_equal(inputs, [[5, 6, 3], [7, 3, 0], [8, 0, 0]])
+    np.testing.assert_array_equal(lengths, [3, 2, 1])
+    expected = [[5, 6, 3], [7, 3, 1], [8, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(decoder_targets(inputs, lengths), expected)
+
+
+@given(sequence_lists, st.one_of(st.none(), st.integers(0, 5)))
+def test_a_batch_holds_its_sequences_and_else_only_pad(sequences, extra):
+    longest = max(map(len, sequences))
+    inputs, lengths = batch(sequences, None if extra is None else longest + extra)
+    assert inputs.dtype == lengths.dtype == np.int32
+    assert inputs.shape == (longest + (extra or 0), len(sequences))
+    for column, sequence in enumerate(sequences):
+        assert lengths[column] == len(sequence)
+        assert inputs[:, column].tolist() == sequence + [PAD] * (len(inputs) - len(sequence))
+
+
+@given(sequence_lists)
+def test_targets_are_the_sequence_then_eos_then_pad(sequences):
+    inputs, lengths = batch(sequences)
+    targets = decoder_targets(inputs, lengths)
+    assert targets.dtype == np.int32
+    assert targets.shape == (len(inputs) + 3, len(sequences))
+    for column, sequence in enumerate(sequences):
+        assert targets[:, column].tolist() == sequence + [EOS] + [PAD] * (len(targets) - len(sequence) - 1)
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, np.array, lambda s: np.array(s, np.uint8), lambda s: np.array(s, np.int64)]
+)
+def test_a_batch_takes_lists_tuples_and_integer_arrays(kind):
+    inputs, _ = batch([kind([2, 3]), kind([4])])
+    np.testing.assert_array_equal(inputs, [[2, 4], [3, 0]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([], "sequence 2 is empty"),
+        ([3, -1, -2], "sequence 2 holds -1"),
+        ([2**31], "sequence 2 holds 2147483648"),
+        ([2.0], "sequence 2 is not a flat sequence of integers"),
+        ([float("nan")], "sequence 2 is not a flat sequence of integers"),
+        (["3"], "sequence 2 is not a flat sequence of integers"),
+        ([None], "sequence 2 is not a flat sequence of integers"),
+        ([True], "sequence 2 is not a flat sequence of integers"),
+        ([[3]], "sequence 2 is not a flat sequence of integers"),
+        ([3, [3]], "sequence 2 is not a flat sequence of integers"),
+        (3, "sequence 2 is not a flat sequence of integers"),
+        ([3, 3, 3, 3], "sequence 2 has 4 elements, more than max_sequence_length=3"),
+    ],
+)
+def test_a_batch_names_the_sequence_that_is_wrong(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        batch([[2, 3], [4], wrong, [2]], max_sequence_length=3)
+
+
+def test_a_batch_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one sequence"):
+        batch([])
+
+
+@given(
+    st.integers(1, 9), st.integers(0, 9), st.integers(2, 9), st.integers(1, 9), st.integers(1, 20), st.integers(0, 99)
+)
+def test_random_sequences_stay_in_their_ranges(length_from, longer, vocab_lower, symbols, batch_size, seed):
+    arguments = (length_from, length_from + longer, vocab_lower, vocab_lower + symbols, batch_size, seed)
+    for sequences in itertools.islice(random_sequences(*arguments), 3):
+        assert len(sequences) == batch_size
+        for sequence in sequences:
+            assert sequence.dtype == np.int32
+            assert length_from <= sequence.size <= length_from + longer
+            assert vocab_lower <= sequence.min() <= sequence.max() < vocab_lower + symbols
+
+
+def test_lengths_and_symbols_are_uniform():
+    (sequences,) = itertools.islice(random_sequences(3, 8, 2, 10, 60_000, seed=0), 1)
+    lengths = np.bincount([sequence.size for sequence in sequences], minlength=9)[3:]
+    symbols = np.bincount(np.concatenate(sequences), minlength=10)[2:]
+    for counts in (lengths, symbols):
+        expected = counts.sum() / counts.size
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+def first_batches(seed):
+    return [
+        sequence.tolist()
+        for sequences in itertools.islice(random_sequences(1, 5, 2, 10, 9, seed), 4)
+        for sequence in sequences
+    ]
+
+
+def test_the_seed_decides_the_sequences_and_global_state_does_not():
+    before = first_batches(seed=5)
+    np.random.seed(1)
+    assert first_batches(seed=5) == before != first_batches(seed=6)
+
+
+def test_a_generator_is_drawn_from_where_it_stands():
+    generator = np.random.default_rng(5)
+    batches = random_sequences(1, 5, 2, 10, 9, generator)
+    next(batches)
+    copy = np.random.default_rng(0)
+    copy.bit_generator.state = generator.bit_generator.state
+    expected = [sequence.tolist() for sequence in next(batches)]
+    assert [sequence.tolist() for sequence in next(random_sequences(1, 5, 2, 10, 9, copy))] == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(0, 3, 2, 10, 5), (4, 3, 2, 10, 5), (3, 4, 1, 10, 5), (3, 4, 2, 2, 5), (3, 4, 2, 10, 0)],
+)
+def test_random_sequences_refuse_what_is_out_of_range_at_once(arguments):
+    with pytest.raises(ValueError, match=r"must"):
+        random_sequences(*arguments, seed=0)
