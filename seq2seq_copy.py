@@ -17,6 +17,7 @@ The text follows the idea: placeholders, embedding, encoder, decoder, loss, trai
 """
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -436,7 +437,10 @@ def main(config):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # a report shows at once, in a pipe as well
     try:
-        sys.exit(main(CONFIG))
+        status = main(CONFIG)
     except (FloatingPointError, MemoryError, OSError, tf.errors.ResourceExhaustedError) as error:
-        sys.exit(f"seq2seq_copy.py: {str(error).splitlines()[0]}")
+        status = f"seq2seq_copy.py: {str(error).splitlines()[0]}"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
+    sys.exit(status)
