@@ -64,7 +64,7 @@ class Config:
 
     max_batches: int = setting(3001, whole_number(1), "training", "batches to train on")
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
-    learning_rate: float = setting(0.02, positive_number, "training", "Adam's first step size; falls linearly to 0")
+    learning_rate: float = setting(0.015, positive_number, "training", "Adam's first step size; falls linearly to 0")
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all data")
 
     length_from: int = setting(3, whole_number(1), "data", "shortest sequence")
