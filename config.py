@@ -14,19 +14,20 @@ from pathlib import Path
 from helpers import FIRST_SYMBOL
 
 INT32_MAX = 2**31 - 1
+LARGEST_SIZE = 10_000  # of a vector or a sequence; far more than memory and patience allow
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
 
-def whole_number(minimum):
-    """Returns an argparse type: text to an int in minimum ... 2**31 - 1."""
+def whole_number(minimum, maximum=INT32_MAX):
+    """Returns an argparse type: text to an int in minimum ... maximum."""
 
     def convert(text):
         try:
             value = int(text)
         except ValueError:
             value = None
-        if value is None or not minimum <= value <= INT32_MAX:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {INT32_MAX}")
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
         return value
 
     return convert
@@ -67,13 +68,20 @@ class Config:
     learning_rate: float = setting(0.015, positive_number, "training", "Adam's first step size; falls linearly to 0")
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all data")
 
-    length_from: int = setting(3, whole_number(1), "data", "shortest sequence")
-    length_to: int = setting(8, whole_number(1), "data", "longest sequence")
-    vocab_size: int = setting(10, whole_number(FIRST_SYMBOL + 1), "data", "symbols, with PAD = 0 and EOS = 1")
+    length_from: int = setting(3, whole_number(1, LARGEST_SIZE), "data", "shortest sequence")
+    length_to: int = setting(8, whole_number(1, LARGEST_SIZE), "data", "longest sequence")
+    vocab_size: int = setting(
+        10, whole_number(FIRST_SYMBOL + 1, LARGEST_SIZE), "data", "symbols, with PAD = 0 and EOS = 1"
+    )
 
-    input_embedding_size: int = setting(20, whole_number(1), "model", "length of the vector that stands for a symbol")
+    input_embedding_size: int = setting(
+        20, whole_number(1, LARGEST_SIZE), "model", "length of the vector that stands for a symbol"
+    )
     encoder_hidden_units: int = setting(
-        20, whole_number(1), "model", "units of the encoder in each direction; the decoder has twice as many"
+        20,
+        whole_number(1, LARGEST_SIZE),
+        "model",
+        "units of the encoder in each direction; the decoder has twice as many",
     )
 
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")

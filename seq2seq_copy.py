@@ -440,7 +440,10 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # a report shows at once, in a pipe as well
     try:
         status = main(CONFIG)
-    except (FloatingPointError, MemoryError, OSError, tf.errors.ResourceExhaustedError) as error:
-        status = f"seq2seq_copy.py: {str(error).splitlines()[0]}"
+    except (FloatingPointError, MemoryError, OSError, tf.errors.OpError) as error:
+        reason = str(error)
+        if isinstance(error, tf.errors.OpError):
+            reason = f"{type(error).__name__} in TensorFlow: this machine may have too little memory for these sizes"
+        status = f"seq2seq_copy.py: {reason}"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
     sys.exit(status)

@@ -155,6 +155,7 @@ def test_help_names_every_flag(tmp_path):
         ("--batches-in-epoch 0", "--batches-in-epoch: '0' is not"),
         ("--input-embedding-size 0", "--input-embedding-size: '0' is not"),
         ("--encoder-hidden-units 0", "--encoder-hidden-units: '0' is not"),
+        ("--encoder-hidden-units 10001", "--encoder-hidden-units: '10001' is not a whole number from 1 to 10000"),
         ("--length-from 0", "--length-from: '0' is not"),
         ("--length-from 9", "--length-from: 9 is more than --length-to 8"),
         ("--vocab-size 2", "--vocab-size: '2' is not a whole number from 3"),
@@ -211,6 +212,16 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     assert "exact match by length" in stdout
     assert files(tmp_path) == ["plots/loss.png"]
     assert (tmp_path / "plots/loss.png").read_text() == "earlier"
+
+
+def test_sizes_that_do_not_fit_into_memory_are_one_line(tmp_path):
+    def little_memory():
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+
+    status, stdout, stderr = run(["--encoder-hidden-units", "10000"], tmp_path, preexec_fn=little_memory)
+    assert (status, stdout) == (1, "")
+    assert re.fullmatch(r"seq2seq_copy.py: .*memory for these sizes\n", stderr)
+    assert files(tmp_path) == []
 
 
 def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
