@@ -8,9 +8,11 @@ import argparse
 import math
 import os
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
+import runs
 from helpers import FIRST_SYMBOL
 
 INT32_MAX = 2**31 - 1
@@ -89,6 +91,15 @@ class Config:
     plot: Path = setting(Path("plots/loss.png"), picture_path, "report", "where the loss curve is saved")
 
 
+class Command(NamedTuple):
+    """What the command line asks for."""
+
+    config: Config
+    run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
+    resume: bool
+    predict: list | None  # lines of symbols; "-" alone stands for standard input
+
+
 class OneLineErrorParser(argparse.ArgumentParser):
     """argparse, with an error that is one line long instead of the usage and the error."""
 
@@ -101,12 +112,12 @@ def flag(name):
 
 
 def flag_parser():
-    """Returns the parser of the command line, one flag for each field of Config."""
+    """Returns the parser of the command line. What was not typed is not among the values it returns."""
     parser = OneLineErrorParser(
         prog="seq2seq_copy.py",
         description="Trains a sequence-to-sequence model to repeat random integer sequences, "
         "and reports how many held-out sequences it repeats exactly.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     groups = {}
@@ -117,34 +128,116 @@ def flag_parser():
         groups[title].add_argument(
             flag(entry.name),
             type=entry.metadata["type"],
-            default=entry.default,
-            help=entry.metadata["help"],
+            help=f"{entry.metadata['help']} (default: {entry.default})",
             metavar={int: "N", float: "X", Path: "FILE"}[entry.type],
         )
+    run = parser.add_argument_group("runs")
+    run.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the new run (default: a new one in runs/); with --predict, of the run to ask",
+    )
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        nargs="?",
+        const=runs.LATEST,
+        help="go on with a stopped run, to the same end as if it had not been stopped (default: runs/latest)",
+    )
+    run.add_argument(
+        "--predict",
+        action="append",
+        metavar="SEQUENCE",
+        help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of '
+        "standard input; may be repeated",
+    )
     return parser
 
 
-def config_from_flags(arguments=None):
+def read_command(arguments=None):
     """Reads the command line.
 
     Args:
       arguments: list of str; None for the command line of this process.
 
     Returns:
-      A Config whose picture can be saved: its folder is there and can be written.
+      A Command that can be carried out: its run is there, and its picture can be saved.
 
     Raises:
-      SystemExit: status 0 after --help; status 2 after one line on stderr that names the wrong flag.
+      SystemExit: status 0 after --help; status 2 after one line on stderr that names what is wrong.
     """
     parser = flag_parser()
-    config = Config(**vars(parser.parse_args(arguments)))
+    given = vars(parser.parse_args(arguments))
+    run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
+    try:
+        if predict is not None:
+            return command_to_predict(predict, run_dir, resume, given)
+        if resume is not None:
+            command = command_to_resume(resume, run_dir, given)
+        else:
+            if run_dir is not None:
+                runs.check_new(run_dir)
+            command = Command(Config(**given), run_dir, resume=False, predict=None)
+        check(command.config)
+    except UsageError as error:
+        parser.error(str(error))
+    except runs.RunError as error:
+        parser.error(f"{'--run-dir' if resume is None else '--resume'}: {error}")
+    return command
+
+
+class UsageError(Exception):
+    """Flags do not go together. The message is one line for the user."""
+
+
+def command_to_predict(predict, run_dir, resume, given):
+    if given or resume is not None:
+        raise UsageError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
+    if "-" in predict and len(predict) > 1:
+        raise UsageError("--predict: - for standard input goes alone")
+    run = run_dir or runs.LATEST
+    config = saved_config(run)
+    runs.newest_checkpoint(run)
+    return Command(config, run, resume=False, predict=predict)
+
+
+def command_to_resume(run, run_dir, given):
+    if run_dir is not None:
+        raise UsageError("--run-dir does not go with --resume, which names the folder itself")
+    run = Path(os.path.relpath(run.resolve()))  # runs/latest may point elsewhere later
+    config = saved_config(run)
+    report_settings = {entry.name for entry in fields(Config) if entry.metadata["group"] == "report"}
+    wrong = [name for name in given if name not in report_settings and given[name] != getattr(config, name)]
+    if wrong:
+        contradictions = ", ".join(f"{flag(name)} is {getattr(config, name)}, not {given[name]}" for name in wrong)
+        if "max_batches" in wrong:
+            contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
+        raise UsageError(f"--resume: in this run {contradictions}")
+    batches = int(runs.newest_checkpoint(run).name)
+    if batches == config.max_batches and (run / "metrics.json").exists():
+        raise UsageError(f"--resume: all {batches} batches of this run are done")
+    return Command(replace(config, **given), run, resume=True, predict=None)
+
+
+def saved_config(run):
+    """Returns the Config of a run, checked like flags. Raises runs.RunError if there is none."""
+    values = runs.read_settings(run)
+    try:
+        return Config(**{entry.name: entry.metadata["type"](str(values[entry.name])) for entry in fields(Config)})
+    except (KeyError, TypeError, argparse.ArgumentTypeError) as error:
+        raise runs.RunError(f"{str(run / 'config.json')!r} does not hold the settings of a run: {error}") from None
+
+
+def check(config):
+    """Raises UsageError if settings contradict each other, or the picture cannot be saved."""
     if config.length_from > config.length_to:
-        parser.error(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
+        raise UsageError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.samples > config.batch_size:
-        parser.error(f"--samples: {config.samples} is more than --batch-size {config.batch_size}")
+        raise UsageError(f"--samples: {config.samples} is more than --batch-size {config.batch_size}")
     try:
         config.plot.parent.mkdir(parents=True, exist_ok=True)
         tempfile.NamedTemporaryFile(dir=config.plot.parent, prefix=config.plot.name).close()
     except OSError as error:
-        parser.error(f"--plot: cannot write in the folder {str(config.plot.parent)!r}: {error.strerror}")
-    return config
+        raise UsageError(f"--plot: cannot write in the folder {str(config.plot.parent)!r}: {error.strerror}") from None

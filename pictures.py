@@ -10,18 +10,14 @@ from matplotlib.figure import Figure
 SMOOTHING_WINDOW = 50  # batches
 
 
-def save_loss_curve(path, losses, exact_match):
+def save_loss_curve(path, rows):
     """Draws the loss above the exact match, both over batches, and saves the picture.
 
     A picture that is already there is kept, under the next free name: loss.png becomes loss-1.png.
 
     Args:
       path: pathlib.Path whose ending says the format.
-      losses: floats above 0, one for each batch.
-      exact_match: pairs (batch, share in 0 ... 1).
-
-    Returns:
-      path.
+      rows: a runs.Row for each batch.
 
     Raises:
       OSError: the picture cannot be written; nothing of it is left, and an earlier one is untouched.
@@ -29,13 +25,15 @@ def save_loss_curve(path, losses, exact_match):
     figure = Figure(figsize=(8, 5.5), dpi=120, layout="constrained")
     loss_axes, match_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
 
+    losses = [row.loss for row in rows]
     loss_axes.semilogy(losses, color="tab:blue", alpha=0.3, linewidth=0.8, label="each batch")
     loss_axes.semilogy(*moving_average(losses), color="tab:blue", label=f"mean of {SMOOTHING_WINDOW} batches")
     loss_axes.set_ylabel("cross-entropy [nats a step]")
     loss_axes.legend()
 
-    batches, shares = zip(*exact_match)
-    match_axes.plot(batches, 100 * np.array(shares), color="tab:green", marker=".")
+    evaluated = [row for row in rows if row.held_out_exact_match is not None]
+    percent = [100 * row.held_out_exact_match for row in evaluated]
+    match_axes.plot([row.batch for row in evaluated], percent, color="tab:green", marker=".")
     match_axes.set_ylabel("held-out exact match [%]")
     match_axes.set_ylim(-3, 103)
     match_axes.set_xlabel("batch")
@@ -43,7 +41,6 @@ def save_loss_curve(path, losses, exact_match):
         axes.grid(alpha=0.3)
 
     save(figure, path)
-    return path
 
 
 def moving_average(values):

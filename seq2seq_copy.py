@@ -17,33 +17,40 @@ The text follows the idea: placeholders, embedding, encoder, decoder, loss, trai
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
-import threading
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 import helpers
-from config import config_from_flags
+import predict
+import report
+import runs
+from config import read_command
 from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C just ends the process
-    CONFIG = config_from_flags()  # before the imports that take seconds: --help and a typo are answered at once
+    COMMAND = read_command()  # before the imports that take seconds: --help and a typo are answered at once
 
 from tqdm import tqdm  # noqa: E402
 
+import checkpoints  # noqa: E402
 import pictures  # noqa: E402
 from tensorflow_v1 import tf  # noqa: E402
 
 ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
 CLIP_NORM = 1.0
+# A step is many small operations: one thread for each of them, two operations at a time, is the fastest.
+SESSION_CONFIG = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
 HELD_OUT_SEQUENCES = 10_000
 EVALUATION_BATCH = 1_000
-EVALUATE_EVERY = 100  # batches, for the curve in the picture
+KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -61,6 +68,8 @@ class Graph(NamedTuple):
     decoder_logits: tf.Tensor  # [time + 3, batch, vocab_size]
     decoder_prediction: tf.Tensor  # int32 [time + 3, batch]
     loss: tf.Tensor  # []
+    gradient_norm: tf.Tensor  # [], before clipping
+    learning_rate: tf.Tensor  # [], of the next step
     train_op: tf.Operation
 
 
@@ -88,7 +97,7 @@ def build_graph(config):
     decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
-    train_op = adam(loss, config.learning_rate, config.max_batches)
+    gradient_norm, learning_rate, train_op = adam(loss, config.learning_rate, config.max_batches)
     return Graph(
         encoder_inputs,
         encoder_inputs_length,
@@ -98,6 +107,8 @@ def build_graph(config):
         decoder_logits,
         decoder_prediction,
         loss,
+        gradient_norm,
+        learning_rate,
         train_op,
     )
 
@@ -245,27 +256,32 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
-def adam(loss, learning_rate, max_batches):
-    """Adam on clipped gradients, with a step size that falls linearly to 0 over the run.
+def adam(loss, initial_learning_rate, max_batches):
+    """Adam on clipped gradients, with a learning rate that falls linearly to 0 over the run.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; clipping by the
     global norm: Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
 
     Args:
       loss: float32 [].
-      learning_rate: float, the first step size.
-      max_batches: int, the steps after which the step size is 0.
+      initial_learning_rate: float, of the first step.
+      max_batches: int, the steps after which the learning rate is 0.
 
     Returns:
-      The operation that makes one step.
+      gradient_norm: float32 [], of all gradients together, before clipping.
+      learning_rate: float32 [], of the step that train_op makes.
+      train_op: the operation that makes one step.
     """
     with tf.variable_scope("train"):
         global_step = tf.train.get_or_create_global_step()
-        step_size = tf.train.polynomial_decay(learning_rate, global_step, max_batches, end_learning_rate=0.0)
-        optimizer = tf.train.AdamOptimizer(step_size, beta2=ADAM_BETA2)
+        learning_rate = tf.train.polynomial_decay(
+            initial_learning_rate, global_step, max_batches, end_learning_rate=0.0, name="learning_rate"
+        )
+        optimizer = tf.train.AdamOptimizer(learning_rate, beta2=ADAM_BETA2)
         gradients, variables = zip(*optimizer.compute_gradients(loss))
-        clipped, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
-        return optimizer.apply_gradients(zip(clipped, variables), global_step=global_step, name="train_op")
+        clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
+        train_op = optimizer.apply_gradients(zip(clipped, variables), global_step=global_step, name="train_op")
+        return gradient_norm, learning_rate, train_op
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -276,9 +292,8 @@ def adam(loss, learning_rate, max_batches):
 class History:
     """What training leaves behind, besides the weights."""
 
-    losses: list  # float, one for each batch
-    exact_match: list  # (batch, share of the first held-out sequences repeated exactly after it)
-    unseen: set  # held-out sequences, as bytes, that did not occur in training
+    rows: list  # a runs.Row for each batch
+    unseen: set  # held-out sequences, as bytes, that have not occurred in training
 
 
 def next_feed(graph, sequences):
@@ -291,8 +306,8 @@ def next_feed(graph, sequences):
     }
 
 
-def train(session, graph, config, batches, held_out):
-    """Trains for config.max_batches batches or until Ctrl-C, and prints samples on the way.
+def train(session, graph, config, batches, held_out, history, keep):
+    """Trains up to config.max_batches batches or until it is interrupted, and prints samples on the way.
 
     Args:
       session: a tf.Session with initialised variables.
@@ -300,51 +315,61 @@ def train(session, graph, config, batches, held_out):
       config: the Config.
       batches: iterator over lists of int32 arrays [length].
       held_out: list of int32 arrays [length].
+      history: the History so far; it grows with each batch.
+      keep: function without arguments that brings all there is to the disk.
 
     Returns:
-      history: a History.
-      interrupted: bool, whether Ctrl-C was pressed.
+      The signal that interrupted training, or None.
 
     Raises:
       FloatingPointError: the loss is not finite any more; the message names the batch.
     """
-    history = History(losses=[], exact_match=[], unseen={sequence.tobytes() for sequence in held_out})
-    with stop_on_interrupt() as stop, tqdm(total=config.max_batches, unit=" batches", disable=None) as progress:
-        for batch, sequences in zip(range(config.max_batches), batches):
+    done = len(history.rows)
+    progress = tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None)
+    with progress, stop_at_signal() as signals:
+        for batch, sequences in zip(range(done, config.max_batches), batches):
             feed = next_feed(graph, sequences)
-            fetches = [graph.loss, graph.decoder_prediction, graph.train_op]
-            loss, prediction, _ = session.run(fetches, feed)
+            fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
+            loss, gradient_norm, learning_rate, prediction, _ = session.run(fetches, feed)
             if not np.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at batch {batch}; a smaller --learning-rate may help")
-            history.losses.append(float(loss))
+            row = runs.Row(batch, loss, gradient_norm, learning_rate)
             history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
+            if batch % KEEP_EVERY == 0:
+                exact, _ = evaluate(session, graph, held_out[:EVALUATION_BATCH])
+                row = row._replace(held_out_exact_match=float(exact.mean()))
+            history.rows.append(row)
 
             if batch % config.batches_in_epoch == 0:
-                progress.write(batch_report(batch, loss, feed[graph.encoder_inputs], prediction, config.samples))
-            if batch % EVALUATE_EVERY == 0:
-                exact, _ = evaluate(session, graph, held_out[:EVALUATION_BATCH])
-                history.exact_match.append((batch, exact.mean()))
+                progress.write(report.batch_report(batch, loss, feed[graph.encoder_inputs], prediction, config.samples))
             progress.update()
-            if stop.is_set():
+            if batch % KEEP_EVERY == 0:
+                keep()
+            if signals:
                 progress.write("training interrupted")
                 break
-    return history, stop.is_set()
+        keep()
+    return signals[0] if signals else None
 
 
 @contextlib.contextmanager
-def stop_on_interrupt():
-    """Turns the first Ctrl-C into an event that is set; a second one ends the process."""
-    stop = threading.Event()
+def stop_at_signal():
+    """Gives a list that the first SIGINT (Ctrl-C) or SIGTERM is put into; a second one ends the process."""
+    received = []
 
-    def request_stop(signum, frame):
-        stop.set()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    def receive(number, frame):
+        received.append(number)
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGINT, request_stop)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, receive)
     try:
-        yield stop
+        yield received
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def evaluate(session, graph, sequences):
@@ -370,76 +395,83 @@ def evaluate(session, graph, sequences):
 
 
 # ---------------------------------------------------------------------------------------------------
-# The report.
+# The command.
 
 
-def batch_report(batch, loss, inputs, prediction, samples):
-    """Returns the text printed while training: the loss of a batch and its first samples."""
-    lines = [f"batch {batch}", f"  minibatch loss: {loss:.4f}"]
-    for sample in range(samples):
-        lines += [
-            f"  sample {sample + 1}:",
-            f"    input     > [{' '.join(map(str, inputs[:, sample]))}]",
-            f"    predicted > [{' '.join(map(str, prediction[:, sample]))}]",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def held_out_report(held_out, exact, correct_tokens, unseen):
-    """Returns the text printed at the end: how well the held-out sequences are repeated.
-
-    Args:
-      held_out: list of int32 arrays [length].
-      exact, correct_tokens: what evaluate() returned for them.
-      unseen: set of those, as bytes, that did not occur in training.
-    """
-
-    def share(hits):
-        return f"{hits.mean():8.2%}  ({hits.sum()} of {hits.size})" if hits.size else "       -"
-
-    lengths = np.array([sequence.size for sequence in held_out])
-    new = np.array([sequence.tobytes() in unseen for sequence in held_out])
-    lines = [
-        f"{len(held_out)} held-out sequences",
-        f"  exact match             {share(exact)}",
-        f"  never seen in training  {share(exact[new])}",
-        f"  token accuracy          {correct_tokens.sum() / (lengths + 1).sum():8.2%}  (symbols and EOS)",
-        "  exact match by length",
-    ]
-    lines += [f"    {length:<20}  {share(exact[lengths == length])}" for length in np.unique(lengths)]
-    return "\n".join(lines)
-
-
-def main(config):
-    """Trains, reports and saves the loss curve.
+def run_training(command):
+    """Trains a new run or goes on with a stopped one, reports, and saves the loss curve.
 
     Returns:
-      The exit status: 0, or 130 if training was interrupted by Ctrl-C.
+      The exit status: 0, or 128 + the number of the signal that interrupted training.
     """
-    training_seed, held_out_seed = np.random.default_rng(config.seed).spawn(2)
+    config = command.config
+    training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
     data = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
-    batches = helpers.random_sequences(*data, config.batch_size, training_seed)
-    held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_seed))
+    batches = helpers.random_sequences(*data, config.batch_size, training_generator)
+    held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_generator))
+    history = History(rows=[], unseen={sequence.tobytes() for sequence in held_out})
 
     graph = build_graph(config)
-    # A step is many small operations: one thread for each of them, two operations at a time, is the fastest.
-    threads = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
-    with tf.Session(config=threads) as session:
-        session.run(tf.global_variables_initializer())
-        history, interrupted = train(session, graph, config, batches, held_out)
+    saver = tf.train.Saver()
+    with tf.Session(config=SESSION_CONFIG) as session:
+        if command.resume:
+            run = command.run
+            history.rows, history.unseen = checkpoints.restore(run, session, saver, held_out, training_generator)
+            print(f"going on with {run} after {len(history.rows)} batches\n")
+        else:
+            session.run(tf.global_variables_initializer())
+            run = runs.create(command.run, config)
+        writer = checkpoints.event_writer(run, session.graph, len(history.rows))
+        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, held_out, training_generator)
+        keep()
+        runs.point_latest_to(run)
+
+        done, start = len(history.rows), time.perf_counter()
+        interrupted_by = train(session, graph, config, batches, held_out, history, keep)
+        batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start)
         exact, correct_tokens = evaluate(session, graph, held_out)
 
-    examples = len(history.losses) * config.batch_size
-    print(f"loss {history.losses[-1]:.4f} after {examples} examples (batch_size={config.batch_size})\n")
-    print(held_out_report(held_out, exact, correct_tokens, history.unseen))
-    print(f"\nloss curve in {pictures.save_loss_curve(config.plot, history.losses, history.exact_match)}")
-    return 130 if interrupted else 0
+    metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
+    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
+    print(report.final_report(metrics))
+    pictures.save_loss_curve(config.plot, history.rows)
+    print(f"\nloss curve in {config.plot}, all else in {run}")
+    return 0 if interrupted_by is None else 128 + interrupted_by
+
+
+def run_prediction(command):
+    """Answers the user's own sequences.
+
+    Returns:
+      The exit status: 0, or 1 if a line held no sequence.
+    """
+    graph = build_graph(command.config)
+    with tf.Session(config=SESSION_CONFIG) as session:
+        checkpoints.restore_variables(runs.newest_checkpoint(command.run), session, tf.train.Saver())
+
+        def decode(sequences):
+            return session.run(graph.decoder_prediction, next_feed(graph, sequences))
+
+        if command.predict == ["-"]:
+            sys.stdin.reconfigure(errors="replace")
+            wrong = predict.answer(sys.stdin, decode, command.config, one_by_one=sys.stdin.isatty())
+        else:
+            wrong = predict.answer(command.predict, decode, command.config, one_by_one=False)
+    return 1 if wrong else 0
+
+
+def main(command):
+    """Carries out a Command; returns the exit status."""
+    return run_prediction(command) if command.predict is not None else run_training(command)
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # a report shows at once, in a pipe as well
     try:
-        status = main(CONFIG)
+        status = main(COMMAND)
+    except runs.RunError as error:
+        print(f"seq2seq_copy.py: {error}", file=sys.stderr)
+        status = 2
     except (FloatingPointError, MemoryError, OSError, tf.errors.OpError) as error:
         reason = str(error)
         if isinstance(error, tf.errors.OpError):

@@ -1,0 +1,104 @@
+"""Saving and restoring a training run exactly: tf.train.Saver for the variables, JSON for the rest."""
+
+import base64
+import json
+import os
+
+import numpy as np
+
+import runs
+from tensorflow_v1 import tf
+
+
+def event_writer(run, graph, batches):
+    """Returns the tf.summary.FileWriter of a run; what TensorBoard shows after these batches is taken back."""
+    writer = tf.summary.FileWriter(os.fspath(run), graph)
+    writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=batches)
+    return writer
+
+
+def keep(run, session, saver, writer, history, held_out, generator):
+    """Brings all that happened since the last checkpoint to the disk: history, events, and a new checkpoint.
+
+    Args:
+      run: pathlib.Path of the run's folder.
+      session: the tf.Session.
+      saver: a tf.train.Saver of all variables.
+      writer: the run's tf.summary.FileWriter.
+      history: the History.
+      held_out: list of int32 arrays [length].
+      generator: the np.random.Generator that the training data is drawn from.
+
+    Raises:
+      OSError: something cannot be written; the checkpoint before is untouched.
+    """
+    batches = len(history.rows)
+    try:
+        kept = int(runs.newest_checkpoint(run).name)
+    except runs.RunError:
+        kept = -1
+    if kept == batches:
+        return
+    new_rows = history.rows[max(kept, 0) :]
+    unseen = [sequence.tobytes() in history.unseen for sequence in held_out]
+    state = {
+        "generator": generator.bit_generator.state,
+        "unseen": base64.b64encode(np.packbits(unseen)).decode(),
+    }
+    runs.append_history(run, new_rows)
+    try:
+        for row in new_rows:
+            values = {name: value for name, value in row._asdict().items() if name != "batch" and value is not None}
+            summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+            writer.add_summary(summary, row.batch)
+        writer.flush()
+        with runs.new_checkpoint(run, batches) as folder:
+            saver.save(session, os.fspath(folder / "model"), write_meta_graph=False, write_state=False)
+            (folder / "state.json").write_text(json.dumps(state))
+    except tf.errors.OpError as error:
+        raise OSError(f"cannot write into {str(run)!r}: {error.message.splitlines()[0]}") from error
+
+
+def restore_variables(checkpoint, session, saver):
+    """Loads the weights, Adam's state and the step of a checkpoint into a session.
+
+    Raises:
+      runs.RunError: the checkpoint is torn, or of a model of another shape.
+    """
+    try:
+        saver.restore(session, os.fspath(checkpoint / "model"))
+    except (tf.errors.OpError, ValueError) as error:
+        raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+
+
+def restore(run, session, saver, held_out, generator):
+    """Goes back to the newest checkpoint of a run: variables, history, and the generator of the training data.
+
+    Args:
+      as in keep().
+
+    Returns:
+      rows: list of runs.Row, one for each batch up to the checkpoint.
+      unseen: set of held-out sequences, as bytes, that had not occurred in training.
+
+    Raises:
+      runs.RunError: the checkpoint or history.csv is torn, or of another model.
+    """
+    checkpoint = runs.newest_checkpoint(run)
+    restore_variables(checkpoint, session, saver)
+    try:
+        state = json.loads((checkpoint / "state.json").read_text())
+        generator.bit_generator.state = state["generator"]
+        packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
+        unseen = np.unpackbits(packed, count=len(held_out))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unusable(checkpoint, f"{type(error).__name__} in state.json") from error
+    rows = runs.cut_history(run, int(checkpoint.name))
+    return rows, {sequence.tobytes() for sequence, new in zip(held_out, unseen) if new}
+
+
+def unusable(checkpoint, reason):
+    return runs.RunError(
+        f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason}); "
+        "without that folder the one before it is used"
+    )

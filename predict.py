@@ -1,0 +1,83 @@
+"""The user's own sequences: lines of symbols in, predictions out."""
+
+import sys
+
+import numpy as np
+
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from report import show
+
+LARGEST_BATCH = 100_000  # symbols, padding among them; bounds the memory
+LONGEST_LINE = 10_000  # symbols
+
+
+def answer(lines, decode, config, one_by_one):
+    """Prints each sequence and its prediction; what is wrong with a line goes to stderr, with its number.
+
+    Args:
+      lines: iterable of str, each the symbols of one sequence, separated by spaces.
+      decode: function from a list of int32 arrays [length] to their predictions, int32 [time, batch].
+      config: the Config that the model was trained with.
+      one_by_one: bool, whether each line is answered before the next one is read.
+
+    Returns:
+      int, how many lines held no sequence that the model can read.
+    """
+    wrong = 0
+
+    def readable():
+        nonlocal wrong
+        for number, line in enumerate(lines, start=1):
+            try:
+                sequence = parse(line, config.vocab_size)
+            except ValueError as error:
+                wrong += 1
+                complain(number, error)
+                continue
+            if not config.length_from <= sequence.size <= config.length_to:
+                lengths = f"{config.length_from} to {config.length_to}"
+                complain(number, f"{sequence.size} symbols; the model was trained on {lengths}")
+            yield sequence
+
+    for sequences in ([s] for s in readable()) if one_by_one else groups(readable()):
+        for sequence, prediction in zip(sequences, decode(sequences).T):
+            print(f"input     > {show(sequence)}")
+            print(f"predicted > {show(cut(prediction, sequence.size))}")
+    return wrong
+
+
+def parse(line, vocab_size):
+    """Returns the sequence of a line, int32 [length]; raises ValueError if it holds none."""
+    words = line.split()
+    if not words:
+        raise ValueError("no symbols")
+    if len(words) > LONGEST_LINE:
+        raise ValueError(f"{len(words)} symbols; at most {LONGEST_LINE} are read")
+    for word in words:
+        if not (word.isascii() and word.isdigit() and len(word) < 10 and FIRST_SYMBOL <= int(word) < vocab_size):
+            raise ValueError(f"{word[:20]!a} is not a symbol from {FIRST_SYMBOL} to {vocab_size - 1}")
+    return np.array(words, dtype=np.int32)
+
+
+def groups(sequences):
+    """Yields lists of sequences, as long as LARGEST_BATCH allows for when they are padded to one length."""
+    group, longest = [], 0
+    for sequence in sequences:
+        longest = max(longest, sequence.size)
+        if group and (len(group) + 1) * longest > LARGEST_BATCH:
+            yield group
+            group, longest = [], sequence.size
+        group.append(sequence)
+    if group:
+        yield group
+
+
+def cut(prediction, length):
+    """Returns the prediction for a sequence up to its EOS, or all its steps if there is none."""
+    steps = prediction[: length + EXTRA_DECODER_STEPS]
+    ends = np.flatnonzero(steps == EOS)
+    return steps[: ends[0]] if ends.size else steps
+
+
+def complain(number, problem):
+    print(f"seq2seq_copy.py: line {number}: {problem}", file=sys.stderr)

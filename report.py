@@ -1,0 +1,86 @@
+"""What a run says: the block printed while it trains, and its final figures."""
+
+import platform
+
+import numpy as np
+
+
+def batch_report(batch, loss, inputs, prediction, samples):
+    """Returns the text printed while training.
+
+    Args:
+      batch: int, the number of the batch.
+      loss: float, its loss.
+      inputs: int32 [time, batch].
+      prediction: int32 [time + 3, batch].
+      samples: int, how many of its sequences are shown.
+    """
+    lines = [f"batch {batch}", f"  minibatch loss: {loss:.4f}"]
+    for sample in range(samples):
+        lines += [
+            f"  sample {sample + 1}:",
+            f"    input     > {show(inputs[:, sample])}",
+            f"    predicted > {show(prediction[:, sample])}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def show(sequence):
+    """Returns a sequence as text, like [5 7 8]."""
+    return f"[{' '.join(map(str, sequence))}]"
+
+
+def metrics(config, history, held_out, exact, correct_tokens, batches_per_second):
+    """Gathers the final figures of a run, for final_report() and metrics.json.
+
+    Args:
+      config: the Config.
+      history: the History.
+      held_out: list of int32 arrays [length].
+      exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for them.
+      batches_per_second: float.
+
+    Returns:
+      dict of what JSON can hold; shares are in 0 ... 1, or None where there is no sequence.
+    """
+    lengths = np.array([sequence.size for sequence in held_out])
+    new = np.array([sequence.tobytes() in history.unseen for sequence in held_out])
+
+    def share(hits):
+        return {"share": hits.mean() if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
+
+    return {
+        "batches": len(history.rows),
+        "batch_size": config.batch_size,
+        "loss": float(history.rows[-1].loss),
+        "exact_match": share(exact),
+        "exact_match_never_seen": share(exact[new]),
+        "exact_match_by_length": {str(length): share(exact[lengths == length]) for length in np.unique(lengths)},
+        "token_accuracy": correct_tokens.sum() / (lengths + 1).sum(),
+        "seed": config.seed,
+        "batches_per_second": batches_per_second,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def final_report(metrics):
+    """Returns the text printed at the end, from what metrics() returned."""
+
+    def line(title, match):
+        share = f"{match['share']:8.2%}" if match["sequences"] else " " * 7 + "-"
+        return f"  {title:<22}  {share}  ({match['exact']} of {match['sequences']})"
+
+    batches, batch_size = metrics["batches"], metrics["batch_size"]
+    return "\n".join(
+        [
+            f"loss {metrics['loss']:.4f} after {batches * batch_size} examples (batch_size={batch_size})",
+            "",
+            f"{metrics['exact_match']['sequences']} held-out sequences",
+            line("exact match", metrics["exact_match"]),
+            line("never seen in training", metrics["exact_match_never_seen"]),
+            f"  token accuracy          {metrics['token_accuracy']:8.2%}  (symbols and EOS)",
+            "  exact match by length",
+            *(line(f"  {length}", match) for length, match in metrics["exact_match_by_length"].items()),
+        ]
+    )

@@ -1,0 +1,218 @@
+"""The folder of a run: all that resuming it, asking it and looking at it need.
+
+    runs/
+      latest -> 20261123-131502
+      20261123-131502/
+        config.json       the settings
+        history.csv       a row for each batch
+        metrics.json      the final figures
+        events.out.*      the same for TensorBoard, with the graph
+        checkpoints/
+          2000/           after 2,000 batches: the weights and Adam's state, and in state.json the rest
+          2100/
+
+A checkpoint is written under another name, brought to the disk, and only then renamed: whatever happens and whenever,
+a folder with a number for a name is whole. The last two are kept. This module does not need TensorFlow.
+"""
+
+import contextlib
+import csv
+import datetime
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+RUNS = Path("runs")
+LATEST = RUNS / "latest"
+KEPT_CHECKPOINTS = 2
+
+
+class RunError(Exception):
+    """A folder cannot be used as a run. The message is one line for the user."""
+
+
+class Row(NamedTuple):
+    """What is known of one batch: the columns of history.csv."""
+
+    batch: int
+    loss: np.float32  # nats a step, before the update
+    gradient_norm: np.float32  # before clipping
+    learning_rate: np.float32
+    held_out_exact_match: float | None = None  # share in 0 ... 1, after the update, of some batches
+
+
+def create(path, config):
+    """Makes the folder of a new run and writes its settings into it.
+
+    Args:
+      path: pathlib.Path of the folder, new or empty; None for a new one in runs/, named after the time.
+      config: a Config.
+
+    Returns:
+      The folder's pathlib.Path.
+
+    Raises:
+      RunError: the folder is not empty.
+      OSError: it cannot be made or written.
+    """
+    if path is None:
+        now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
+        path = next(RUNS / name for name in names if not (RUNS / name).exists())
+    check_new(path)
+    (path / "checkpoints").mkdir(parents=True)
+    _to_disk(path.parent)
+    write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
+    return path
+
+
+def check_new(path):
+    """Raises RunError if a new run cannot be put into the folder path: it is not empty, or cannot be written."""
+    try:
+        there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+        if there == path.absolute() and any(path.iterdir()):
+            raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
+
+
+def point_latest_to(run):
+    """Makes runs/latest a link to a run, in one step."""
+    RUNS.mkdir(exist_ok=True)
+    link = RUNS / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(run, RUNS))
+    link.replace(LATEST)
+
+
+def read_settings(run):
+    """Returns the settings of a run, a dict of str, int and float.
+
+    Raises:
+      RunError: the folder holds no run.
+    """
+    try:
+        return json.loads((run / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(run)!r} holds no run: config.json: {_reason(error)}") from None
+
+
+def newest_checkpoint(run):
+    """Returns the newest whole checkpoint of a run, a pathlib.Path whose name is its number of batches.
+
+    Raises:
+      RunError: there is none.
+    """
+    folders = _checkpoints(run)
+    if not folders:
+        raise RunError(f"{str(run)!r} holds no checkpoint")
+    return folders[-1]
+
+
+@contextlib.contextmanager
+def new_checkpoint(run, batches):
+    """Gives a folder to write a checkpoint into, and makes it the newest one if nothing was raised."""
+    for left_over in (run / "checkpoints").glob("*.partial"):
+        shutil.rmtree(left_over)
+    partial = run / "checkpoints" / f"{batches}.partial"
+    partial.mkdir()
+    try:
+        yield partial
+        for path in [*partial.iterdir(), partial]:
+            _to_disk(path)
+        partial.rename(partial.with_suffix(""))
+        _to_disk(partial.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for old in _checkpoints(run)[:-KEPT_CHECKPOINTS]:
+        shutil.rmtree(old)
+
+
+def append_history(run, rows):
+    """Writes further rows to history.csv and brings them to the disk."""
+    path = run / "history.csv"
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writerow(Row._fields)
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def cut_history(run, batches):
+    """Reads the first rows of history.csv and takes away what a stopped run wrote after its last checkpoint.
+
+    Args:
+      run: pathlib.Path.
+      batches: int, the rows to keep.
+
+    Returns:
+      list of Row.
+
+    Raises:
+      RunError: there are fewer rows, or other ones.
+    """
+    path = run / "history.csv"
+    try:
+        with open(path, newline="") as file:
+            records = list(itertools.islice(csv.DictReader(file), batches))
+        rows = [
+            Row(
+                int(record["batch"]),
+                *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
+                float(record["held_out_exact_match"]) if record["held_out_exact_match"] else None,
+            )
+            for record in records
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{str(path)!r} cannot be read: {_reason(error)}") from None
+    if [row.batch for row in rows] != list(range(batches)):
+        raise RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
+    with open(path, "r+b") as file:
+        for _ in range(batches + 1):
+            file.readline()
+        file.truncate()
+    return rows
+
+
+def write_json(path, value):
+    """Writes a JSON file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(value, indent=2) + "\n")
+        _to_disk(partial)
+        partial.replace(path)
+        _to_disk(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _checkpoints(run):
+    folders = [path for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
+    return sorted(folders, key=lambda path: int(path.name))
+
+
+def _to_disk(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value):
+    return str(value) if isinstance(value, Path) else value
+
+
+def _reason(error):
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
