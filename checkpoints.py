@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 
 import numpy as np
 
@@ -11,10 +12,33 @@ from tensorflow_v1 import tf
 
 
 def event_writer(run, graph, batches):
-    """Returns the tf.summary.FileWriter of a run; what TensorBoard shows after these batches is taken back."""
-    writer = tf.summary.FileWriter(os.fspath(run), graph)
-    writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=batches)
+    """Opens a new file of events for TensorBoard and writes the graph into it.
+
+    tf.summary.FileWriter would write the same from a thread of its own, where a full disk ends in a traceback.
+
+    Args:
+      run: pathlib.Path of the run's folder.
+      graph: the tf.Graph.
+      batches: int; what earlier files tell of this batch and later ones no longer counts.
+
+    Returns:
+      A tf.io.TFRecordWriter.
+    """
+    writer = tf.io.TFRecordWriter(os.fspath(run / f"events.out.tfevents.{time.time():.6f}"))
+    write_event(writer, file_version="brain.Event:2")
+    write_event(writer, graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+    write_event(writer, step=batches, session_log=tf.SessionLog(status=tf.SessionLog.START))
     return writer
+
+
+def write_event(writer, **content):
+    writer.write(tf.Event(wall_time=time.time(), **content).SerializeToString())
+
+
+def write_scalars(writer, row):
+    values = {name: value for name, value in row._asdict().items() if name != "batch" and value is not None}
+    summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+    write_event(writer, step=row.batch, summary=summary)
 
 
 def keep(run, session, saver, writer, history, held_out, generator):
@@ -24,7 +48,7 @@ def keep(run, session, saver, writer, history, held_out, generator):
       run: pathlib.Path of the run's folder.
       session: the tf.Session.
       saver: a tf.train.Saver of all variables.
-      writer: the run's tf.summary.FileWriter.
+      writer: what event_writer() returned.
       history: the History.
       held_out: list of int32 arrays [length].
       generator: the np.random.Generator that the training data is drawn from.
@@ -48,15 +72,13 @@ def keep(run, session, saver, writer, history, held_out, generator):
     runs.append_history(run, new_rows)
     try:
         for row in new_rows:
-            values = {name: value for name, value in row._asdict().items() if name != "batch" and value is not None}
-            summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-            writer.add_summary(summary, row.batch)
+            write_scalars(writer, row)
         writer.flush()
         with runs.new_checkpoint(run, batches) as folder:
             saver.save(session, os.fspath(folder / "model"), write_meta_graph=False, write_state=False)
             (folder / "state.json").write_text(json.dumps(state))
-    except tf.errors.OpError as error:
-        raise OSError(f"cannot write into {str(run)!r}: {error.message.splitlines()[0]}") from error
+    except (tf.errors.OpError, IndexError) as error:  # IndexError is what TFRecordWriter makes of "File too large"
+        raise OSError(f"cannot write into {str(run)!r}: {str(error).splitlines()[0]}") from error
 
 
 def restore_variables(checkpoint, session, saver):

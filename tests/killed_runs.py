@@ -8,6 +8,7 @@ stopped and `killed` the other one.
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ import runs
 import seq2seq_copy
 from config import read_command
 
-ARGUMENTS = ["--max-batches", "600", "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
+ARGUMENTS = ["--max-batches", "1500", "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
 seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many kills meet one being written
 
 
@@ -48,22 +49,23 @@ def main(folder, kills):
     whole = start([*ARGUMENTS, "--run-dir", "whole"])
     assert os.waitpid(whole, 0)[1] == 0, Path("log").read_text()
 
-    chance, left, kept = random.Random(0), kills, []
+    run, chance, kept = Path("killed"), random.Random(0), []
     while True:
-        resumed = batches_kept(Path("killed")) is not None
-        if not resumed:
-            for attempt in Path(".").glob("killed"):  # killed before its first checkpoint
-                attempt.rename(f"attempt-{left}")
+        resumed = batches_kept(run) is not None
+        if run.exists() and not resumed:  # killed before its first checkpoint
+            shutil.rmtree(run)
         child = start(["--resume", "killed"] if resumed else [*ARGUMENTS, "--run-dir", "killed"])
-        if left == 0:
+        if len(kept) == kills:
             assert os.waitpid(child, 0)[1] == 0, Path("log").read_text()
             break
-        time.sleep(chance.uniform(0.3, 1.2))
+        time.sleep(chance.uniform(0.5, 1.5))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), f"it ended by itself: {Path('log').read_text()}"
-        left -= 1
-        kept.append(batches_kept(Path("killed")))
+        if os.WIFSIGNALED(status):
+            kept.append(batches_kept(run))
+        else:  # it was faster than the kill: once more from the start
+            assert status == 0, Path("log").read_text()
+            shutil.rmtree(run)
     print(f"killed {kills} times, with a checkpoint after these batches: {kept}")
 
 

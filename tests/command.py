@@ -1,0 +1,29 @@
+"""Starting the real command in a process of its own, for the tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20"]
+ENDLESS = ["--max-batches", "1000000"]
+
+
+def start(arguments, folder, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([sys.executable, str(ROOT / "seq2seq_copy.py"), *arguments], cwd=folder, **options)
+
+
+def run(arguments, folder, text=None, **options):
+    """Returns exit status, stdout and stderr."""
+    if text is not None:
+        options["stdin"] = subprocess.PIPE
+    process = start(arguments, folder, **options)
+    stdout, stderr = process.communicate(text, timeout=300)
+    return process.returncode, stdout, stderr
+
+
+def files(folder):
+    """Returns the files below a folder, but for those of the runs."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in paths if path.parts[0] != "runs")

@@ -1,0 +1,220 @@
+"""Nothing is lost: runs that are stopped, killed, or cannot write, against one that never was."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import ROOT, SHORT, run, start
+
+import runs
+from tensorflow_v1 import tf
+
+SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0"]
+
+
+def variables(folder):
+    reader = tf.train.load_checkpoint(str(runs.newest_checkpoint(folder) / "model"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_same_end(whole, other):
+    """Weights, Adam's state, generator, history and figures are the same, bit for bit."""
+    expected, values = variables(whole), variables(other)
+    assert len(expected) > 20
+    assert expected.keys() == values.keys()
+    for name, value in expected.items():
+        assert value.tobytes() == values[name].tobytes(), name
+    for name in ("history.csv", "config.json"):
+        assert (whole / name).read_bytes() == (other / name).read_bytes(), name
+    states = [(runs.newest_checkpoint(folder) / "state.json").read_text() for folder in (whole, other)]
+    assert states[0] == states[1]
+    figures = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, other)]
+    assert all(figure.pop("batches_per_second") > 0 for figure in figures)
+    assert figures[0] == figures[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
+    assert (status, stderr) == (0, "")
+    assert "all else in whole\n" in stdout
+    return folder / "whole"
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """A copy of the whole run, stopped after 801 batches as if by kill -9: with a history that knows more."""
+    shutil.copytree(whole, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy/checkpoints/900")
+    (tmp_path / "copy/metrics.json").unlink()
+    return tmp_path / "copy"
+
+
+def test_a_run_folder_holds_all_there_is_to_know(whole):
+    names = {path.name.split(".tfevents")[0] for path in whole.iterdir()}
+    assert names == {"config.json", "history.csv", "metrics.json", "checkpoints", "events.out"}
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["801", "900"]
+    assert json.loads((whole / "config.json").read_text())["max_batches"] == 900
+    metrics = json.loads((whole / "metrics.json").read_text())
+    assert metrics["batches"] == 900
+    assert metrics["seed"] == 0
+    assert metrics["tensorflow"] == tf.__version__
+    history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
+    assert history["batch"].tolist() == list(range(900))
+    np.testing.assert_allclose(history["learning_rate"], 0.015 * (1 - np.arange(900) / 900), rtol=1e-4)
+    assert history["loss"][-1] == pytest.approx(metrics["loss"])
+    assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 900, 100))
+
+
+def test_each_run_has_a_folder_of_its_own_and_latest_is_the_newest(tmp_path):
+    for seed in ("1", "2"):
+        assert run(["--max-batches", "1", "--seed", seed], tmp_path)[0] == 0
+    folders = sorted(path for path in (tmp_path / "runs").iterdir() if not path.is_symlink())
+    assert [json.loads((folder / "config.json").read_text())["seed"] for folder in folders] == [1, 2]
+    assert (tmp_path / "runs/latest").resolve() == folders[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
+    process = start([*SETTINGS, "--batches-in-epoch", "1"], tmp_path)
+    for line in process.stdout:
+        if line == "batch 250\n":
+            process.send_signal(number)
+            break
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (128 + number, "")
+    run_folder = (tmp_path / "runs/latest").resolve()
+    kept = json.loads((run_folder / "metrics.json").read_text())["batches"]
+    assert 250 < kept < 900
+    status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000"], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith(f"going on with runs/{run_folder.name} after {kept} batches\n")
+    settings = json.loads((run_folder / "config.json").read_text())
+    assert settings.pop("batches_in_epoch") == 1
+    shutil.copy(whole / "config.json", run_folder)
+    assert_same_end(whole, run_folder)
+
+
+def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy):
+    assert run(["--resume", str(copy)], copy.parent)[0] == 0
+    assert_same_end(whole, copy)
+
+
+def test_a_run_killed_25_times_comes_to_the_same_end(tmp_path):
+    command = [sys.executable, str(ROOT / "tests/killed_runs.py"), str(tmp_path), "25"]
+    process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert re.match(r"killed 25 times, with a checkpoint after these batches: \[", process.stdout)
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("largest_file", [10_000, 150_000, 600_000])
+def test_a_write_that_fails_loses_nothing_older(largest_file, whole, copy):
+    """The limit is met by history.csv, by the weights, or by TensorBoard's events."""
+
+    def full_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    before = {path: path.read_bytes() for path in copy.rglob("checkpoints/*/*")}
+    status, _, stderr = run(["--resume", str(copy)], copy.parent, preexec_fn=full_disk)
+    assert status == 1
+    assert re.fullmatch(r"seq2seq_copy.py: .+\n", stderr), stderr
+    assert {path: path.read_bytes() for path in copy.rglob("checkpoints/*/*")} == before
+    assert run(["--resume", str(copy)], copy.parent)[0] == 0
+    assert_same_end(whole, copy)
+
+
+def tear(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("name", ["model.index", "model.data-00000-of-00001", "state.json"])
+def test_a_torn_checkpoint_is_one_line(name, copy):
+    tear(copy / "checkpoints/801" / name)
+    status, _, stderr = run(["--resume", str(copy)], copy.parent)
+    assert status == 2
+    assert re.fullmatch(
+        r"seq2seq_copy.py: the checkpoint 'copy/checkpoints/801' is torn or of another model .*\n", stderr
+    )
+
+
+def test_a_checkpoint_of_another_model_is_one_line(copy, tmp_path):
+    assert run([*SETTINGS, "--max-batches", "1", "--encoder-hidden-units", "7", "--run-dir", "other"], tmp_path)[0] == 0
+    shutil.rmtree(copy / "checkpoints/801")
+    shutil.copytree(tmp_path / "other/checkpoints/1", copy / "checkpoints/801")
+    status, stdout, stderr = run(["--predict", "3 4 5", "--run-dir", str(copy)], tmp_path)
+    assert (status, stdout) == (2, "")
+    assert "checkpoints/801' is torn or of another model" in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_a_history_that_does_not_belong_to_the_checkpoint_is_one_line(copy):
+    tear(copy / "history.csv")
+    status, _, stderr = run(["--resume", str(copy)], copy.parent)
+    assert status == 2
+    assert re.fullmatch(
+        r"seq2seq_copy.py: 'copy/history.csv' (does not hold the 801 batches|cannot be read).*\n", stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--resume copy --seed 1", "--resume: in this run --seed is 0, not 1"),
+        ("--resume copy --batch-size 3 --length-to 9", "--batch-size is 20, not 3, --length-to is 8, not 9"),
+        ("--resume copy --max-batches 2000", "the learning rate falls to 0 by the last batch, so none can be added"),
+        ("--resume copy --run-dir x", "--run-dir does not go with --resume"),
+        ("--resume nowhere", "--resume: 'nowhere' holds no run: config.json: No such file or directory"),
+        ("--resume", "--resume: 'runs/latest' holds no run"),
+        ("--resume empty", "--resume: 'empty' holds no checkpoint"),
+        ("--resume torn", "--resume: 'torn' holds no run: config.json"),
+        ("--resume whole", "--resume: all 900 batches of this run are done"),
+        ("--run-dir copy", "--run-dir: 'copy' is not empty"),
+        ("--run-dir copy/config.json", "--run-dir: cannot write in 'copy/config.json'"),
+        ("--run-dir /proc/run", "--run-dir: cannot write in '/proc/run'"),
+        ("--run-dir nowhere --predict 3", "--run-dir: 'nowhere' holds no run"),
+        ("--predict 3 --seed 1", "--seed does not go with --predict"),
+        ("--predict 3 --resume", "--resume does not go with --predict"),
+        ("--predict 3 --predict -", "--predict: - for standard input goes alone"),
+    ],
+)
+def test_a_wrong_run_is_one_line_before_tensorflow_is_imported(arguments, message, whole, copy):
+    folder = copy.parent
+    shutil.copytree(whole, folder / "whole")
+    (folder / "empty").mkdir()
+    (folder / "torn").mkdir()
+    shutil.copy(copy / "config.json", folder / "empty")
+    (folder / "torn/config.json").write_text('{"seed": 0, "max_ba')
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    status, stdout, stderr = run(arguments.split(), folder, env=environment)
+    assert (status, stdout) == (2, "")
+    assert message in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_flags_that_only_change_the_report_may_change(copy):
+    status, stdout, _ = run(["--resume", str(copy), "--samples", "1", "--batches-in-epoch", "850"], copy.parent)
+    assert status == 0
+    assert "batch 850\n  minibatch loss" in stdout
+    assert "sample 1" in stdout
+
+
+def test_the_same_seed_keeps_the_same(tmp_path, whole):
+    assert run([*SETTINGS, "--run-dir", "again"], tmp_path)[0] == 0
+    assert_same_end(whole, tmp_path / "again")
+
+
+def test_a_short_run_is_kept_too(tmp_path):
+    assert run([*SHORT, "--max-batches", "1"], tmp_path)[0] == 0
+    assert runs.newest_checkpoint(Path(tmp_path / "runs/latest")).name == "1"
