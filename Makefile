@@ -1,6 +1,7 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
 # make test   checks style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks style only
+# make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
 #
 # Each sets up what it needs by itself, in a virtual environment of this folder.
 
@@ -10,7 +11,7 @@ VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
 
-.PHONY: run test lint
+.PHONY: run test lint tensorboard
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -21,6 +22,9 @@ test: lint
 lint: $(VENV)/test-installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+tensorboard: $(VENV)/test-installed
+	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
 
 $(VENV)/run-installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,7 @@
 """Saving and restoring a training run exactly: tf.train.Saver for the variables, JSON for the rest."""
 
 import base64
+import contextlib
 import json
 import os
 import time
@@ -24,11 +25,22 @@ def event_writer(run, graph, batches):
     Returns:
       A tf.io.TFRecordWriter.
     """
-    writer = tf.io.TFRecordWriter(os.fspath(run / f"events.out.tfevents.{time.time():.6f}"))
-    write_event(writer, file_version="brain.Event:2")
-    write_event(writer, graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
-    write_event(writer, step=batches, session_log=tf.SessionLog(status=tf.SessionLog.START))
+    with clear_write_errors(run):
+        writer = tf.io.TFRecordWriter(os.fspath(run / f"events.out.tfevents.{time.time():.6f}"))
+        write_event(writer, file_version="brain.Event:2")
+        write_event(writer, graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+        write_event(writer, step=batches, session_log=tf.SessionLog(status=tf.SessionLog.START))
+        writer.flush()
     return writer
+
+
+@contextlib.contextmanager
+def clear_write_errors(run):
+    """Turns what TensorFlow raises when it cannot write into an OSError that names the run."""
+    try:
+        yield
+    except (tf.errors.OpError, IndexError) as error:  # IndexError is what TFRecordWriter makes of "File too large"
+        raise OSError(f"cannot write into {str(run)!r}: {str(error).splitlines()[0]}") from error
 
 
 def write_event(writer, **content):
@@ -70,15 +82,13 @@ def keep(run, session, saver, writer, history, held_out, generator):
         "unseen": base64.b64encode(np.packbits(unseen)).decode(),
     }
     runs.append_history(run, new_rows)
-    try:
+    with clear_write_errors(run):
         for row in new_rows:
             write_scalars(writer, row)
         writer.flush()
         with runs.new_checkpoint(run, batches) as folder:
             saver.save(session, os.fspath(folder / "model"), write_meta_graph=False, write_state=False)
             (folder / "state.json").write_text(json.dumps(state))
-    except (tf.errors.OpError, IndexError) as error:  # IndexError is what TFRecordWriter makes of "File too large"
-        raise OSError(f"cannot write into {str(run)!r}: {str(error).splitlines()[0]}") from error
 
 
 def restore_variables(checkpoint, session, saver):

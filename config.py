@@ -7,7 +7,6 @@ Nothing here needs TensorFlow, so that --help and a typo are answered at once.
 import argparse
 import math
 import os
-import tempfile
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,10 @@ import runs
 from helpers import FIRST_SYMBOL
 
 INT32_MAX = 2**31 - 1
-LARGEST_SIZE = 10_000  # of a vector or a sequence; far more than memory and patience allow
+FLOAT32_MAX = 3.4e38
+LONGEST_SEQUENCE = 10_000  # this and the next two: more than patience and memory allow
+LARGEST_LAYER = 4_096
+LARGEST_VOCABULARY = 100_000
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
 
@@ -41,7 +43,7 @@ def positive_number(text):
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
+    if not 0 < value < FLOAT32_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
     return value
 
@@ -70,24 +72,24 @@ class Config:
     learning_rate: float = setting(0.015, positive_number, "training", "Adam's first step size; falls linearly to 0")
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all data")
 
-    length_from: int = setting(3, whole_number(1, LARGEST_SIZE), "data", "shortest sequence")
-    length_to: int = setting(8, whole_number(1, LARGEST_SIZE), "data", "longest sequence")
+    length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "shortest sequence")
+    length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "longest sequence")
     vocab_size: int = setting(
-        10, whole_number(FIRST_SYMBOL + 1, LARGEST_SIZE), "data", "symbols, with PAD = 0 and EOS = 1"
+        10, whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY), "data", "symbols, with PAD = 0 and EOS = 1"
     )
 
     input_embedding_size: int = setting(
-        20, whole_number(1, LARGEST_SIZE), "model", "length of the vector that stands for a symbol"
+        20, whole_number(1, LARGEST_LAYER), "model", "length of the vector that stands for a symbol"
     )
     encoder_hidden_units: int = setting(
         20,
-        whole_number(1, LARGEST_SIZE),
+        whole_number(1, LARGEST_LAYER),
         "model",
         "units of the encoder in each direction; the decoder has twice as many",
     )
 
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
-    samples: int = setting(3, whole_number(0), "report", "sequences of the batch that a report prints")
+    samples: int = setting(3, whole_number(0), "report", "sequences of the batch that a report prints, at most")
     plot: Path = setting(Path("plots/loss.png"), picture_path, "report", "where the loss curve is saved")
 
 
@@ -104,7 +106,8 @@ class OneLineErrorParser(argparse.ArgumentParser):
     """argparse, with an error that is one line long instead of the usage and the error."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')} (see --help)\n")
+        line = " ".join(message.removeprefix("argument ").split())
+        self.exit(2, f"{self.prog}: {line} (see --help)\n")
 
 
 def flag(name):
@@ -234,10 +237,7 @@ def check(config):
     """Raises UsageError if settings contradict each other, or the picture cannot be saved."""
     if config.length_from > config.length_to:
         raise UsageError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
-    if config.samples > config.batch_size:
-        raise UsageError(f"--samples: {config.samples} is more than --batch-size {config.batch_size}")
     try:
-        config.plot.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.NamedTemporaryFile(dir=config.plot.parent, prefix=config.plot.name).close()
+        runs.check_writable(config.plot)
     except OSError as error:
-        raise UsageError(f"--plot: cannot write in the folder {str(config.plot.parent)!r}: {error.strerror}") from None
+        raise UsageError(f"--plot: cannot write {str(config.plot)!r}: {error.strerror}") from None

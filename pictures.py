@@ -1,33 +1,33 @@
 """The picture a run saves."""
 
-import itertools
+import io
 import os
-import tempfile
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SMOOTHING_WINDOW = 50  # batches
 
 
-def save_loss_curve(path, rows):
-    """Draws the loss above the exact match, both over batches, and saves the picture.
-
-    A picture that is already there is kept, under the next free name: loss.png becomes loss-1.png.
+def loss_curve(rows):
+    """Draws the loss above the exact match, both over batches.
 
     Args:
-      path: pathlib.Path whose ending says the format.
-      rows: a runs.Row for each batch.
+      rows: a runs.Row for each batch; the losses are above 0.
 
-    Raises:
-      OSError: the picture cannot be written; nothing of it is left, and an earlier one is untouched.
+    Returns:
+      A matplotlib Figure.
     """
     figure = Figure(figsize=(8, 5.5), dpi=120, layout="constrained")
     loss_axes, match_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
 
-    losses = [row.loss for row in rows]
-    loss_axes.semilogy(losses, color="tab:blue", alpha=0.3, linewidth=0.8, label="each batch")
-    loss_axes.semilogy(*moving_average(losses), color="tab:blue", label=f"mean of {SMOOTHING_WINDOW} batches")
+    batches, losses = [row.batch for row in rows], [row.loss for row in rows]
+    window = min(SMOOTHING_WINDOW, len(rows))
+    marker = "." if len(rows) <= SMOOTHING_WINDOW else None
+    loss_axes.semilogy(batches, losses, marker=marker, color="tab:blue", alpha=0.3, linewidth=0.8, label="each batch")
+    middles, means = moving_average(losses, window)
+    loss_axes.semilogy(middles, means, marker=marker, color="tab:blue", label=f"mean of {window} batches")
     loss_axes.set_ylabel("cross-entropy [nats a step]")
     loss_axes.legend()
 
@@ -37,30 +37,42 @@ def save_loss_curve(path, rows):
     match_axes.set_ylabel("held-out exact match [%]")
     match_axes.set_ylim(-3, 103)
     match_axes.set_xlabel("batch")
+    match_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (loss_axes, match_axes):
         axes.grid(alpha=0.3)
+    return figure
 
-    save(figure, path)
 
+def moving_average(values, window):
+    """Averages values in a window that slides over them.
 
-def moving_average(values):
-    """Returns positions and means of a window that slides over values, each at the middle of its window."""
-    window = min(SMOOTHING_WINDOW, len(values))
+    Args:
+      values: list of float.
+      window: int, 1 ... len(values).
+
+    Returns:
+      middles, means: float [len(values) - window + 1], the middle of each position of the window and the mean in it.
+    """
     means = np.convolve(values, np.full(window, 1 / window), mode="valid")
     return np.arange(means.size) + (window - 1) / 2, means
 
 
 def save(figure, path):
-    """Saves a figure whole or not at all, and keeps an earlier file of that name."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as partial:
-        try:
-            figure.savefig(partial, format=path.suffix[1:])
-            partial.flush()
-        except BaseException:
-            os.unlink(partial.name)
-            raise
-    if path.exists():
-        names = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(1))
-        path.rename(next(name for name in names if not name.exists()))
-    os.chmod(partial.name, 0o644)
-    os.replace(partial.name, path)
+    """Saves a figure whole or not at all.
+
+    Args:
+      figure: a matplotlib Figure.
+      path: pathlib.Path whose ending says the format.
+
+    Raises:
+      OSError: it cannot be written; an earlier picture of that name is untouched.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.partial")
+    try:
+        partial.write_bytes(picture.getvalue())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -59,12 +59,12 @@ def parse(line, vocab_size):
     return np.array(words, dtype=np.int32)
 
 
-def groups(sequences):
-    """Yields lists of sequences, as long as LARGEST_BATCH allows for when they are padded to one length."""
+def groups(sequences, largest=LARGEST_BATCH):
+    """Yields lists of sequences that hold at most largest symbols when they are padded to one length."""
     group, longest = [], 0
     for sequence in sequences:
         longest = max(longest, sequence.size)
-        if group and (len(group) + 1) * longest > LARGEST_BATCH:
+        if group and (len(group) + 1) * longest > largest:
             yield group
             group, longest = [], sequence.size
         group.append(sequence)

@@ -13,10 +13,10 @@ def batch_report(batch, loss, inputs, prediction, samples):
       loss: float, its loss.
       inputs: int32 [time, batch].
       prediction: int32 [time + 3, batch].
-      samples: int, how many of its sequences are shown.
+      samples: int, how many of its sequences are shown, at most.
     """
     lines = [f"batch {batch}", f"  minibatch loss: {loss:.4f}"]
-    for sample in range(samples):
+    for sample in range(min(samples, inputs.shape[1])):
         lines += [
             f"  sample {sample + 1}:",
             f"    input     > {show(inputs[:, sample])}",

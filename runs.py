@@ -76,12 +76,19 @@ def create(path, config):
 def check_new(path):
     """Raises RunError if a new run cannot be put into the folder path: it is not empty, or cannot be written."""
     try:
-        there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-        if there == path.absolute() and any(path.iterdir()):
+        if path.exists() and any(path.iterdir()):
             raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
-        tempfile.TemporaryFile(dir=there).close()
+        check_writable(path / "config.json")
     except OSError as error:
         raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
+
+
+def check_writable(path):
+    """Raises OSError if no file could be made at path, with the folders it needs; makes none."""
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    tempfile.TemporaryFile(dir=there).close()
 
 
 def point_latest_to(run):

@@ -1,17 +1,18 @@
-"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
+r"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
 
-The encoder reads a sequence in both directions and passes on nothing but its final state. From that state
-alone the decoder writes the sequence out again, then EOS. Each step of the decoder reads the symbol that
-its step before found most likely: greedy decoding, in training as well as afterwards.
+The encoder reads a sequence in both directions; the decoder gets its final state, and the length, which
+tells it when to stop. From these it writes the sequence out again, then EOS. Each step of the decoder reads
+the symbol that its step before found most likely: greedy decoding, in training as well as afterwards.
 
-    encoder_inputs        5      7      8
-                          |      |      |
     forward LSTM          o ---> o ---> o ----.
-    backward LSTM    .--- o <--- o <--- o     +-- encoder_final_state
-                      `-----------------------'          |
-    decoder LSTM                                         o ---> o ---> o ---> o ---> o ---> o
-      reads                                             EOS     5      7      8     EOS    PAD
-      predicts                                           5      7      8     EOS    PAD    PAD
+                          |      |      |      \
+    encoder_inputs        5      7      8       +--- encoder_final_state
+                          |      |      |      /             |
+    backward LSTM    .--- o <--- o <--- o     /              |
+                      `----------------------'               v
+    decoder LSTM                                             o ---> o ---> o ---> o ---> o ---> o
+      reads                                                 EOS     5      7      8     EOS    PAD
+      predicts                                               5      7      8     EOS    PAD    PAD
 
 The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, report.
 """
@@ -212,8 +213,9 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
         "output_weights", [decoder_hidden_units, vocab_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
     )
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
-    eos_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(decoder_lengths), EOS))
-    pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(decoder_lengths), PAD))
+    every_sequence = tf.shape(decoder_lengths)
+    eos_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(every_sequence, EOS), name="eos_step_embedded")
+    pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(every_sequence, PAD), name="pad_step_embedded")
 
     def loop_fn_initial(time):
         emit_structure = (tf.zeros([vocab_size]), tf.zeros([], tf.int32))
@@ -238,7 +240,8 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
     """Averages the cross-entropy over the steps that the decoder runs for each sequence, and no others.
 
-    Without the mask, every PAD behind a short sequence would count as a step well predicted.
+    Without the mask, every step past the end of a sequence would add a constant: the logits are zero there, and
+    the cross-entropy is ln(vocab_size) whatever the model has learned.
 
     Args:
       decoder_logits: float32 [time, batch, vocab_size].
@@ -279,6 +282,9 @@ def adam(loss, initial_learning_rate, max_batches):
         )
         optimizer = tf.train.AdamOptimizer(learning_rate, beta2=ADAM_BETA2)
         gradients, variables = zip(*optimizer.compute_gradients(loss))
+        # The gradient of the embeddings comes as a list of rows, some of them for the same symbol; their norm is
+        # that of the matrix only after they are added up.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
         train_op = optimizer.apply_gradients(zip(clipped, variables), global_step=global_step, name="train_op")
         return gradient_norm, learning_rate, train_op
@@ -331,7 +337,7 @@ def train(session, graph, config, batches, held_out, history, keep):
             feed = next_feed(graph, sequences)
             fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
             loss, gradient_norm, learning_rate, prediction, _ = session.run(fetches, feed)
-            if not np.isfinite(loss):
+            if not np.isfinite([loss, gradient_norm]).all():
                 raise FloatingPointError(f"the loss is {loss} at batch {batch}; a smaller --learning-rate may help")
             row = runs.Row(batch, loss, gradient_norm, learning_rate)
             history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
@@ -354,7 +360,7 @@ def train(session, graph, config, batches, held_out, history, keep):
 
 @contextlib.contextmanager
 def stop_at_signal():
-    """Gives a list that the first SIGINT (Ctrl-C) or SIGTERM is put into; a second one ends the process."""
+    """Gives a list that SIGINT (Ctrl-C) or SIGTERM is put into; once it has been, the next one ends the process."""
     received = []
 
     def receive(number, frame):
@@ -434,7 +440,9 @@ def run_training(command):
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
     runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(report.final_report(metrics))
-    pictures.save_loss_curve(config.plot, history.rows)
+    loss_curve = pictures.loss_curve(history.rows)
+    pictures.save(loss_curve, run / "loss.png")
+    pictures.save(loss_curve, config.plot)
     print(f"\nloss curve in {config.plot}, all else in {run}")
     return 0 if interrupted_by is None else 128 + interrupted_by
 
@@ -472,10 +480,12 @@ if __name__ == "__main__":
     except runs.RunError as error:
         print(f"seq2seq_copy.py: {error}", file=sys.stderr)
         status = 2
-    except (FloatingPointError, MemoryError, OSError, tf.errors.OpError) as error:
-        reason = str(error)
-        if isinstance(error, tf.errors.OpError):
-            reason = f"{type(error).__name__} in TensorFlow: this machine may have too little memory for these sizes"
-        status = f"seq2seq_copy.py: {reason}"
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        status = "seq2seq_copy.py: too little memory for these sizes"
+    except FloatingPointError as error:
+        status = f"seq2seq_copy.py: {error}"
+    except OSError as error:
+        # Whoever closed the pipe behind stdout has had enough.
+        status = 1 if isinstance(error, BrokenPipeError) else f"seq2seq_copy.py: {error}"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
     sys.exit(status)

@@ -7,11 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20"]
 ENDLESS = ["--max-batches", "1000000"]
+started = []  # all processes, for conftest.py to end what a failed test leaves running
 
 
 def start(arguments, folder, **options):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    return subprocess.Popen([sys.executable, str(ROOT / "seq2seq_copy.py"), *arguments], cwd=folder, **options)
+    command = [sys.executable, str(ROOT / "seq2seq_copy.py"), *arguments]
+    started.append(subprocess.Popen(command, cwd=folder, **options))
+    return started[-1]
 
 
 def run(arguments, folder, text=None, **options):

@@ -1,16 +1,21 @@
 """The real command, in a process of its own."""
 
 import fcntl
+import itertools
 import os
 import re
 import resource
 import signal
 import struct
 import termios
-import time
 
+import numpy as np
 import pytest
 from command import ENDLESS, SHORT, files, run, start
+
+import pictures
+import runs
+from helpers import random_sequences
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +61,48 @@ def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
     assert (folder / "plots/loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def test_the_same_seed_prints_the_same_and_the_earlier_picture_is_kept(short_run):
+def test_the_same_seed_prints_the_same(short_run):
     folder, first = short_run
     picture = (folder / "plots/loss.png").read_bytes()
     again = run(SHORT, folder)
-    assert [part.rsplit("all else in")[0] for part in again[1:]] == [
-        part.rsplit("all else in")[0] for part in first[1:]
-    ]
-    assert files(folder) == ["plots/loss-1.png", "plots/loss.png"]
-    assert (folder / "plots/loss-1.png").read_bytes() == (folder / "plots/loss.png").read_bytes() == picture
+    assert again[1].split("all else in")[0] == first[1].split("all else in")[0]
+    assert files(folder) == ["plots/loss.png"]
+    assert (folder / "plots/loss.png").read_bytes() == picture
+
+
+def test_each_run_keeps_its_own_picture(tmp_path):
+    for seed in ("1", "2"):
+        assert run([*SHORT, "--seed", seed, "--run-dir", f"runs/{seed}"], tmp_path)[0] == 0
+    newest = (tmp_path / "plots/loss.png").read_bytes()
+    assert newest == (tmp_path / "runs/2/loss.png").read_bytes() != (tmp_path / "runs/1/loss.png").read_bytes()
+
+
+def test_never_seen_in_training_is_what_it_says(short_run):
+    """Counts once more, from the two streams of seed 0."""
+    _, (_, stdout, _) = short_run
+    training, held_out = np.random.default_rng(0).spawn(2)
+    seen = set()
+    for sequences in itertools.islice(random_sequences(3, 8, 2, 10, 20, training), 120):
+        seen.update(tuple(sequence) for sequence in sequences)
+    (sequences,) = itertools.islice(random_sequences(3, 8, 2, 10, 10_000, held_out), 1)
+    never_seen = sum(tuple(sequence) not in seen for sequence in sequences)
+    assert 0 < never_seen < 10_000
+    assert re.search(r"never seen in training .* of (\d+)\)", stdout)[1] == str(never_seen)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--max-batches 1",
+        "--max-batches 2 --batch-size 1 --input-embedding-size 1 --encoder-hidden-units 1",
+        "--max-batches 2 --vocab-size 3 --length-from 1 --length-to 1 --samples 0",
+        "--max-batches 2 --length-from 40 --length-to 40 --batch-size 2",
+    ],
+)
+def test_the_smallest_values_work(arguments, tmp_path):
+    status, stdout, stderr = run(arguments.split(), tmp_path)
+    assert (status, stderr) == (0, "")
+    assert "10000 held-out sequences" in stdout
 
 
 def test_another_seed_prints_something_else(short_run, tmp_path):
@@ -93,16 +131,23 @@ def test_interrupt_stops_training_and_still_reports(tmp_path):
 
 
 def test_a_second_interrupt_ends_the_process(tmp_path):
-    process = start([*ENDLESS, "--batch-size", "50000"], tmp_path)  # a batch takes seconds
-    assert process.stdout.readline() == "batch 0\n"
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    assert stderr == ""
-    assert "held-out" not in stdout
+    process = start([*ENDLESS, "--encoder-hidden-units", "600", "--batch-size", "1"], tmp_path)
+    for line in process.stdout:
+        if line == "batch 0\n":
+            process.send_signal(signal.SIGINT)
+        if line == "training interrupted\n":  # now all held-out sequences are decoded, which takes a while
+            process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (-signal.SIGINT, "")
     assert files(tmp_path) == []
+
+
+def test_a_pipe_that_is_closed_ends_the_run_quietly(tmp_path):
+    process = start([*SHORT, "--batches-in-epoch", "1"], tmp_path)
+    assert process.stdout.readline() == "batch 0\n"
+    process.stdout.close()
+    assert process.wait(timeout=60) == 1
+    assert process.stderr.read() == ""
 
 
 def test_the_progress_bar_is_for_terminals(tmp_path):
@@ -137,39 +182,39 @@ def test_help_names_every_flag(tmp_path):
         ("--batches-in-epoch 0", "--batches-in-epoch: '0' is not"),
         ("--input-embedding-size 0", "--input-embedding-size: '0' is not"),
         ("--encoder-hidden-units 0", "--encoder-hidden-units: '0' is not"),
-        ("--encoder-hidden-units 10001", "--encoder-hidden-units: '10001' is not a whole number from 1 to 10000"),
+        ("--encoder-hidden-units 5000", "--encoder-hidden-units: '5000' is not a whole number from 1 to 4096"),
         ("--length-from 0", "--length-from: '0' is not"),
         ("--length-from 9", "--length-from: 9 is more than --length-to 8"),
         ("--vocab-size 2", "--vocab-size: '2' is not a whole number from 3"),
         ("--learning-rate nan", "--learning-rate: 'nan' is not a finite number above 0"),
         ("--learning-rate inf", "--learning-rate: 'inf' is not a finite number above 0"),
+        ("--learning-rate 1e39", "--learning-rate: '1e39' is not a finite number above 0"),
         ("--learning-rate 0", "--learning-rate: '0' is not a finite number above 0"),
         ("--learning-rate fast", "--learning-rate: 'fast' is not a finite number above 0"),
         ("--seed -1", "--seed: '-1' is not a whole number from 0"),
-        ("--samples 101", "--samples: 101 is more than --batch-size 100"),
         ("--samples", "--samples: expected one argument"),
         ("--max-batch 3", "unrecognized arguments: --max-batch 3"),
         ("5", "unrecognized arguments: 5"),
         ("--plot loss.txt", "--plot: 'loss.txt' must end in one of .png .svg .pdf .jpg"),
         ("--plot plots", "--plot: 'plots' must end in one of"),
         ("--plot folder.png", "--plot: 'folder.png' is a folder"),
-        ("--plot file/loss.png", "--plot: cannot write in the folder 'file': File exists"),
-        ("--plot /proc/loss.png", "--plot: cannot write in the folder '/proc'"),
-        (f"--plot {'a' * 300}.png", "--plot: cannot write in the folder '.': File name too long"),
+        ("--plot file/loss.png", "--plot: cannot write 'file/loss.png': Not a directory"),
+        ("--plot /proc/loss.png", "--plot: cannot write '/proc/loss.png'"),
+        (f"--plot new/{'a' * 300}.png", f"--plot: cannot write 'new/{'a' * 300}.png': File name too long"),
     ],
 )
 def test_bad_input_is_one_line_before_tensorflow_is_imported(arguments, message, tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
-    before = files(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     status, stdout, stderr = run(arguments.split(), tmp_path, env=environment)
     assert (status, stdout) == (2, "")
     assert stderr.startswith(f"seq2seq_copy.py: {message}")
     assert stderr.endswith(" (see --help)\n")
     assert stderr.count("\n") == 1
-    assert files(tmp_path) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
@@ -181,28 +226,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
-    (tmp_path / "plots").mkdir()
-    (tmp_path / "plots/loss.png").write_text("earlier")
-
-    def full_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    status, stdout, stderr = run(SHORT, tmp_path, preexec_fn=full_disk)
-    assert status == 1
-    assert re.fullmatch(r"seq2seq_copy.py: .*File too large.*\n", stderr)
-    assert "exact match by length" in stdout
-    assert files(tmp_path) == ["plots/loss.png"]
-    assert (tmp_path / "plots/loss.png").read_text() == "earlier"
+    figure = pictures.loss_curve([runs.Row(0, 2.0, 1.0, 0.1, 0.5)])
+    path = tmp_path / "loss.png"
+    path.write_text("earlier")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pictures.save(figure, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert files(tmp_path) == ["loss.png"]
+    assert path.read_text() == "earlier"
 
 
 def test_sizes_that_do_not_fit_into_memory_are_one_line(tmp_path):
-    def little_memory():
-        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
-
-    status, stdout, stderr = run(["--encoder-hidden-units", "10000"], tmp_path, preexec_fn=little_memory)
-    assert (status, stdout) == (1, "")
-    assert re.fullmatch(r"seq2seq_copy.py: .*memory for these sizes\n", stderr)
+    status, stdout, stderr = run(["--batch-size", "2147483647"], tmp_path)
+    assert (status, stdout, stderr) == (1, "", "seq2seq_copy.py: too little memory for these sizes\n")
     assert files(tmp_path) == []
 
 

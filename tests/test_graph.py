@@ -173,7 +173,9 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, s
             second[index] = 0.95 * second[index] + 0.05 * gradient**2
             unbiased_size = size * np.sqrt(1 - 0.95**step) / (1 - 0.9**step)
             expected[index] -= unbiased_size * first[index] / (np.sqrt(second[index]) + 1e-8)
-        session.run(graph.train_op, feed)
+        norm, learning_rate, _ = session.run([graph.gradient_norm, graph.learning_rate, graph.train_op], feed)
+        assert norm == pytest.approx(norms[-1], rel=1e-5)
+        assert learning_rate == pytest.approx(size, rel=1e-5)
         for variable, value, target in zip(variables, session.run(variables), expected):
             np.testing.assert_allclose(value, target, atol=1e-4, err_msg=variable.name)
     assert max(norms) > 1, "nothing was clipped"

@@ -61,7 +61,7 @@ def copy(whole, tmp_path):
 
 def test_a_run_folder_holds_all_there_is_to_know(whole):
     names = {path.name.split(".tfevents")[0] for path in whole.iterdir()}
-    assert names == {"config.json", "history.csv", "metrics.json", "checkpoints", "events.out"}
+    assert names == {"config.json", "history.csv", "metrics.json", "loss.png", "checkpoints", "events.out"}
     assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["801", "900"]
     assert json.loads((whole / "config.json").read_text())["max_batches"] == 900
     metrics = json.loads((whole / "metrics.json").read_text())
@@ -117,21 +117,31 @@ def test_a_run_killed_25_times_comes_to_the_same_end(tmp_path):
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("largest_file", [10_000, 150_000, 600_000])
-def test_a_write_that_fails_loses_nothing_older(largest_file, whole, copy):
-    """The limit is met by history.csv, by the weights, or by TensorBoard's events."""
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory):
+    """A run whose weights are a larger file than its events."""
+    folder = tmp_path_factory.mktemp("heavy") / "heavy"
+    arguments = ["--max-batches", "150", "--batch-size", "5", "--encoder-hidden-units", "70", "--run-dir", str(folder)]
+    assert run(arguments, folder.parent)[0] == 0
+    return folder
 
+
+@pytest.mark.parametrize(("file", "largest_file"), [("events.out.tfevents", 300_000), ("model", 700_000)])
+def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_path):
     def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    before = {path: path.read_bytes() for path in copy.rglob("checkpoints/*/*")}
-    status, _, stderr = run(["--resume", str(copy)], copy.parent, preexec_fn=full_disk)
+    stopped = shutil.copytree(heavy, tmp_path / "stopped")
+    shutil.rmtree(stopped / "checkpoints/150")
+    (stopped / "metrics.json").unlink()
+    before = {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")}
+    status, _, stderr = run(["--resume", str(stopped)], tmp_path, preexec_fn=full_disk)
     assert status == 1
-    assert re.fullmatch(r"seq2seq_copy.py: .+\n", stderr), stderr
-    assert {path: path.read_bytes() for path in copy.rglob("checkpoints/*/*")} == before
-    assert run(["--resume", str(copy)], copy.parent)[0] == 0
-    assert_same_end(whole, copy)
+    assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'stopped': .*{file}.*\n", stderr), stderr
+    assert {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")} == before
+    assert run(["--resume", str(stopped)], tmp_path)[0] == 0
+    assert_same_end(heavy, stopped)
 
 
 def tear(path):

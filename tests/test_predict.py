@@ -1,0 +1,94 @@
+"""The user's own sequences, through the real command and function by function."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+from command import run, start
+from hypothesis import given
+from hypothesis import strategies as st
+
+import predict
+
+EASY = ["--max-batches", "1200", "--vocab-size", "5", "--length-to", "5", "--samples", "0"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder whose newest run has learned to repeat 3 to 5 symbols from 2 to 4."""
+    folder = tmp_path_factory.mktemp("trained")
+    status, stdout, _ = run([*EASY, "--run-dir", "elsewhere"], folder)
+    assert status == 0
+    assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 99
+    return folder
+
+
+@pytest.mark.parametrize("where", [[], ["--run-dir", "elsewhere"]])
+def test_sequences_on_the_command_line(where, folder):
+    expected = "input     > [4 3 2]\npredicted > [4 3 2]\ninput     > [2 2 3 4 3]\npredicted > [2 2 3 4 3]\n"
+    arguments = ["--predict", "4 3 2", "--predict", " 2 2  3 4 3 ", *where]
+    assert run(arguments, folder) == (0, expected, "")
+
+
+def test_thousands_of_lines_with_some_that_are_wrong(folder):
+    generator = np.random.default_rng(0)
+    lines = [" ".join(map(str, generator.integers(2, 5, size=generator.integers(3, 6)))) for _ in range(5000)]
+    wrong = {
+        7: ("3 x 4", "'x' is not a symbol from 2 to 4"),
+        9: ("", "no symbols"),
+        11: ("2 1 3", "'1' is not a symbol from 2 to 4"),
+        13: ("0", "'0' is not a symbol from 2 to 4"),
+        4000: ("5 2 2", "'5' is not a symbol from 2 to 4"),
+        4001: ("-2 2 2", "'-2' is not a symbol from 2 to 4"),
+        4002: ("2 2.0 2", "'2.0' is not a symbol from 2 to 4"),
+        4003: ("2 \u00b2 2", "'\\xb2' is not a symbol from 2 to 4"),
+        5000: ("2 " * 10_001, "10001 symbols; at most 10000 are read"),
+    }
+    for number, (line, _) in wrong.items():
+        lines[number - 1] = line
+    lines[20] = "2 3 4 2 3 4 2"
+    status, stdout, stderr = run(["--predict", "-"], folder, text="\n".join(lines))
+    assert status == 1
+    messages = {number: message for number, (_, message) in wrong.items()}
+    messages[21] = "7 symbols; the model was trained on 3 to 5"
+    expected = [f"seq2seq_copy.py: line {number}: {messages[number]}" for number in sorted(messages)]
+    assert stderr.splitlines() == expected
+    inputs = re.findall(r"input     > \[(.*)\]\npredicted > \[(.*)\]\n", stdout)
+    assert [pair[0] for pair in inputs] == [line for number, line in enumerate(lines, 1) if number not in wrong]
+    assert np.mean([given == predicted for given, predicted in inputs]) > 0.99
+
+
+def test_bytes_that_are_no_text_are_one_line(folder):
+    (folder / "lines").write_bytes(b"3 4 2\n\xff\xfe\n")
+    with open(folder / "lines") as lines:
+        status, stdout, stderr = run(["--predict", "-"], folder, stdin=lines)
+    assert status == 1
+    assert stdout == "input     > [3 4 2]\npredicted > [3 4 2]\n"
+    assert re.fullmatch(r"seq2seq_copy.py: line 2: .* is not a symbol from 2 to 4\n", stderr)
+
+
+def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
+    keyboard, terminal = os.openpty()
+    process = start(["--predict", "-"], folder, stdin=terminal)
+    for line in ("4 3 2", "2 2 3 4"):
+        os.write(keyboard, f"{line}\n".encode())
+        assert process.stdout.readline() == f"input     > [{line}]\n"
+        assert process.stdout.readline() == f"predicted > [{line}]\n"
+    process.kill()
+    process.communicate()
+
+
+def test_a_prediction_ends_before_its_eos():
+    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 1, 0, 0, 0, 0]), length=2), [4, 3])
+    np.testing.assert_array_equal(predict.cut(np.array([1, 3, 1, 0]), length=1), [])
+    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 5, 0, 2, 0, 0]), length=2), [4, 3, 5, 0, 2])
+
+
+@given(st.lists(st.integers(1, 60), max_size=50))
+def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths):
+    sequences = [np.full(length, 2) for length in lengths]
+    groups = list(predict.groups(sequences, largest=100))
+    assert [sequence for group in groups for sequence in group] == sequences
+    for group in groups:
+        assert len(group) * max(sequence.size for sequence in group) <= 100

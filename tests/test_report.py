@@ -1,0 +1,88 @@
+"""The figures and the picture, on cases worked out by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import pictures
+import report
+from runs import Row
+
+HELD_OUT = [np.array(sequence, np.int32) for sequence in ([2, 3], [4, 5, 6], [7, 8], [9, 9, 9])]
+
+
+def metrics():
+    history = SimpleNamespace(
+        rows=[Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)],
+        unseen={HELD_OUT[0].tobytes(), HELD_OUT[1].tobytes(), HELD_OUT[2].tobytes()},
+    )
+    exact = np.array([True, False, False, True])
+    correct_tokens = np.array([3, 2, 2, 4])
+    return report.metrics(SimpleNamespace(batch_size=5, seed=7), history, HELD_OUT, exact, correct_tokens, 9.0)
+
+
+def test_metrics():
+    result = metrics()
+    assert (result["batches"], result["loss"], result["seed"], result["batches_per_second"]) == (2, 0.5, 7, 9.0)
+    assert result["exact_match"] == {"share": 0.5, "exact": 2, "sequences": 4}
+    assert result["exact_match_never_seen"] == {"share": pytest.approx(1 / 3), "exact": 1, "sequences": 3}
+    assert result["exact_match_by_length"] == {
+        "2": {"share": 0.5, "exact": 1, "sequences": 2},
+        "3": {"share": 0.5, "exact": 1, "sequences": 2},
+    }
+    assert result["token_accuracy"] == pytest.approx(11 / 14)
+
+
+def test_final_report():
+    assert report.final_report(metrics()).splitlines() == [
+        "loss 0.5000 after 10 examples (batch_size=5)",
+        "",
+        "4 held-out sequences",
+        "  exact match               50.00%  (2 of 4)",
+        "  never seen in training    33.33%  (1 of 3)",
+        "  token accuracy            78.57%  (symbols and EOS)",
+        "  exact match by length",
+        "    2                       50.00%  (1 of 2)",
+        "    3                       50.00%  (1 of 2)",
+    ]
+
+
+def test_a_share_of_nothing_is_a_dash():
+    nothing = metrics() | {"exact_match_never_seen": {"share": None, "exact": 0, "sequences": 0}}
+    assert "  never seen in training         -  (0 of 0)" in report.final_report(nothing).splitlines()
+
+
+def test_batch_report_shows_no_more_samples_than_there_are():
+    inputs = np.array([[3, 4], [5, 0]])
+    prediction = np.array([[3, 4], [5, 1], [1, 0], [0, 0], [0, 0]])
+    assert report.batch_report(8, 0.12345, inputs, prediction, samples=9).splitlines() == [
+        "batch 8",
+        "  minibatch loss: 0.1235",
+        "  sample 1:",
+        "    input     > [3 5]",
+        "    predicted > [3 5 1 0 0]",
+        "  sample 2:",
+        "    input     > [4 0]",
+        "    predicted > [4 1 0 0 0]",
+    ]
+
+
+def test_moving_average():
+    middles, means = pictures.moving_average([1.0, 2.0, 6.0, 4.0], window=3)
+    np.testing.assert_allclose(middles, [1, 2])
+    np.testing.assert_allclose(means, [3, 4])
+
+
+def test_the_picture_shows_the_history():
+    losses = np.geomspace(2, 0.01, 120)
+    rows = [Row(batch, loss, 1.0, 0.1, batch / 120 if batch % 40 == 0 else None) for batch, loss in enumerate(losses)]
+    loss_axes, match_axes = pictures.loss_curve(rows).axes
+    each, smoothed = loss_axes.get_lines()
+    np.testing.assert_array_equal(each.get_xydata(), list(enumerate(losses)))
+    np.testing.assert_allclose(smoothed.get_xydata()[0], [24.5, losses[:50].mean()])
+    np.testing.assert_allclose(smoothed.get_xydata()[-1], [94.5, losses[70:].mean()])
+    (match,) = match_axes.get_lines()
+    np.testing.assert_allclose(match.get_xydata(), [[0, 0], [40, 100 / 3], [80, 200 / 3]])
+    assert loss_axes.get_yscale() == "log"
+    assert loss_axes.get_ylabel() and match_axes.get_ylabel() and match_axes.get_xlabel()
