@@ -40,7 +40,9 @@ def clear_write_errors(run):
     try:
         yield
     except (tf.errors.OpError, IndexError) as error:  # IndexError is what TFRecordWriter makes of "File too large"
-        raise OSError(f"cannot write into {str(run)!r}: {str(error).splitlines()[0]}") from error
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "; " in line), lines[0])  # "FILE; REASON", below a trace of the graph
+        raise OSError(f"cannot write into {str(run)!r}: {reason}") from error
 
 
 def write_event(writer, **content):

@@ -85,9 +85,9 @@ def check_new(path):
 
 def check_writable(path):
     """Raises OSError if no file could be made at path, with the folders it needs; makes none."""
-    with contextlib.suppress(FileNotFoundError):
-        path.stat()
     there = next(folder for folder in path.absolute().parents if folder.exists())
+    with contextlib.suppress(FileNotFoundError):
+        (there / path.name).stat()  # raises for a name that is too long
     tempfile.TemporaryFile(dir=there).close()
 
 

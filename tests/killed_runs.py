@@ -20,6 +20,8 @@ from config import read_command
 
 ARGUMENTS = ["--max-batches", "1500", "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
 seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many kills meet one being written
+seq2seq_copy.HELD_OUT_SEQUENCES = 500
+seq2seq_copy.EVALUATION_BATCH = 50
 
 
 def start(arguments):

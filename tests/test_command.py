@@ -243,7 +243,10 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
 
 
 def test_sizes_that_do_not_fit_into_memory_are_one_line(tmp_path):
-    status, stdout, stderr = run(["--batch-size", "2147483647"], tmp_path)
+    def little_memory():
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+
+    status, stdout, stderr = run(["--batch-size", "2147483647"], tmp_path, preexec_fn=little_memory)
     assert (status, stdout, stderr) == (1, "", "seq2seq_copy.py: too little memory for these sizes\n")
     assert files(tmp_path) == []
 
