@@ -18,6 +18,7 @@ a folder with a number for a name is whole. The last two are kept. This module d
 import contextlib
 import csv
 import datetime
+import fcntl
 import itertools
 import json
 import os
@@ -89,6 +90,19 @@ def check_writable(path):
     with contextlib.suppress(FileNotFoundError):
         (there / path.name).stat()  # raises for a name that is too long
     tempfile.TemporaryFile(dir=there).close()
+
+
+def lock(run):
+    """Keeps other processes from training a run until this one ends, in whatever way.
+
+    Raises:
+      RunError: another process trains it.
+    """
+    descriptor = os.open(run / "config.json", os.O_RDONLY)  # open as long as the process lives, and so is the lock
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{str(run)!r} is being trained by another process") from None
 
 
 def point_latest_to(run):

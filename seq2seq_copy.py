@@ -422,11 +422,13 @@ def run_training(command):
     with tf.Session(config=SESSION_CONFIG) as session:
         if command.resume:
             run = command.run
+            runs.lock(run)
             history.rows, history.unseen = checkpoints.restore(run, session, saver, held_out, training_generator)
             print(f"going on with {run} after {len(history.rows)} batches\n")
         else:
             session.run(tf.global_variables_initializer())
             run = runs.create(command.run, config)
+            runs.lock(run)
         writer = checkpoints.event_writer(run, session.graph, len(history.rows))
         keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, held_out, training_generator)
         keep()

@@ -144,6 +144,15 @@ def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_p
     assert_same_end(heavy, stopped)
 
 
+def test_two_processes_do_not_train_one_run(tmp_path):
+    process = start(["--max-batches", "1000000", "--run-dir", "one"], tmp_path)
+    assert process.stdout.readline() == "batch 0\n"
+    status, stdout, stderr = run(["--resume", "one"], tmp_path)
+    assert (status, stdout) == (2, "")
+    assert stderr == "seq2seq_copy.py: 'one' is being trained by another process\n"
+    process.kill()
+
+
 def tear(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
