@@ -36,10 +36,10 @@ def event_writer(run, graph, batches):
 
 @contextlib.contextmanager
 def clear_write_errors(run):
-    """Turns what TensorFlow raises when it cannot write into an OSError that names the run."""
+    """Turns whatever is raised when something cannot be written into an OSError that names the run."""
     try:
         yield
-    except (tf.errors.OpError, IndexError) as error:  # IndexError is what TFRecordWriter makes of "File too large"
+    except (OSError, IndexError, tf.errors.OpError) as error:  # TFRecordWriter raises the IndexError
         lines = str(error).splitlines()
         reason = next((line for line in lines if "; " in line), lines[0])  # "FILE; REASON", below a trace of the graph
         raise OSError(f"cannot write into {str(run)!r}: {reason}") from error
@@ -71,20 +71,17 @@ def keep(run, session, saver, writer, history, held_out, generator):
       OSError: something cannot be written; the checkpoint before is untouched.
     """
     batches = len(history.rows)
-    try:
-        kept = int(runs.newest_checkpoint(run).name)
-    except runs.RunError:
-        kept = -1
+    kept = int(runs.newest_checkpoint(run).name) if runs.checkpoints(run) else None
     if kept == batches:
         return
-    new_rows = history.rows[max(kept, 0) :]
+    new_rows = history.rows[kept or 0 :]
     unseen = [sequence.tobytes() in history.unseen for sequence in held_out]
     state = {
         "generator": generator.bit_generator.state,
         "unseen": base64.b64encode(np.packbits(unseen)).decode(),
     }
-    runs.append_history(run, new_rows)
     with clear_write_errors(run):
+        runs.append_history(run, new_rows)
         for row in new_rows:
             write_scalars(writer, row)
         writer.flush()
@@ -132,7 +129,6 @@ def restore(run, session, saver, held_out, generator):
 
 
 def unusable(checkpoint, reason):
-    return runs.RunError(
-        f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason}); "
-        "without that folder the one before it is used"
-    )
+    message = f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason})"
+    older = runs.checkpoints(checkpoint.parent.parent)[:-1]
+    return runs.RunError(f"{message}; without that folder, {older[-1].name} is used" if older else message)

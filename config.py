@@ -200,7 +200,7 @@ def command_to_predict(predict, run_dir, resume, given):
         raise UsageError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
     if "-" in predict and len(predict) > 1:
         raise UsageError("--predict: - for standard input goes alone")
-    run = run_dir or runs.LATEST
+    run = real_path(run_dir or runs.LATEST)
     config = saved_config(run)
     runs.newest_checkpoint(run)
     return Command(config, run, resume=False, predict=predict)
@@ -209,19 +209,24 @@ def command_to_predict(predict, run_dir, resume, given):
 def command_to_resume(run, run_dir, given):
     if run_dir is not None:
         raise UsageError("--run-dir does not go with --resume, which names the folder itself")
-    run = Path(os.path.relpath(run.resolve()))  # runs/latest may point elsewhere later
+    run = real_path(run)
     config = saved_config(run)
     report_settings = {entry.name for entry in fields(Config) if entry.metadata["group"] == "report"}
     wrong = [name for name in given if name not in report_settings and given[name] != getattr(config, name)]
     if wrong:
         contradictions = ", ".join(f"{flag(name)} is {getattr(config, name)}, not {given[name]}" for name in wrong)
-        if "max_batches" in wrong:
+        if given.get("max_batches", 0) > config.max_batches:
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise UsageError(f"--resume: in this run {contradictions}")
-    batches = int(runs.newest_checkpoint(run).name)
-    if batches == config.max_batches and (run / "metrics.json").exists():
-        raise UsageError(f"--resume: all {batches} batches of this run are done")
+    done = runs.checkpoints(run) and int(runs.newest_checkpoint(run).name)
+    if done == config.max_batches and (run / "metrics.json").exists():
+        raise UsageError(f"--resume: all {done} batches of this run are done")
     return Command(replace(config, **given), run, resume=True, predict=None)
+
+
+def real_path(run):
+    """Returns the folder that runs/latest points to now; it may point elsewhere later."""
+    return Path(os.path.relpath(os.path.realpath(run)))
 
 
 def saved_config(run):

@@ -7,7 +7,7 @@ import numpy as np
 from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from report import show
 
-LARGEST_BATCH = 100_000  # symbols, padding among them; bounds the memory
+LARGEST_TENSOR = 10_000_000  # numbers; bounds the memory
 LONGEST_LINE = 10_000  # symbols
 
 
@@ -39,7 +39,8 @@ def answer(lines, decode, config, one_by_one):
                 complain(number, f"{sequence.size} symbols; the model was trained on {lengths}")
             yield sequence
 
-    for sequences in ([s] for s in readable()) if one_by_one else groups(readable()):
+    largest = LARGEST_TENSOR // max(config.vocab_size, 8 * config.encoder_hidden_units)
+    for sequences in groups(readable(), 0 if one_by_one else largest):
         for sequence, prediction in zip(sequences, decode(sequences).T):
             print(f"input     > {show(sequence)}")
             print(f"predicted > {show(cut(prediction, sequence.size))}")
@@ -59,8 +60,11 @@ def parse(line, vocab_size):
     return np.array(words, dtype=np.int32)
 
 
-def groups(sequences, largest=LARGEST_BATCH):
-    """Yields lists of sequences that hold at most largest symbols when they are padded to one length."""
+def groups(sequences, largest):
+    """Yields lists of sequences that hold at most largest symbols when they are padded to one length.
+
+    A longer sequence gets a list of its own; with largest = 0 each does, before the next one is asked for.
+    """
     group, longest = [], 0
     for sequence in sequences:
         longest = max(longest, sequence.size)
@@ -68,6 +72,9 @@ def groups(sequences, largest=LARGEST_BATCH):
             yield group
             group, longest = [], sequence.size
         group.append(sequence)
+        if len(group) * longest >= largest:
+            yield group
+            group, longest = [], 0
     if group:
         yield group
 

@@ -38,7 +38,7 @@ def metrics(config, history, held_out, exact, correct_tokens, batches_per_second
       history: the History.
       held_out: list of int32 arrays [length].
       exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for them.
-      batches_per_second: float.
+      batches_per_second: float, or None if no batch was left to train on.
 
     Returns:
       dict of what JSON can hold; shares are in 0 ... 1, or None where there is no sequence.

@@ -5,8 +5,9 @@
       20261123-131502/
         config.json       the settings
         history.csv       a row for each batch
-        metrics.json      the final figures
         events.out.*      the same for TensorBoard, with the graph
+        loss.png          the picture
+        metrics.json      the final figures, written last
         checkpoints/
           2000/           after 2,000 batches: the weights and Adam's state, and in state.json the rest
           2100/
@@ -71,7 +72,25 @@ def create(path, config):
     (path / "checkpoints").mkdir(parents=True)
     _to_disk(path.parent)
     write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
+    _lock(path)
+    _point_latest_to(path)
     return path
+
+
+def reopen(run):
+    """Prepares the folder of a stopped run for going on with it.
+
+    Returns:
+      run.
+
+    Raises:
+      RunError: another process trains it.
+    """
+    _lock(run)
+    (run / "metrics.json").unlink(missing_ok=True)  # it tells of where the run was stopped
+    if not checkpoints(run):
+        (run / "history.csv").unlink(missing_ok=True)
+    return run
 
 
 def check_new(path):
@@ -92,26 +111,23 @@ def check_writable(path):
     tempfile.TemporaryFile(dir=there).close()
 
 
-def lock(run):
-    """Keeps other processes from training a run until this one ends, in whatever way.
-
-    Raises:
-      RunError: another process trains it.
-    """
-    descriptor = os.open(run / "config.json", os.O_RDONLY)  # open as long as the process lives, and so is the lock
+def _lock(run):
+    """Keeps other processes from training a run until this one ends, in whatever way."""
+    descriptor = os.open(run / "config.json", os.O_RDONLY)  # stays open as long as the process lives, as the lock does
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise RunError(f"{str(run)!r} is being trained by another process") from None
 
 
-def point_latest_to(run):
+def _point_latest_to(run):
     """Makes runs/latest a link to a run, in one step."""
     RUNS.mkdir(exist_ok=True)
     link = RUNS / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(run, RUNS))
+    link.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
     link.replace(LATEST)
+    _to_disk(RUNS)
 
 
 def read_settings(run):
@@ -132,10 +148,16 @@ def newest_checkpoint(run):
     Raises:
       RunError: there is none.
     """
-    folders = _checkpoints(run)
+    folders = checkpoints(run)
     if not folders:
         raise RunError(f"{str(run)!r} holds no checkpoint")
     return folders[-1]
+
+
+def checkpoints(run):
+    """Returns the whole checkpoints of a run, the oldest first."""
+    folders = [path for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
+    return sorted(folders, key=lambda path: int(path.name))
 
 
 @contextlib.contextmanager
@@ -154,8 +176,8 @@ def new_checkpoint(run, batches):
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    for old in _checkpoints(run)[:-KEPT_CHECKPOINTS]:
-        shutil.rmtree(old)
+    for old in checkpoints(run)[:-KEPT_CHECKPOINTS]:
+        shutil.rmtree(old.rename(old.with_suffix(".partial")))
 
 
 def append_history(run, rows):
@@ -168,6 +190,7 @@ def append_history(run, rows):
         writer.writerows(rows)
         file.flush()
         os.fsync(file.fileno())
+    _to_disk(run)
 
 
 def cut_history(run, batches):
@@ -195,7 +218,7 @@ def cut_history(run, batches):
             )
             for record in records
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(f"{str(path)!r} cannot be read: {_reason(error)}") from None
     if [row.batch for row in rows] != list(range(batches)):
         raise RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
@@ -216,11 +239,6 @@ def write_json(path, value):
         _to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _checkpoints(run):
-    folders = [path for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
-    return sorted(folders, key=lambda path: int(path.name))
 
 
 def _to_disk(path):

@@ -420,31 +420,29 @@ def run_training(command):
     graph = build_graph(config)
     saver = tf.train.Saver()
     with tf.Session(config=SESSION_CONFIG) as session:
+        session.run(tf.global_variables_initializer())
         if command.resume:
-            run = command.run
-            runs.lock(run)
-            history.rows, history.unseen = checkpoints.restore(run, session, saver, held_out, training_generator)
+            run = runs.reopen(command.run)
+            if runs.checkpoints(run):
+                history.rows, history.unseen = checkpoints.restore(run, session, saver, held_out, training_generator)
             print(f"going on with {run} after {len(history.rows)} batches\n")
         else:
-            session.run(tf.global_variables_initializer())
             run = runs.create(command.run, config)
-            runs.lock(run)
         writer = checkpoints.event_writer(run, session.graph, len(history.rows))
         keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, held_out, training_generator)
         keep()
-        runs.point_latest_to(run)
 
         done, start = len(history.rows), time.perf_counter()
         interrupted_by = train(session, graph, config, batches, held_out, history, keep)
-        batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start)
+        batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start) or None
         exact, correct_tokens = evaluate(session, graph, held_out)
 
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
-    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(report.final_report(metrics))
     loss_curve = pictures.loss_curve(history.rows)
     pictures.save(loss_curve, run / "loss.png")
     pictures.save(loss_curve, config.plot)
+    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(f"\nloss curve in {config.plot}, all else in {run}")
     return 0 if interrupted_by is None else 128 + interrupted_by
 
@@ -463,8 +461,8 @@ def run_prediction(command):
             return session.run(graph.decoder_prediction, next_feed(graph, sequences))
 
         if command.predict == ["-"]:
-            sys.stdin.reconfigure(errors="replace")
-            wrong = predict.answer(sys.stdin, decode, command.config, one_by_one=sys.stdin.isatty())
+            with open(0, errors="replace", closefd=False) as lines:
+                wrong = predict.answer(lines, decode, command.config, one_by_one=lines.isatty())
         else:
             wrong = predict.answer(command.predict, decode, command.config, one_by_one=False)
     return 1 if wrong else 0

@@ -1,14 +1,14 @@
-"""Kills a run again and again at random moments, resumes it each time, and lets it come to its end.
+"""Stops a run again and again at random moments, resumes it each time, and lets it come to its end.
 
-    python tests/killed_runs.py FOLDER KILLS
+    python tests/killed_runs.py FOLDER SIGNAL TIMES
 
 TensorFlow is imported once; each run is a fork of this process. In FOLDER, `whole` is the run that was never
-stopped and `killed` the other one.
+stopped; `stopped-0`, `stopped-1` and so on are the ones that were.
 """
 
+import itertools
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -18,8 +18,9 @@ import runs
 import seq2seq_copy
 from config import read_command
 
-ARGUMENTS = ["--max-batches", "1500", "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
-seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many kills meet one being written
+BATCHES = 80
+ARGUMENTS = ["--max-batches", str(BATCHES), "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
+seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many signals meet one being written
 seq2seq_copy.HELD_OUT_SEQUENCES = 500
 seq2seq_copy.EVALUATION_BATCH = 50
 
@@ -28,48 +29,51 @@ def start(arguments):
     """Forks a process that carries out the command; returns its number."""
     child = os.fork()
     if child == 0:
-        with open("log", "a") as log:
+        with open("log", "w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             os._exit(seq2seq_copy.main(read_command(arguments)))
         finally:
             os._exit(99)
-
     return child
 
 
-def batches_kept(run):
-    try:
-        return int(runs.newest_checkpoint(run).name)
-    except runs.RunError:
-        return None
+def ended(child):
+    """Waits for a process; returns its exit status, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def main(folder, kills):
+def finished(run):
+    done = runs.checkpoints(run) and int(runs.newest_checkpoint(run).name)
+    return done == BATCHES and (run / "metrics.json").exists()
+
+
+def main(folder, number, times):
     os.chdir(folder)
-    whole = start([*ARGUMENTS, "--run-dir", "whole"])
-    assert os.waitpid(whole, 0)[1] == 0, Path("log").read_text()
+    start_of_whole = time.perf_counter()
+    assert ended(start([*ARGUMENTS, "--run-dir", "whole"])) == 0, Path("log").read_text()
+    duration = time.perf_counter() - start_of_whole
 
-    run, chance, kept = Path("killed"), random.Random(0), []
-    while True:
-        resumed = batches_kept(run) is not None
-        if run.exists() and not resumed:  # killed before its first checkpoint
-            shutil.rmtree(run)
-        child = start(["--resume", "killed"] if resumed else [*ARGUMENTS, "--run-dir", "killed"])
-        if len(kept) == kills:
-            assert os.waitpid(child, 0)[1] == 0, Path("log").read_text()
+    chance, stops = random.Random(0), []
+    for run in (Path(f"stopped-{count}") for count in itertools.count()):
+        while not finished(run):
+            resumable = (run / "config.json").exists()
+            child = start(["--resume", str(run)] if resumable else [*ARGUMENTS, "--run-dir", f"{run}"])
+            if len(stops) < times:
+                time.sleep(chance.uniform(0, duration))
+                os.kill(child, number)
+                status = ended(child)
+                assert status in (0, -number, 128 + number), Path("log").read_text()
+                if status != 0:
+                    stops.append(int(runs.newest_checkpoint(run).name) if runs.checkpoints(run) else None)
+            else:
+                assert ended(child) == 0, Path("log").read_text()
+        if len(stops) == times:
             break
-        time.sleep(chance.uniform(0.5, 1.5))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            kept.append(batches_kept(run))
-        else:  # it was faster than the kill: once more from the start
-            assert status == 0, Path("log").read_text()
-            shutil.rmtree(run)
-    print(f"killed {kills} times, with a checkpoint after these batches: {kept}")
+    print(f"stopped {times} times, with a checkpoint after these batches: {stops}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], signal.Signals[sys.argv[2]], int(sys.argv[3]))

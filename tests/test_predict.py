@@ -92,3 +92,5 @@ def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths):
     assert [sequence for group in groups for sequence in group] == sequences
     for group in groups:
         assert len(group) * max(sequence.size for sequence in group) <= 100
+    assert [len(group) for group in predict.groups(sequences, largest=0)] == [1] * len(sequences)
+    assert [len(group) for group in predict.groups(sequences, largest=10**6)] == [len(sequences)] * bool(sequences)

@@ -6,39 +6,17 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import ROOT, SHORT, run, start
+from command import SHORT, run, start
+from same_end import assert_same_end
 
 import runs
 from tensorflow_v1 import tf
 
 SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0"]
-
-
-def variables(folder):
-    reader = tf.train.load_checkpoint(str(runs.newest_checkpoint(folder) / "model"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def assert_same_end(whole, other):
-    """Weights, Adam's state, generator, history and figures are the same, bit for bit."""
-    expected, values = variables(whole), variables(other)
-    assert len(expected) > 20
-    assert expected.keys() == values.keys()
-    for name, value in expected.items():
-        assert value.tobytes() == values[name].tobytes(), name
-    for name in ("history.csv", "config.json"):
-        assert (whole / name).read_bytes() == (other / name).read_bytes(), name
-    states = [(runs.newest_checkpoint(folder) / "state.json").read_text() for folder in (whole, other)]
-    assert states[0] == states[1]
-    figures = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, other)]
-    assert all(figure.pop("batches_per_second") > 0 for figure in figures)
-    assert figures[0] == figures[1]
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +87,6 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy)
     assert_same_end(whole, copy)
 
 
-def test_a_run_killed_25_times_comes_to_the_same_end(tmp_path):
-    command = [sys.executable, str(ROOT / "tests/killed_runs.py"), str(tmp_path), "25"]
-    process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    assert re.match(r"killed 25 times, with a checkpoint after these batches: \[", process.stdout)
-    assert_same_end(tmp_path / "whole", tmp_path / "killed")
-
-
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory):
     """A run whose weights are a larger file than its events."""
@@ -157,6 +127,21 @@ def tear(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
+    for name in ("checkpoints/801", "checkpoints/900"):
+        shutil.rmtree(copy / name, ignore_errors=True)
+    assert run(["--resume", str(copy)], copy.parent)[0] == 0
+    assert_same_end(whole, copy)
+
+
+def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
+    """Killed between the last checkpoint and the report, after an earlier interruption had left its figures."""
+    (copy / "metrics.json").write_text('{"batches": 37}')
+    status, _, _ = run(["--resume", str(copy)], copy.parent)
+    assert status == 0
+    assert_same_end(whole, copy)
+
+
 @pytest.mark.parametrize("name", ["model.index", "model.data-00000-of-00001", "state.json"])
 def test_a_torn_checkpoint_is_one_line(name, copy):
     tear(copy / "checkpoints/801" / name)
@@ -192,10 +177,11 @@ def test_a_history_that_does_not_belong_to_the_checkpoint_is_one_line(copy):
         ("--resume copy --seed 1", "--resume: in this run --seed is 0, not 1"),
         ("--resume copy --batch-size 3 --length-to 9", "--batch-size is 20, not 3, --length-to is 8, not 9"),
         ("--resume copy --max-batches 2000", "the learning rate falls to 0 by the last batch, so none can be added"),
+        ("--resume copy --max-batches 3", "--resume: in this run --max-batches is 900, not 3 (see --help)"),
         ("--resume copy --run-dir x", "--run-dir does not go with --resume"),
         ("--resume nowhere", "--resume: 'nowhere' holds no run: config.json: No such file or directory"),
         ("--resume", "--resume: 'runs/latest' holds no run"),
-        ("--resume empty", "--resume: 'empty' holds no checkpoint"),
+        ("--predict 3 --run-dir empty", "--run-dir: 'empty' holds no checkpoint"),
         ("--resume torn", "--resume: 'torn' holds no run: config.json"),
         ("--resume whole", "--resume: all 900 batches of this run are done"),
         ("--run-dir copy", "--run-dir: 'copy' is not empty"),

@@ -3,9 +3,10 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
-import urllib.error
+import time
 import urllib.parse
 import urllib.request
 
@@ -19,6 +20,11 @@ TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("events")
     assert run(["--max-batches", "250", "--batch-size", "10", "--run-dir", "runs/one"], folder)[0] == 0
+    # As after kill -9: the events know more than the newest checkpoint.
+    shutil.rmtree(folder / "runs/one/checkpoints/250")
+    (folder / "runs/one/metrics.json").unlink()
+    assert run(["--resume", "runs/one"], folder)[0] == 0
+    assert len(list((folder / "runs/one").glob("events.out.tfevents.*"))) == 2
     return folder
 
 
@@ -35,6 +41,10 @@ def ask(folder):
             with urllib.request.urlopen(f"{address}/{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
                 return answer.read().decode()
 
+        for _ in range(100):  # it loads the events while it already answers
+            if len(json.loads(ask("data/plugin/scalars/tags"))) == 2:
+                break
+            time.sleep(0.2)
         yield ask
     finally:
         server.kill()

@@ -1,0 +1,28 @@
+"""Two runs that must have come to the same end."""
+
+import json
+
+import runs
+from tensorflow_v1 import tf
+
+
+def variables(folder):
+    reader = tf.train.load_checkpoint(str(runs.newest_checkpoint(folder) / "model"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_same_end(whole, other):
+    """Weights, Adam's state, generator, history and figures are the same, bit for bit."""
+    expected, values = variables(whole), variables(other)
+    assert len(expected) > 20
+    assert expected.keys() == values.keys()
+    for name, value in expected.items():
+        assert value.tobytes() == values[name].tobytes(), name
+    for name in ("history.csv", "config.json"):
+        assert (whole / name).read_bytes() == (other / name).read_bytes(), name
+    states = [(runs.newest_checkpoint(folder) / "state.json").read_text() for folder in (whole, other)]
+    assert states[0] == states[1]
+    figures = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, other)]
+    for figure in figures:
+        del figure["batches_per_second"]
+    assert figures[0] == figures[1]
