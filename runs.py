@@ -69,7 +69,7 @@ def create(path, config):
         names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
         path = next(RUNS / name for name in names if not (RUNS / name).exists())
     check_new(path)
-    (path / "checkpoints").mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     _to_disk(path.parent)
     write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
     _lock(path)
@@ -96,7 +96,8 @@ def reopen(run):
 def check_new(path):
     """Raises RunError if a new run cannot be put into the folder path: it is not empty, or cannot be written."""
     try:
-        if path.exists() and any(path.iterdir()):
+        # A run that is killed while its folder is made may leave that one file.
+        if path.exists() and {file.name for file in path.iterdir()} - {"config.json.partial"}:
             raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
         check_writable(path / "config.json")
     except OSError as error:
@@ -166,13 +167,14 @@ def new_checkpoint(run, batches):
     for left_over in (run / "checkpoints").glob("*.partial"):
         shutil.rmtree(left_over)
     partial = run / "checkpoints" / f"{batches}.partial"
-    partial.mkdir()
+    partial.mkdir(parents=True)
     try:
         yield partial
         for path in [*partial.iterdir(), partial]:
             _to_disk(path)
         partial.rename(partial.with_suffix(""))
         _to_disk(partial.parent)
+        _to_disk(run)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -14,7 +14,7 @@ the symbol that its step before found most likely: greedy decoding, in training 
       reads                                                 EOS     5      7      8     EOS    PAD
       predicts                                               5      7      8     EOS    PAD    PAD
 
-The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, report.
+The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, evaluation, command.
 """
 
 import contextlib
@@ -328,7 +328,7 @@ def train(session, graph, config, batches, held_out, history, keep):
       The signal that interrupted training, or None.
 
     Raises:
-      FloatingPointError: the loss is not finite any more; the message names the batch.
+      FloatingPointError: the loss or its gradient is not finite any more; the message names the batch.
     """
     done = len(history.rows)
     progress = tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None)
@@ -338,7 +338,8 @@ def train(session, graph, config, batches, held_out, history, keep):
             fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
             loss, gradient_norm, learning_rate, prediction, _ = session.run(fetches, feed)
             if not np.isfinite([loss, gradient_norm]).all():
-                raise FloatingPointError(f"the loss is {loss} at batch {batch}; a smaller --learning-rate may help")
+                values = f"the loss is {loss} and the gradient norm {gradient_norm}"
+                raise FloatingPointError(f"{values} at batch {batch}; a smaller --learning-rate may help")
             row = runs.Row(batch, loss, gradient_norm, learning_rate)
             history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
             if batch % KEEP_EVERY == 0:
