@@ -1,4 +1,4 @@
-"""What makes the model learn: the talk's recipe, changed step by step into this script's.
+"""What makes the model learn: the tutorials' recipe, changed step by step into this script's.
 
     python experiments/recipes.py
 
@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = [
-    Recipe("the talk: one encoder cell, Adam, learning rate 0.001, all steps count", 0.001, one_encoder_cell=True),
+    Recipe("the tutorials: one encoder cell, Adam, learning rate 0.001, all steps count", 0.001, one_encoder_cell=True),
     Recipe("a cell for each direction", 0.001),
     Recipe("and learning rate 0.015", 0.015),
     Recipe("and falling linearly to 0", 0.015, falling=True),
@@ -44,16 +44,16 @@ RECIPES = [
 
 
 def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units):
-    """Encodes as the talk does: it passes one cell twice, which today means one set of weights."""
+    """Encodes as the tutorials do: they pass one cell twice, which today means one set of weights."""
     cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
     with mock.patch.object(tf.nn.rnn_cell, "LSTMCell", lambda units: cell):
         return ENCODE(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
 
 
-def talk_loss(graph):
-    """Averages the cross-entropy over all steps, as the talk does.
+def unmasked_loss(graph):
+    """Averages the cross-entropy over all steps, as the tutorials do.
 
-    It projects after the loop; past the end of a sequence, zeros are projected to the bias, which soon says PAD.
+    They project after the loop; past the end of a sequence, zeros are projected to the bias, which soon says PAD.
     """
     (output_bias,) = tf.trainable_variables("decoder/output_bias")
     lengths = graph.encoder_inputs_length + helpers.EXTRA_DECODER_STEPS
@@ -72,7 +72,7 @@ def train_op_of(recipe, graph, config):
     if recipe.falling:
         rate = tf.train.polynomial_decay(rate, step, config.max_batches, end_learning_rate=0.0)
     optimizer = tf.train.AdamOptimizer(rate, beta2=recipe.beta2, name="RecipeAdam")
-    return optimizer.minimize(talk_loss(graph), global_step=step)
+    return optimizer.minimize(unmasked_loss(graph), global_step=step)
 
 
 def exact_match(recipe, seed):
