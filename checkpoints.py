@@ -71,7 +71,7 @@ def keep(run, session, saver, writer, history, held_out, generator):
       OSError: something cannot be written; the checkpoint before is untouched.
     """
     batches = len(history.rows)
-    kept = int(runs.newest_checkpoint(run).name) if runs.checkpoints(run) else None
+    kept = runs.batches_kept(run)
     if kept == batches:
         return
     new_rows = history.rows[kept or 0 :]

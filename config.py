@@ -218,7 +218,7 @@ def command_to_resume(run, run_dir, given):
         if given.get("max_batches", 0) > config.max_batches:
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise UsageError(f"--resume: in this run {contradictions}")
-    done = runs.checkpoints(run) and int(runs.newest_checkpoint(run).name)
+    done = runs.batches_kept(run)
     if done == config.max_batches and (run / "metrics.json").exists():
         raise UsageError(f"--resume: all {done} batches of this run are done")
     return Command(replace(config, **given), run, resume=True, predict=None)

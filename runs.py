@@ -161,6 +161,12 @@ def checkpoints(run):
     return sorted(folders, key=lambda path: int(path.name))
 
 
+def batches_kept(run):
+    """Returns the number of batches that the newest checkpoint of a run knows, or None if there is no checkpoint."""
+    folders = checkpoints(run)
+    return int(folders[-1].name) if folders else None
+
+
 @contextlib.contextmanager
 def new_checkpoint(run, batches):
     """Gives a folder to write a checkpoint into, and makes it the newest one if nothing was raised."""

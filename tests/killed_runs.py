@@ -49,8 +49,7 @@ def ended(child):
 
 
 def finished(run):
-    done = runs.checkpoints(run) and int(runs.newest_checkpoint(run).name)
-    return done == BATCHES and (run / "metrics.json").exists()
+    return runs.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
 
 
 def main(folder, number, times):
@@ -70,7 +69,7 @@ def main(folder, number, times):
                 status = ended(child)
                 assert status in (0, -number, 128 + number), Path("log").read_text()
                 if status != 0:
-                    stops.append(int(runs.newest_checkpoint(run).name) if runs.checkpoints(run) else None)
+                    stops.append(runs.batches_kept(run))
             else:
                 assert ended(child) == 0, Path("log").read_text()
         if len(stops) == times:

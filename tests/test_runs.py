@@ -134,6 +134,12 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
     assert_same_end(whole, copy)
 
 
+def test_figures_of_an_interruption_are_gone_once_the_run_goes_on(copy):
+    (copy / "metrics.json").write_text('{"batches": 37}')
+    runs.reopen(copy)
+    assert not (copy / "metrics.json").exists()
+
+
 def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
     """Killed between the last checkpoint and the report, after an earlier interruption had left its figures."""
     (copy / "metrics.json").write_text('{"batches": 37}')
