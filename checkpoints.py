@@ -63,7 +63,7 @@ def keep(run, session, saver, writer, history, held_out, generator):
       session: the tf.Session.
       saver: a tf.train.Saver of all variables.
       writer: what event_writer() returned.
-      history: the History.
+      history: the runs.History.
       held_out: list of int32 arrays [length].
       generator: the np.random.Generator that the training data is drawn from.
 
@@ -96,8 +96,12 @@ def restore_variables(checkpoint, session, saver):
     Raises:
       runs.RunError: the checkpoint is torn, or of a model of another shape.
     """
+    path = os.fspath(checkpoint / "model")
     try:
-        saver.restore(session, os.fspath(checkpoint / "model"))
+        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        if saved != {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}:
+            raise unusable(checkpoint, "its variables have other names or shapes")
+        saver.restore(session, path)
     except (tf.errors.OpError, ValueError) as error:
         raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
 

@@ -48,6 +48,17 @@ def positive_number(text):
     return value
 
 
+def one_of(*words):
+    """Returns an argparse type: text that must be one of the words."""
+
+    def convert(text):
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {' '.join(words)}")
+        return text
+
+    return convert
+
+
 def picture_path(text):
     """An argparse type: text to the path of a picture that could be saved there."""
     path = Path(text)
@@ -71,6 +82,9 @@ class Config:
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
     learning_rate: float = setting(0.015, positive_number, "training", "Adam's first step size; falls linearly to 0")
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all data")
+    xla: str = setting(
+        "on", one_of("on", "off"), "training", "on: compile the training step; off: tf.nn.raw_rnn as it is"
+    )
 
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "shortest sequence")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "longest sequence")
@@ -132,7 +146,7 @@ def flag_parser():
             flag(entry.name),
             type=entry.metadata["type"],
             help=f"{entry.metadata['help']} (default: {entry.default})",
-            metavar={int: "N", float: "X", Path: "FILE"}[entry.type],
+            metavar={int: "N", float: "X", Path: "FILE", str: "WORD"}[entry.type],
         )
     run = parser.add_argument_group("runs")
     run.add_argument(

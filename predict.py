@@ -11,6 +11,14 @@ LARGEST_TENSOR = 10_000_000  # numbers; bounds the memory
 LONGEST_LINE = 10_000  # symbols
 
 
+def answer_all(sequences, decode, config):
+    """Answers the sequences of the command line, or for ["-"] those of standard input; else like answer()."""
+    if sequences != ["-"]:
+        return answer(sequences, decode, config, one_by_one=False)
+    with open(0, errors="replace", closefd=False) as lines:
+        return answer(lines, decode, config, one_by_one=lines.isatty())
+
+
 def answer(lines, decode, config, one_by_one):
     """Prints each sequence and its prediction; what is wrong with a line goes to stderr, with its number.
 

@@ -35,7 +35,7 @@ def metrics(config, history, held_out, exact, correct_tokens, batches_per_second
 
     Args:
       config: the Config.
-      history: the History.
+      history: the runs.History.
       held_out: list of int32 arrays [length].
       exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for them.
       batches_per_second: float, or None if no batch was left to train on.

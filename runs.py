@@ -25,7 +25,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,14 @@ class Row(NamedTuple):
     gradient_norm: np.float32  # before clipping
     learning_rate: np.float32
     held_out_exact_match: float | None = None  # share in 0 ... 1, after the update, of some batches
+
+
+@dataclass
+class History:
+    """What training leaves behind, besides the weights."""
+
+    rows: list  # a Row for each batch
+    unseen: set  # held-out sequences, as bytes, that have not occurred in training
 
 
 def create(path, config):

@@ -17,13 +17,10 @@ the symbol that its step before found most likely: greedy decoding, in training 
 The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, evaluation, command.
 """
 
-import contextlib
 import functools
-import os
+import itertools
 import signal
-import sys
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -42,13 +39,13 @@ if __name__ == "__main__":
 from tqdm import tqdm  # noqa: E402
 
 import checkpoints  # noqa: E402
+import compiled  # noqa: E402
 import pictures  # noqa: E402
+import process  # noqa: E402
 from tensorflow_v1 import tf  # noqa: E402
 
 ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
 CLIP_NORM = 1.0
-# A step is many small operations: one thread for each of them, two operations at a time, is the fastest.
-SESSION_CONFIG = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
 HELD_OUT_SEQUENCES = 10_000
 EVALUATION_BATCH = 1_000
 KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
@@ -59,19 +56,18 @@ KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-matc
 
 
 class Graph(NamedTuple):
-    """The tensors that a session feeds and fetches."""
+    """The tensors that a session feeds and fetches, and the optimizer that holds Adam's state."""
 
     encoder_inputs: tf.Tensor  # int32 [time, batch]
     encoder_inputs_length: tf.Tensor  # int32 [batch]
     decoder_targets: tf.Tensor  # int32 [time + 3, batch]
-    encoder_outputs: tf.Tensor  # [time, batch, decoder_hidden_units]
-    encoder_final_state: tuple  # LSTMStateTuple of two [batch, decoder_hidden_units]
     decoder_logits: tf.Tensor  # [time + 3, batch, vocab_size]
     decoder_prediction: tf.Tensor  # int32 [time + 3, batch]
     loss: tf.Tensor  # []
     gradient_norm: tf.Tensor  # [], before clipping
     learning_rate: tf.Tensor  # [], of the next step
     train_op: tf.Operation
+    optimizer: tf.train.Optimizer
 
 
 def build_graph(config):
@@ -90,27 +86,40 @@ def build_graph(config):
     encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")
     decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
 
+    optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=ADAM_BETA2)
+    return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer)
+
+
+def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, raw_rnn=tf.nn.raw_rnn):
+    """Connects embedding, encoder, decoder, loss and Adam to the inputs of a step.
+
+    Args:
+      encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph.
+      config: a Config.
+      optimizer: a tf.train.Optimizer.
+      raw_rnn: tf.nn.raw_rnn, or what does the same.
+
+    Returns:
+      A Graph.
+    """
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
-    encoder_outputs, encoder_final_state = encode(
-        encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units
-    )
+    _, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units)
     decoder_lengths = tf.add(encoder_inputs_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
-    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths)
+    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
-    gradient_norm, learning_rate, train_op = adam(loss, config.learning_rate, config.max_batches)
+    gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
     return Graph(
         encoder_inputs,
         encoder_inputs_length,
         decoder_targets,
-        encoder_outputs,
-        encoder_final_state,
         decoder_logits,
         decoder_prediction,
         loss,
         gradient_norm,
         learning_rate,
         train_op,
+        optimizer,
     )
 
 
@@ -133,6 +142,17 @@ def embed(encoder_inputs, vocab_size, input_embedding_size):
         return embeddings, tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
 
 
+def lstm_cell(name, units, input_shape):
+    """Returns a tf.nn.rnn_cell.LSTMCell with weights of its own, in a variable scope of that name.
+
+    Its weights are made at once: tf.nn.raw_rnn and the like would make them so that compiled.py reads stale ones.
+    """
+    with tf.variable_scope(name):
+        cell = tf.nn.rnn_cell.LSTMCell(units)
+        cell.build([None, input_shape[-1]])
+    return cell
+
+
 def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
@@ -149,8 +169,8 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
       encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units].
     """
     with tf.variable_scope("encoder"):
-        forward_cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
-        backward_cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
+        forward_cell = lstm_cell("forward", encoder_hidden_units, encoder_inputs_embedded.shape)
+        backward_cell = lstm_cell("backward", encoder_hidden_units, encoder_inputs_embedded.shape)
         outputs, (forward_state, backward_state) = tf.nn.bidirectional_dynamic_rnn(
             forward_cell,
             backward_cell,
@@ -167,7 +187,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
         return encoder_outputs, encoder_final_state
 
 
-def decode(embeddings, encoder_final_state, decoder_lengths):
+def decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn):
     """Writes the sequences, one symbol a step, for decoder_lengths steps each.
 
     Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
@@ -176,6 +196,7 @@ def decode(embeddings, encoder_final_state, decoder_lengths):
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, decoder_hidden_units].
       decoder_lengths: int32 [batch].
+      raw_rnn: tf.nn.raw_rnn, or what does the same.
 
     Returns:
       decoder_logits: float32 [time, batch, vocab_size], zero past a sequence's steps.
@@ -183,8 +204,9 @@ def decode(embeddings, encoder_final_state, decoder_lengths):
     """
     decoder_hidden_units = encoder_final_state.h.shape[1]
     with tf.variable_scope("decoder"):
+        cell = lstm_cell("cell", decoder_hidden_units, embeddings.shape)
         loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
-        (logits_array, prediction_array), _, _ = tf.nn.raw_rnn(tf.nn.rnn_cell.LSTMCell(decoder_hidden_units), loop_fn)
+        (logits_array, prediction_array), _, _ = raw_rnn(cell, loop_fn)
         return logits_array.stack("decoder_logits"), prediction_array.stack("decoder_prediction")
 
 
@@ -259,16 +281,22 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
-def adam(loss, initial_learning_rate, max_batches):
-    """Adam on clipped gradients, with a learning rate that falls linearly to 0 over the run.
+def falling_learning_rate(config):
+    """Returns the learning rate of the next step, float32 []: it falls linearly to 0 over the run."""
+    global_step = tf.train.get_or_create_global_step()
+    return tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
+
+
+def adam(loss, optimizer, config):
+    """Makes one step of Adam on clipped gradients.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; clipping by the
     global norm: Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
 
     Args:
       loss: float32 [].
-      initial_learning_rate: float, of the first step.
-      max_batches: int, the steps after which the learning rate is 0.
+      optimizer: the tf.train.AdamOptimizer.
+      config: the Config.
 
     Returns:
       gradient_norm: float32 [], of all gradients together, before clipping.
@@ -277,29 +305,19 @@ def adam(loss, initial_learning_rate, max_batches):
     """
     with tf.variable_scope("train"):
         global_step = tf.train.get_or_create_global_step()
-        learning_rate = tf.train.polynomial_decay(
-            initial_learning_rate, global_step, max_batches, end_learning_rate=0.0, name="learning_rate"
-        )
-        optimizer = tf.train.AdamOptimizer(learning_rate, beta2=ADAM_BETA2)
-        gradients, variables = zip(*optimizer.compute_gradients(loss))
+        learning_rate = tf.identity(falling_learning_rate(config), name="learning_rate")
+        gradients, variables = zip(*optimizer.compute_gradients(loss, tf.trainable_variables()))
         # The gradient of the embeddings comes as a list of rows, some of them for the same symbol; their norm is
         # that of the matrix only after they are added up.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
-        train_op = optimizer.apply_gradients(zip(clipped, variables), global_step=global_step, name="train_op")
+        with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
+            train_op = optimizer.apply_gradients(zip(clipped, variables), global_step, name="train_op")
         return gradient_norm, learning_rate, train_op
 
 
 # ---------------------------------------------------------------------------------------------------
 # Training and evaluation.
-
-
-@dataclass
-class History:
-    """What training leaves behind, besides the weights."""
-
-    rows: list  # a runs.Row for each batch
-    unseen: set  # held-out sequences, as bytes, that have not occurred in training
 
 
 def next_feed(graph, sequences):
@@ -312,16 +330,39 @@ def next_feed(graph, sequences):
     }
 
 
-def train(session, graph, config, batches, held_out, history, keep):
-    """Trains up to config.max_batches batches or until it is interrupted, and prints samples on the way.
+def take_steps(session, graph, batches):
+    """Makes a training step with each batch: the reference for compiled.py.
 
     Args:
       session: a tf.Session with initialised variables.
       graph: the Graph.
+      batches: list of lists of int32 arrays [length].
+
+    Returns:
+      losses, gradient_norms, learning_rates: each a list of float [batches].
+      prediction: int32 [time + 3, batch], for the last batch.
+    """
+    fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
+    results = [session.run(fetches, next_feed(graph, sequences)) for sequences in batches]
+    losses, gradient_norms, learning_rates, predictions, _ = zip(*results)
+    return losses, gradient_norms, learning_rates, predictions[-1]
+
+
+def steps_until_stop(done, config):
+    """Returns how many steps to take before something is to be reported or kept."""
+    stops = [-(-done // every) * every + 1 for every in (KEEP_EVERY, config.batches_in_epoch)]  # after these batches
+    return min(*stops, config.max_batches, done + compiled.most_steps(config)) - done
+
+
+def train(take_steps, config, batches, evaluate_some, history, keep):
+    """Trains up to config.max_batches batches or until it is interrupted, and prints samples on the way.
+
+    Args:
+      take_steps: function from a list of batches to what take_steps() above returns.
       config: the Config.
       batches: iterator over lists of int32 arrays [length].
-      held_out: list of int32 arrays [length].
-      history: the History so far; it grows with each batch.
+      evaluate_some: evaluate() for some held-out sequences; takes no arguments.
+      history: the runs.History so far; it grows with each batch.
       keep: function without arguments that brings all there is to the disk.
 
     Returns:
@@ -330,53 +371,32 @@ def train(session, graph, config, batches, held_out, history, keep):
     Raises:
       FloatingPointError: the loss or its gradient is not finite any more; the message names the batch.
     """
-    done = len(history.rows)
-    progress = tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None)
-    with progress, stop_at_signal() as signals:
-        for batch, sequences in zip(range(done, config.max_batches), batches):
-            feed = next_feed(graph, sequences)
-            fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
-            loss, gradient_norm, learning_rate, prediction, _ = session.run(fetches, feed)
-            if not np.isfinite([loss, gradient_norm]).all():
-                values = f"the loss is {loss} and the gradient norm {gradient_norm}"
-                raise FloatingPointError(f"{values} at batch {batch}; a smaller --learning-rate may help")
-            row = runs.Row(batch, loss, gradient_norm, learning_rate)
-            history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
-            if batch % KEEP_EVERY == 0:
-                exact, _ = evaluate(session, graph, held_out[:EVALUATION_BATCH])
-                row = row._replace(held_out_exact_match=float(exact.mean()))
-            history.rows.append(row)
+    progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
+    with progress, process.stop_at_signal() as signals:
+        while len(history.rows) < config.max_batches and not signals:
+            next_batches = list(itertools.islice(batches, steps_until_stop(len(history.rows), config)))
+            *each_step, prediction = take_steps(next_batches)
+            for batch, values in enumerate(zip(*each_step), start=len(history.rows)):
+                if not np.isfinite(values).all():
+                    reason = f"the loss is {values[0]} and the gradient norm {values[1]}"
+                    raise FloatingPointError(f"{reason} at batch {batch}; a smaller --learning-rate may help")
+                history.rows.append(runs.Row(batch, *values))
+            for sequences in next_batches:
+                history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
 
-            if batch % config.batches_in_epoch == 0:
-                progress.write(report.batch_report(batch, loss, feed[graph.encoder_inputs], prediction, config.samples))
-            progress.update()
-            if batch % KEEP_EVERY == 0:
+            progress.update(len(next_batches))
+            last = history.rows[-1]
+            if last.batch % config.batches_in_epoch == 0:
+                inputs, _ = helpers.batch(next_batches[-1])
+                progress.write(report.batch_report(last.batch, last.loss, inputs, prediction, config.samples))
+            if last.batch % KEEP_EVERY == 0:
+                exact, _ = evaluate_some()
+                history.rows[-1] = last._replace(held_out_exact_match=float(exact.mean()))
                 keep()
-            if signals:
-                progress.write("training interrupted")
-                break
+        if signals:
+            progress.write("training interrupted")
         keep()
     return signals[0] if signals else None
-
-
-@contextlib.contextmanager
-def stop_at_signal():
-    """Gives a list that SIGINT (Ctrl-C) or SIGTERM is put into; once it has been, the next one ends the process."""
-    received = []
-
-    def receive(number, frame):
-        received.append(number)
-        for number in before:
-            signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, receive)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def evaluate(session, graph, sequences):
@@ -416,11 +436,11 @@ def run_training(command):
     data = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
     batches = helpers.random_sequences(*data, config.batch_size, training_generator)
     held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_generator))
-    history = History(rows=[], unseen={sequence.tobytes() for sequence in held_out})
+    history = runs.History(rows=[], unseen={sequence.tobytes() for sequence in held_out})
 
     graph = build_graph(config)
     saver = tf.train.Saver()
-    with tf.Session(config=SESSION_CONFIG) as session:
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         if command.resume:
             run = runs.reopen(command.run)
@@ -433,8 +453,12 @@ def run_training(command):
         keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, held_out, training_generator)
         keep()
 
+        steps = functools.partial(take_steps, session, graph)
+        if config.xla == "on":
+            steps = compiled.compile_steps(session, graph, connect, config, otherwise=steps)
         done, start = len(history.rows), time.perf_counter()
-        interrupted_by = train(session, graph, config, batches, held_out, history, keep)
+        evaluate_some = functools.partial(evaluate, session, graph, held_out[:EVALUATION_BATCH])
+        interrupted_by = train(steps, config, batches, evaluate_some, history, keep)
         batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start) or None
         exact, correct_tokens = evaluate(session, graph, held_out)
 
@@ -455,17 +479,13 @@ def run_prediction(command):
       The exit status: 0, or 1 if a line held no sequence.
     """
     graph = build_graph(command.config)
-    with tf.Session(config=SESSION_CONFIG) as session:
+    with tf.Session() as session:
         checkpoints.restore_variables(runs.newest_checkpoint(command.run), session, tf.train.Saver())
 
         def decode(sequences):
             return session.run(graph.decoder_prediction, next_feed(graph, sequences))
 
-        if command.predict == ["-"]:
-            with open(0, errors="replace", closefd=False) as lines:
-                wrong = predict.answer(lines, decode, command.config, one_by_one=lines.isatty())
-        else:
-            wrong = predict.answer(command.predict, decode, command.config, one_by_one=False)
+        wrong = predict.answer_all(command.predict, decode, command.config)
     return 1 if wrong else 0
 
 
@@ -475,18 +495,4 @@ def main(command):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)  # a report shows at once, in a pipe as well
-    try:
-        status = main(COMMAND)
-    except runs.RunError as error:
-        print(f"seq2seq_copy.py: {error}", file=sys.stderr)
-        status = 2
-    except (MemoryError, tf.errors.ResourceExhaustedError):
-        status = "seq2seq_copy.py: too little memory for these sizes"
-    except FloatingPointError as error:
-        status = f"seq2seq_copy.py: {error}"
-    except OSError as error:
-        # Whoever closed the pipe behind stdout has had enough.
-        status = 1 if isinstance(error, BrokenPipeError) else f"seq2seq_copy.py: {error}"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
-    sys.exit(status)
+    process.run(main, COMMAND)

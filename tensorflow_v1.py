@@ -14,6 +14,9 @@ import warnings
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A training step is many small operations. One thread for each of them is the fastest, and two of them at a time.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
 
 
 @contextlib.contextmanager
@@ -37,6 +40,7 @@ with silent_stderr():
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
+tf.enable_resource_variables()  # those that XLA can read and write
 # The cells of 1.x still work, and say at each use that they are deprecated.
 warnings.filterwarnings("ignore", message=r".*rnn_cell.* is deprecated")
 

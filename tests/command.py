@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20"]
-ENDLESS = ["--max-batches", "1000000"]
+SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20", "--xla", "off"]
+ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 started = []  # all processes, for conftest.py to end what a failed test leaves running
 
 

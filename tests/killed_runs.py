@@ -1,11 +1,12 @@
 """Stops a run again and again at random moments, resumes it each time, and lets it come to its end.
 
-    python tests/killed_runs.py FOLDER SIGNAL TIMES
+    python tests/killed_runs.py FOLDER SIGNAL TIMES XLA
 
 TensorFlow is imported once; each run is a fork of this process. In FOLDER, `whole` is the run that was never
 stopped; `stopped-0`, `stopped-1` and so on are the ones that were.
 """
 
+import functools
 import itertools
 import os
 import random
@@ -17,14 +18,17 @@ from pathlib import Path
 import runs
 import seq2seq_copy
 from config import read_command
+from tensorflow_v1 import tf
 
 BATCHES = 60
-ARGUMENTS = ["--max-batches", str(BATCHES), "--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10"]
+ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches"] + [str(BATCHES)]
 seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many signals meet one being written
 seq2seq_copy.HELD_OUT_SEQUENCES = 500
 seq2seq_copy.EVALUATION_BATCH = 50
 # Only for speed: graphs as they are, which start sooner, and no pictures.
-seq2seq_copy.SESSION_CONFIG.graph_options.rewrite_options.disable_meta_optimizer = True
+unoptimized = tf.ConfigProto()
+unoptimized.graph_options.rewrite_options.disable_meta_optimizer = True
+tf.Session = functools.partial(tf.Session, config=unoptimized)
 seq2seq_copy.pictures.save = lambda figure, path: None
 
 
@@ -52,8 +56,9 @@ def finished(run):
     return runs.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
 
 
-def main(folder, number, times):
+def main(folder, number, times, xla):
     os.chdir(folder)
+    ARGUMENTS.extend(["--xla", xla])
     start_of_whole = time.perf_counter()
     assert ended(start([*ARGUMENTS, "--run-dir", "whole"])) == 0, Path("log").read_text()
     duration = time.perf_counter() - start_of_whole
@@ -78,4 +83,4 @@ def main(folder, number, times):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], signal.Signals[sys.argv[2]], int(sys.argv[3]))
+    main(sys.argv[1], signal.Signals[sys.argv[2]], int(sys.argv[3]), sys.argv[4])

@@ -19,9 +19,9 @@ CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, se
 SEQUENCES = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
 NAMES = {
     "embeddings": "embedding/embeddings:0",
-    "forward": "encoder/bidirectional_rnn/fw/lstm_cell/{}:0",
-    "backward": "encoder/bidirectional_rnn/bw/lstm_cell/{}:0",
-    "decoder": "decoder/rnn/lstm_cell/{}:0",
+    "forward": "encoder/forward/lstm_cell/{}:0",
+    "backward": "encoder/backward/lstm_cell/{}:0",
+    "decoder": "decoder/cell/lstm_cell/{}:0",
     "output_weights": "decoder/output_weights:0",
     "output_bias": "decoder/output_bias:0",
 }
@@ -58,16 +58,18 @@ def reference_weights(session):
 
 def test_forward_pass_equals_numpy(graph, session):
     weights = reference_weights(session)
-    result = session.run(graph, next_feed(graph, SEQUENCES))
+    fetches = [f"encoder/{name}:0" for name in ("encoder_outputs", "encoder_final_state_c", "encoder_final_state_h")]
+    fetches += [graph.decoder_logits, graph.decoder_prediction]
+    encoder_outputs, c, h, logits, prediction = session.run(fetches, next_feed(graph, SEQUENCES))
     for column, sequence in enumerate(SEQUENCES):
         expected = reference.forward(weights, sequence)
         length = len(sequence)
         close = {"rtol": 0, "atol": 1e-5}
-        np.testing.assert_allclose(result.encoder_outputs[:length, column], expected["encoder_outputs"], **close)
-        np.testing.assert_allclose(result.encoder_final_state.c[column], expected["c"], **close)
-        np.testing.assert_allclose(result.encoder_final_state.h[column], expected["h"], **close)
-        np.testing.assert_allclose(result.decoder_logits[: length + 3, column], expected["logits"], **close)
-        np.testing.assert_array_equal(result.decoder_prediction[: length + 3, column], expected["prediction"])
+        np.testing.assert_allclose(encoder_outputs[:length, column], expected["encoder_outputs"], **close)
+        np.testing.assert_allclose(c[column], expected["c"], **close)
+        np.testing.assert_allclose(h[column], expected["h"], **close)
+        np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], **close)
+        np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
 
 
 def test_loss_equals_numpy_and_leaves_out_the_padding(graph, session):

@@ -1,4 +1,4 @@
-"""Runs that are stopped at 25 random moments each, by each of three signals, against one that never was."""
+"""Runs that are stopped at random moments, by each of three signals, against one that never was."""
 
 import os
 import re
@@ -11,12 +11,15 @@ from command import ROOT
 from same_end import assert_same_end
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
-def test_a_run_stopped_25_times_comes_to_the_same_end(name, tmp_path):
-    command = [sys.executable, str(ROOT / "tests/killed_runs.py"), str(tmp_path), name, "25"]
+@pytest.mark.parametrize(
+    "name, times, xla",
+    [("SIGKILL", "25", "off"), ("SIGINT", "25", "off"), ("SIGTERM", "25", "off"), ("SIGKILL", "3", "on")],
+)
+def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, xla, tmp_path):
+    command = [sys.executable, str(ROOT / "tests/killed_runs.py"), str(tmp_path), name, times, xla]
     process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    assert re.match(r"stopped 25 times, with a checkpoint after these batches: \[", process.stdout)
+    assert re.match(rf"stopped {times} times, with a checkpoint after these batches: \[", process.stdout)
     stopped = sorted(Path(tmp_path).glob("stopped-*"))
     assert stopped
     for run in stopped:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, run, start
+from command import ENDLESS, SHORT, run, start
 from same_end import assert_same_end
 
 import runs
 from tensorflow_v1 import tf
 
-SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0"]
+SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_run_folder_holds_all_there_is_to_know(whole):
 
 def test_each_run_has_a_folder_of_its_own_and_latest_is_the_newest(tmp_path):
     for seed in ("1", "2"):
-        assert run(["--max-batches", "1", "--seed", seed], tmp_path)[0] == 0
+        assert run(["--max-batches", "1", "--seed", seed, "--xla", "off"], tmp_path)[0] == 0
     folders = sorted(path for path in (tmp_path / "runs").iterdir() if not path.is_symlink())
     assert [json.loads((folder / "config.json").read_text())["seed"] for folder in folders] == [1, 2]
     assert (tmp_path / "runs/latest").resolve() == folders[1]
@@ -91,7 +91,18 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy)
 def heavy(tmp_path_factory):
     """A run whose weights are a larger file than its events."""
     folder = tmp_path_factory.mktemp("heavy") / "heavy"
-    arguments = ["--max-batches", "150", "--batch-size", "5", "--encoder-hidden-units", "70", "--run-dir", str(folder)]
+    arguments = [
+        "--xla",
+        "off",
+        "--max-batches",
+        "150",
+        "--batch-size",
+        "5",
+        "--encoder-hidden-units",
+        "70",
+        "--run-dir",
+        str(folder),
+    ]
     assert run(arguments, folder.parent)[0] == 0
     return folder
 
@@ -115,7 +126,7 @@ def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_p
 
 
 def test_two_processes_do_not_train_one_run(tmp_path):
-    process = start(["--max-batches", "1000000", "--run-dir", "one"], tmp_path)
+    process = start([*ENDLESS, "--run-dir", "one"], tmp_path)
     assert process.stdout.readline() == "batch 0\n"
     status, stdout, stderr = run(["--resume", "one"], tmp_path)
     assert (status, stdout) == (2, "")

@@ -19,7 +19,7 @@ TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("events")
-    assert run(["--max-batches", "250", "--batch-size", "10", "--run-dir", "runs/one"], folder)[0] == 0
+    assert run(["--max-batches", "250", "--batch-size", "10", "--xla", "off", "--run-dir", "runs/one"], folder)[0] == 0
     # As after kill -9: the events know more than the newest checkpoint.
     shutil.rmtree(folder / "runs/one/checkpoints/250")
     (folder / "runs/one/metrics.json").unlink()

@@ -1,0 +1,148 @@
+"""Training steps compiled by XLA, many in one call.
+
+The step is that of seq2seq_copy.py, connected by the same functions. XLA compiles it inside a loop over batches,
+because a call into a compiled program costs half as much as a step.
+
+XLA must know all sizes beforehand. tf.nn.raw_rnn does not: its loop runs for as long as any sequence is unfinished,
+and writes into an array that grows. bounded_raw_rnn keeps its contract in a loop of a known length.
+"""
+
+import functools
+import sys
+
+import numpy as np
+
+import helpers
+from tensorflow_v1 import tf
+
+MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
+LARGEST_CALL = 1_000_000  # symbols times units
+LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a step needs a dozen such tensors
+
+
+def bounded_raw_rnn(cell, loop_fn, steps):
+    """Does what tf.nn.raw_rnn does, in a number of steps that is known beforehand.
+
+    Args:
+      cell: an RNN cell.
+      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is None.
+      steps: int, as many as the longest sequence can need.
+
+    Returns:
+      emit: a TensorArray [steps] for each tensor that loop_fn emits, zero past the end of a sequence.
+      state: the state of the cell after the last step of each sequence.
+      loop_state: None.
+    """
+    each = tf.nest.map_structure
+    with tf.variable_scope("rnn"):
+        finished, cell_input, state, emit_structure, _ = loop_fn(tf.constant(0), None, None, None)
+        zeros = each(lambda one: tf.zeros([finished.shape[0], *one.shape], one.dtype), emit_structure)
+        # Lists, because the gradient of a write into a TensorArray would copy the whole array at each step.
+        emit = each(
+            lambda zero: tf.raw_ops.EmptyTensorList(
+                element_shape=zero.shape, max_num_elements=steps, element_dtype=zero.dtype
+            ),
+            zeros,
+        )
+
+        def step(time, finished, cell_input, state, emit):
+            cell_output, cell_state = cell(cell_input, state)
+            now_finished, next_input, next_state, emit_output, _ = loop_fn(time + 1, cell_output, cell_state, None)
+            unless_finished = functools.partial(tf.where, finished)
+            next_state = each(unless_finished, state, next_state)
+            emit_output = each(unless_finished, zeros, emit_output)
+            emit = each(lambda to, new: tf.raw_ops.TensorListPushBack(input_handle=to, tensor=new), emit, emit_output)
+            return time + 1, finished | now_finished, next_input, next_state, emit
+
+        start = (tf.constant(0), finished, cell_input, state, emit)
+        *_, state, emit = tf.while_loop(lambda time, *_: time < steps, step, start, maximum_iterations=steps)
+
+        def array(emitted, zero):
+            stacked = tf.raw_ops.TensorListStack(
+                input_handle=emitted, element_shape=zero.shape, element_dtype=zero.dtype, num_elements=steps
+            )
+            return tf.TensorArray(zero.dtype, steps).unstack(stacked)
+
+        return each(array, emit, zeros), state, None
+
+
+def read_once(getter, *arguments, **options):
+    """A custom_getter that reads a variable where it is asked for, not anew at each step of a loop."""
+    return tf.identity(getter(*arguments, **options))
+
+
+def most_steps(config):
+    """Returns how many training steps one call makes, at most."""
+    step = config.length_to * config.batch_size * config.encoder_hidden_units
+    return min(MOST_STEPS, max(1, LARGEST_CALL // step))
+
+
+def compile_steps(session, graph, connect, config, otherwise):
+    """Compiles the training step.
+
+    Args:
+      session: a tf.Session with initialised variables.
+      graph: the Graph that the variables belong to.
+      connect: seq2seq_copy.connect().
+      config: the Config.
+      otherwise: seq2seq_copy.take_steps() for this session and graph.
+
+    Returns:
+      A function that does the same as otherwise, with at most most_steps(config) batches. If XLA does not compile
+      the step, otherwise itself, after a line on stderr.
+
+    Raises:
+      MemoryError: a tensor would be larger than XLA can handle.
+    """
+    most, time, batch_size = most_steps(config), config.length_to, config.batch_size
+    decoder_time = time + helpers.EXTRA_DECODER_STEPS
+    if decoder_time * batch_size * max(config.vocab_size, 8 * config.encoder_hidden_units) > LARGEST_TENSOR:
+        raise MemoryError
+    raw_rnn = functools.partial(bounded_raw_rnn, steps=decoder_time)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def steps(count, inputs, lengths, targets):
+        def step(done, losses, gradient_norms, learning_rates, _):
+            with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_once):
+                one = connect(inputs[done], lengths[done], targets[done], config, graph.optimizer, raw_rnn)
+            return (
+                done + 1,
+                losses.write(done, one.loss),
+                gradient_norms.write(done, one.gradient_norm),
+                learning_rates.write(done, one.learning_rate),
+                one.decoder_prediction,
+            )
+
+        start = (
+            tf.constant(0),
+            *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(3)),
+            tf.zeros([decoder_time, batch_size], tf.int32),
+        )
+        _, *each_step, prediction = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
+        return *(array.stack() for array in each_step), prediction
+
+    arguments = [
+        tf.placeholder(tf.int32, shape)
+        for shape in ([], [most, time, batch_size], [most, batch_size], [most, decoder_time, batch_size])
+    ]
+
+    def take_steps(batches):
+        inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
+        for index, sequences in enumerate(batches):
+            inputs[index], lengths[index] = helpers.batch(sequences, time)
+            targets[index] = helpers.decoder_targets(inputs[index], lengths[index])
+        feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
+        *each_step, prediction = session.run(fetches, feed)
+        longest = lengths[len(batches) - 1].max() + helpers.EXTRA_DECODER_STEPS
+        return *(values[: len(batches)] for values in each_step), prediction[:longest]
+
+    try:
+        fetches = steps(*arguments)
+        take_steps([])
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        reason = str(error).splitlines()[0]
+        print(f"seq2seq_copy.py: XLA cannot compile the step; going on as with --xla off ({reason})", file=sys.stderr)
+        return otherwise
+    return take_steps

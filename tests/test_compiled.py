@@ -1,0 +1,140 @@
+"""The compiled step against the reference: the same logits, gradients, steps and losses."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import compiled
+import helpers
+import seq2seq_copy
+from config import Config
+from tensorflow_v1 import tf
+
+CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60)
+
+
+def random_batches(config, count):
+    data = (config.length_from, config.length_to, helpers.FIRST_SYMBOL, config.vocab_size, config.batch_size, 5)
+    return [batch for batch, _ in zip(helpers.random_sequences(*data), range(count))]
+
+
+@pytest.fixture
+def graph():
+    return seq2seq_copy.build_graph(CONFIG)
+
+
+@pytest.fixture
+def session(graph):
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        yield session
+
+
+def restart(session, values):
+    for variable, value in zip(tf.global_variables(), values):
+        variable.load(value, session)
+
+
+def test_logits_and_gradients_are_the_same(graph, session):
+    (sequences,) = random_batches(CONFIG, 1)
+    inputs, lengths = helpers.batch(sequences, CONFIG.length_to)
+    targets = helpers.decoder_targets(inputs, lengths)
+    raw_rnn = functools.partial(compiled.bounded_raw_rnn, steps=CONFIG.length_to + helpers.EXTRA_DECODER_STEPS)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def step(*arguments):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=compiled.read_once):
+            one = seq2seq_copy.connect(*arguments, CONFIG, graph.optimizer, raw_rnn)
+        return one.decoder_logits, one.decoder_prediction, one.loss, gradients_of(one)
+
+    def gradients_of(one):
+        gradients = tf.gradients(one.loss, tf.trainable_variables())
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    reference = [graph.decoder_logits, graph.decoder_prediction, graph.loss, gradients_of(graph)]
+    logits, prediction, loss, gradients = session.run(reference, seq2seq_copy.next_feed(graph, sequences))
+    result = session.run(step(*map(tf.constant, (inputs, lengths, targets))))
+    compiled_logits, compiled_prediction, compiled_loss, compiled_gradients = result
+
+    longest = logits.shape[0]
+    np.testing.assert_allclose(compiled_logits[:longest], logits, atol=1e-6)
+    np.testing.assert_array_equal(compiled_prediction[:longest], prediction)
+    assert not compiled_logits[longest:].any()
+    assert compiled_loss == pytest.approx(loss, rel=1e-6)
+    for variable, expected, gradient in zip(tf.trainable_variables(), gradients, compiled_gradients):
+        assert np.abs(expected).max() > 1e-4
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6, err_msg=variable.name)
+
+
+def test_50_training_steps_are_the_same(graph, session):
+    """In calls of 1, 20 and 29 steps, which must make no difference."""
+    batches = random_batches(CONFIG, 50)
+    start = session.run(tf.global_variables())
+    losses, norms, rates, prediction = seq2seq_copy.take_steps(session, graph, batches)
+    end = session.run(tf.global_variables())
+
+    restart(session, start)
+    steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, CONFIG, otherwise=None)
+    for before, after in zip(start, session.run(tf.global_variables())):
+        np.testing.assert_array_equal(before, after, "compiling is no training")
+    calls = [steps(batches[:1]), steps(batches[1:21]), steps(batches[21:])]
+    for index, expected in enumerate((losses, norms, rates)):
+        np.testing.assert_allclose(np.concatenate([call[index] for call in calls]), expected, rtol=1e-3)
+    np.testing.assert_array_equal(calls[-1][3], prediction)
+    for variable, expected, value in zip(tf.global_variables(), end, session.run(tf.global_variables())):
+        np.testing.assert_allclose(value, expected, rtol=1e-2, atol=1e-3, err_msg=variable.name)
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5]), "nothing was learned"
+
+
+def test_the_default_model_takes_50_equal_steps():
+    config = Config()
+    graph = seq2seq_copy.build_graph(config)
+    batches = random_batches(config, 50)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        start = session.run(tf.global_variables())
+        losses, *_ = seq2seq_copy.take_steps(session, graph, batches)
+        restart(session, start)
+        steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config, otherwise=None)
+        np.testing.assert_allclose(steps(batches)[0], losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("steps", [9, 12])
+def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
+    """Without XLA, with a sequence that is finished before the first step."""
+    tf.reset_default_graph()
+    lengths, generator = np.array([3, 0, 9, 5]), np.random.default_rng(0)
+    embeddings = tf.constant(generator.normal(size=[6, 4]), tf.float32)
+    state = tf.nn.rnn_cell.LSTMStateTuple(*tf.unstack(tf.constant(generator.normal(size=[2, 4, 3]), tf.float32)))
+    cell = tf.nn.rnn_cell.LSTMCell(3)
+    cell.build([None, 4])
+    loop_fn = seq2seq_copy.make_loop_fn(embeddings, state, tf.constant(lengths, tf.int32))
+    results = []
+    for raw_rnn in (tf.nn.raw_rnn, functools.partial(compiled.bounded_raw_rnn, steps=steps)):
+        (logits, prediction), final_state, loop_state = raw_rnn(cell, loop_fn)
+        assert raw_rnn is tf.nn.raw_rnn or loop_state is None
+        results.append([logits.stack()[:9], prediction.stack()[:9], final_state])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        reference, bounded = session.run(results)
+    assert np.abs(reference[0]).max() > 0.1
+    np.testing.assert_allclose(bounded[0], reference[0], atol=1e-6)
+    np.testing.assert_array_equal(bounded[1], reference[1])
+    np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
+
+
+def test_without_xla_one_line_and_the_reference(graph, capfd):
+    class Session:
+        def run(self, fetches, feed):
+            raise tf.errors.UnimplementedError(None, None, "no compiler here\nand more")
+
+    reference = object()
+    assert compiled.compile_steps(Session(), graph, seq2seq_copy.connect, CONFIG, otherwise=reference) is reference
+    reason = "XLA cannot compile the step; going on as with --xla off (no compiler here)"
+    assert capfd.readouterr() == ("", f"seq2seq_copy.py: {reason}\n")
+
+
+@pytest.mark.parametrize("change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4)])
+def test_a_call_does_not_last_long(change, steps):
+    assert compiled.most_steps(Config(**change)) == steps
