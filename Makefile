@@ -1,6 +1,7 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
 # make test   checks style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks style only
+# make bench  measures it side by side with JAX and PyTorch (half an hour)
 # make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
 #
 # Each sets up what it needs by itself, in a virtual environment of this folder.
@@ -11,7 +12,7 @@ VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
 
-.PHONY: run test lint tensorboard
+.PHONY: run test lint bench tensorboard
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -23,6 +24,9 @@ lint: $(VENV)/test-installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
+	$(VENV)/bin/python benchmarks/bench.py
+
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
 
@@ -33,4 +37,9 @@ $(VENV)/run-installed: requirements.txt
 
 $(VENV)/test-installed: tests/requirements.txt $(VENV)/run-installed
 	$(PIP_INSTALL) -r tests/requirements.txt
+	touch $@
+
+.venv-%/installed: benchmarks/requirements-%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

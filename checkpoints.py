@@ -55,7 +55,7 @@ def write_scalars(writer, row):
     write_event(writer, step=row.batch, summary=summary)
 
 
-def keep(run, session, saver, writer, history, held_out, generator):
+def keep(run, session, saver, writer, history, keys, generator):
     """Brings all that happened since the last checkpoint to the disk: history, events, and a new checkpoint.
 
     Args:
@@ -64,7 +64,7 @@ def keep(run, session, saver, writer, history, held_out, generator):
       saver: a tf.train.Saver of all variables.
       writer: what event_writer() returned.
       history: the runs.History.
-      held_out: list of int32 arrays [length].
+      keys: list of bytes, the held-out sequences.
       generator: the np.random.Generator that the training data is drawn from.
 
     Raises:
@@ -75,7 +75,7 @@ def keep(run, session, saver, writer, history, held_out, generator):
     if kept == batches:
         return
     new_rows = history.rows[kept or 0 :]
-    unseen = [sequence.tobytes() in history.unseen for sequence in held_out]
+    unseen = [key in history.unseen for key in keys]
     state = {
         "generator": generator.bit_generator.state,
         "unseen": base64.b64encode(np.packbits(unseen)).decode(),
@@ -106,7 +106,7 @@ def restore_variables(checkpoint, session, saver):
         raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
 
 
-def restore(run, session, saver, held_out, generator):
+def restore(run, session, saver, keys, generator):
     """Goes back to the newest checkpoint of a run: variables, history, and the generator of the training data.
 
     Args:
@@ -125,11 +125,11 @@ def restore(run, session, saver, held_out, generator):
         state = json.loads((checkpoint / "state.json").read_text())
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
-        unseen = np.unpackbits(packed, count=len(held_out))
+        unseen = np.unpackbits(packed, count=len(keys))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise unusable(checkpoint, f"{type(error).__name__} in state.json") from error
     rows = runs.cut_history(run, int(checkpoint.name))
-    return rows, {sequence.tobytes() for sequence, new in zip(held_out, unseen) if new}
+    return rows, {key for key, new in zip(keys, unseen) if new}
 
 
 def unusable(checkpoint, reason):

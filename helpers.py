@@ -57,7 +57,8 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
         while True:
             lengths = generator.integers(length_from, length_to, size=batch_size, endpoint=True)
             symbols = generator.integers(vocab_lower, vocab_upper, size=lengths.sum(), dtype=np.int32)
-            yield np.split(symbols, np.cumsum(lengths)[:-1])
+            ends = np.cumsum(lengths).tolist()
+            yield [symbols[start:end] for start, end in zip([0, *ends], ends)]
 
     return batches()
 
@@ -120,6 +121,8 @@ def decoder_targets(sequences, lengths):
     Returns:
       int32 [time + 3, batch], padded with PAD.
     """
-    targets = np.pad(sequences, [(0, EXTRA_DECODER_STEPS), (0, 0)], constant_values=PAD)
+    time, batch_size = sequences.shape
+    targets = np.full([time + EXTRA_DECODER_STEPS, batch_size], PAD, dtype=np.int32)
+    targets[:time] = sequences
     targets[lengths, np.arange(lengths.size)] = EOS
     return targets

@@ -57,22 +57,25 @@ def moving_average(values, window):
     return np.arange(means.size) + (window - 1) / 2, means
 
 
-def save(figure, path):
-    """Saves a figure whole or not at all.
+def save(figure, *paths):
+    """Saves a figure under each path, whole or not at all.
 
     Args:
       figure: a matplotlib Figure.
-      path: pathlib.Path whose ending says the format.
+      paths: pathlib.Paths whose endings say the format.
 
     Raises:
       OSError: it cannot be written; an earlier picture of that name is untouched.
     """
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.partial")
-    try:
-        partial.write_bytes(picture.getvalue())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    pictures = {}
+    for path in paths:
+        if path.suffix not in pictures:
+            pictures[path.suffix] = io.BytesIO()
+            figure.savefig(pictures[path.suffix], format=path.suffix[1:])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{os.getpid()}.partial")
+        try:
+            partial.write_bytes(pictures[path.suffix].getvalue())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)

