@@ -9,6 +9,7 @@ and writes into an array that grows. bounded_raw_rnn keeps its contract in a loo
 
 import functools
 import sys
+import types
 
 import numpy as np
 
@@ -66,9 +67,42 @@ def bounded_raw_rnn(cell, loop_fn, steps):
         return each(array, emit, zeros), state, None
 
 
+def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
+    """Does what tf.nn.bidirectional_dynamic_rnn does for time-major inputs of known shape, by bounded_raw_rnn."""
+    assert time_major
+
+    def run(name, cell, inputs):
+        steps, batch_size, _ = inputs.shape
+        read = tf.TensorArray(dtype, steps, clear_after_read=False).unstack(inputs).read
+
+        def loop_fn(time, cell_output, cell_state, loop_state):
+            if cell_output is None:
+                cell_state, cell_output = cell.zero_state(batch_size, dtype), tf.zeros([cell.output_size], dtype)
+            return time >= sequence_length, read(tf.minimum(time, steps - 1)), cell_state, cell_output, None
+
+        with tf.variable_scope(name):
+            outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
+            return outputs.stack(), state
+
+    def reverse(tensor):
+        return tf.reverse_sequence(tensor, sequence_length, seq_axis=0, batch_axis=1)
+
+    forward_outputs, forward_state = run("forward", forward_cell, inputs)
+    backward_outputs, backward_state = run("backward", backward_cell, reverse(inputs))
+    return (forward_outputs, reverse(backward_outputs)), (forward_state, backward_state)
+
+
 def read_once(getter, *arguments, **options):
     """A custom_getter that reads a variable where it is asked for, not anew at each step of a loop."""
     return tf.identity(getter(*arguments, **options))
+
+
+def bounded_loops(config):
+    """Returns what connect() takes in the place of tf.nn."""
+    return types.SimpleNamespace(
+        raw_rnn=functools.partial(bounded_raw_rnn, steps=config.length_to + helpers.EXTRA_DECODER_STEPS),
+        bidirectional_dynamic_rnn=bounded_bidirectional_dynamic_rnn,
+    )
 
 
 def most_steps(config):
@@ -98,13 +132,13 @@ def compile_steps(session, graph, connect, config, otherwise):
     decoder_time = time + helpers.EXTRA_DECODER_STEPS
     if decoder_time * batch_size * max(config.vocab_size, 8 * config.encoder_hidden_units) > LARGEST_TENSOR:
         raise MemoryError
-    raw_rnn = functools.partial(bounded_raw_rnn, steps=decoder_time)
+    loops = bounded_loops(config)
 
     @tf.function(jit_compile=True, autograph=False)
     def steps(count, inputs, lengths, targets):
         def step(done, losses, gradient_norms, learning_rates, _):
             with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_once):
-                one = connect(inputs[done], lengths[done], targets[done], config, graph.optimizer, raw_rnn)
+                one = connect(inputs[done], lengths[done], targets[done], config, graph.optimizer, loops)
             return (
                 done + 1,
                 losses.write(done, one.loss),

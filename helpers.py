@@ -63,6 +63,11 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
     return batches()
 
 
+def _is_plain(sequence):
+    """Says whether a sequence needs no closer look: most are what random_sequences() yields."""
+    return type(sequence) is np.ndarray and sequence.dtype == np.int32 and sequence.ndim == 1 and sequence.size > 0
+
+
 def _integers(index, sequence):
     try:
         array = np.asarray(sequence)
@@ -90,11 +95,13 @@ def batch(sequences, max_sequence_length=None):
       ValueError: there is no sequence, or one is too long, empty, or holds a negative or non-integer
         element; the message names the sequence by its index.
     """
-    arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
+    arrays = [
+        sequence if _is_plain(sequence) else _integers(index, sequence) for index, sequence in enumerate(sequences)
+    ]
     if not arrays:
         raise ValueError("a batch needs at least one sequence")
 
-    lengths = np.array([array.size for array in arrays], dtype=np.int32)
+    lengths = np.fromiter(map(len, arrays), np.int32, len(arrays))
     time = lengths.max() if max_sequence_length is None else max_sequence_length
     if lengths.max() > time:
         index = int(lengths.argmax())

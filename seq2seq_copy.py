@@ -90,22 +90,22 @@ def build_graph(config):
     return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer)
 
 
-def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, raw_rnn=tf.nn.raw_rnn):
+def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, loops=tf.nn):
     """Connects embedding, encoder, decoder, loss and Adam to the inputs of a step.
 
     Args:
       encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph.
       config: a Config.
       optimizer: a tf.train.Optimizer.
-      raw_rnn: tf.nn.raw_rnn, or what does the same.
+      loops: where bidirectional_dynamic_rnn and raw_rnn come from: tf.nn, or compiled.py.
 
     Returns:
       A Graph.
     """
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
-    _, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units)
+    _, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units, loops)
     decoder_lengths = tf.add(encoder_inputs_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
-    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn)
+    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths, loops)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
     gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
@@ -153,7 +153,7 @@ def lstm_cell(name, units, input_shape):
     return cell
 
 
-def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units):
+def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
@@ -162,6 +162,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
       encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
       encoder_inputs_length: int32 [batch].
       encoder_hidden_units: int, the units of each of the two directions.
+      loops: as in connect().
 
     Returns:
       encoder_outputs: float32 [time, batch, 2 * encoder_hidden_units], zero past a sequence's length;
@@ -171,7 +172,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
     with tf.variable_scope("encoder"):
         forward_cell = lstm_cell("forward", encoder_hidden_units, encoder_inputs_embedded.shape)
         backward_cell = lstm_cell("backward", encoder_hidden_units, encoder_inputs_embedded.shape)
-        outputs, (forward_state, backward_state) = tf.nn.bidirectional_dynamic_rnn(
+        outputs, (forward_state, backward_state) = loops.bidirectional_dynamic_rnn(
             forward_cell,
             backward_cell,
             encoder_inputs_embedded,
@@ -187,7 +188,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
         return encoder_outputs, encoder_final_state
 
 
-def decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn):
+def decode(embeddings, encoder_final_state, decoder_lengths, loops):
     """Writes the sequences, one symbol a step, for decoder_lengths steps each.
 
     Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
@@ -196,7 +197,7 @@ def decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn):
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, decoder_hidden_units].
       decoder_lengths: int32 [batch].
-      raw_rnn: tf.nn.raw_rnn, or what does the same.
+      loops: as in connect().
 
     Returns:
       decoder_logits: float32 [time, batch, vocab_size], zero past a sequence's steps.
@@ -206,7 +207,7 @@ def decode(embeddings, encoder_final_state, decoder_lengths, raw_rnn):
     with tf.variable_scope("decoder"):
         cell = lstm_cell("cell", decoder_hidden_units, embeddings.shape)
         loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
-        (logits_array, prediction_array), _, _ = raw_rnn(cell, loop_fn)
+        (logits_array, prediction_array), _, _ = loops.raw_rnn(cell, loop_fn)
         return logits_array.stack("decoder_logits"), prediction_array.stack("decoder_prediction")
 
 

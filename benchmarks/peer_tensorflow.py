@@ -33,7 +33,7 @@ NAMES = {
 }
 
 
-def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, raw_rnn):
+def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, loops):
     """Emits the outputs of the cell, and projects them to logits in one product after the loop."""
     with tf.variable_scope("decoder"):
         cell = seq2seq_copy.lstm_cell("cell", encoder_final_state.h.shape[1], embeddings.shape)
@@ -43,7 +43,7 @@ def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, raw_r
             finished, next_input, next_state, _, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
             return finished, next_input, next_state, cell_output, loop_state
 
-        outputs = raw_rnn(cell, emit_outputs)[0].stack()  # [time, batch, decoder_hidden_units]
+        outputs = loops.raw_rnn(cell, emit_outputs)[0].stack()  # [time, batch, decoder_hidden_units]
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
         time, batch, units = tf.unstack(tf.shape(outputs))

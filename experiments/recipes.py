@@ -43,11 +43,12 @@ RECIPES = [
 ]
 
 
-def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units):
+def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops):
     """Encodes as the tutorials do: they pass one cell twice, which today means one set of weights."""
-    cell = tf.nn.rnn_cell.LSTMCell(encoder_hidden_units)
-    with mock.patch.object(tf.nn.rnn_cell, "LSTMCell", lambda units: cell):
-        return ENCODE(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units)
+    with tf.variable_scope("encoder"):
+        cell = s2s.lstm_cell("cell", encoder_hidden_units, encoder_inputs_embedded.shape)
+    with mock.patch.object(s2s, "lstm_cell", lambda *_: cell):
+        return ENCODE(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops)
 
 
 def unmasked_loss(graph):
@@ -86,7 +87,7 @@ def exact_match(recipe, seed):
     with mock.patch.object(s2s, "encode", encode_with_one_cell if recipe.one_encoder_cell else s2s.encode):
         graph = s2s.build_graph(config)
     train_op = graph.train_op if recipe.masked_and_clipped else train_op_of(recipe, graph, config)
-    with tf.Session(config=s2s.SESSION_CONFIG) as session:
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(config.max_batches):
             session.run(train_op, s2s.next_feed(graph, next(batches)))

@@ -40,12 +40,11 @@ def test_logits_and_gradients_are_the_same(graph, session):
     (sequences,) = random_batches(CONFIG, 1)
     inputs, lengths = helpers.batch(sequences, CONFIG.length_to)
     targets = helpers.decoder_targets(inputs, lengths)
-    raw_rnn = functools.partial(compiled.bounded_raw_rnn, steps=CONFIG.length_to + helpers.EXTRA_DECODER_STEPS)
 
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=compiled.read_once):
-            one = seq2seq_copy.connect(*arguments, CONFIG, graph.optimizer, raw_rnn)
+            one = seq2seq_copy.connect(*arguments, CONFIG, graph.optimizer, compiled.bounded_loops(CONFIG))
         return one.decoder_logits, one.decoder_prediction, one.loss, gradients_of(one)
 
     def gradients_of(one):
@@ -138,3 +137,22 @@ def test_without_xla_one_line_and_the_reference(graph, capfd):
 @pytest.mark.parametrize("change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4)])
 def test_a_call_does_not_last_long(change, steps):
     assert compiled.most_steps(Config(**change)) == steps
+
+
+def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
+    """Without XLA; outputs and final states, sequences of no and of full length."""
+    tf.reset_default_graph()
+    inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
+    cells = [tf.nn.rnn_cell.LSTMCell(3, name=name) for name in ("a", "b")]
+    for cell in cells:
+        cell.build([None, 2])
+    options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
+    loops = (tf.nn.bidirectional_dynamic_rnn, compiled.bounded_bidirectional_dynamic_rnn)
+    results = [loop(*cells, inputs, **options) for loop in loops]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        reference, bounded = (tf.nest.flatten(result) for result in session.run(results))
+    assert len(reference) == 6
+    for expected, value in zip(reference, bounded):
+        assert np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(value, expected, atol=1e-6)
