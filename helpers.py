@@ -19,6 +19,8 @@ PAD = 0
 EOS = 1
 FIRST_SYMBOL = 2
 
+INT32 = np.dtype(np.int32)
+
 # The decoder runs this much longer than its input: one step for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
 
@@ -65,7 +67,7 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
 
 def _is_plain(sequence):
     """Says whether a sequence needs no closer look: most are what random_sequences() yields."""
-    return type(sequence) is np.ndarray and sequence.dtype == np.int32 and sequence.ndim == 1 and sequence.size > 0
+    return type(sequence) is np.ndarray and sequence.dtype == INT32 and sequence.ndim == 1 and sequence.size > 0
 
 
 def _integers(index, sequence):

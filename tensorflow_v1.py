@@ -8,6 +8,7 @@ Two things keep the well-known scripts from starting or from being readable:
 """
 
 import contextlib
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -40,8 +41,11 @@ def silent_stderr():
 if importlib.util.find_spec("tf_keras") is None:
     raise ModuleNotFoundError("the package tf-keras is missing: pip install -r requirements.txt")
 
+gc.disable()
 with silent_stderr():
     import tensorflow.compat.v1 as tf
+gc.freeze()  # a million objects that stay, and need not be looked through again and again
+gc.enable()
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
