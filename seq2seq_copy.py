@@ -205,8 +205,8 @@ def decode(embeddings, encoder_final_state, decoder_lengths, loops):
     """
     decoder_hidden_units = encoder_final_state.h.shape[1]
     with tf.variable_scope("decoder"):
-        cell = lstm_cell("cell", decoder_hidden_units, embeddings.shape)
         loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
+        cell = lstm_cell("cell", decoder_hidden_units, embeddings.shape)
         (logits_array, prediction_array), _, _ = loops.raw_rnn(cell, loop_fn)
         return logits_array.stack("decoder_logits"), prediction_array.stack("decoder_prediction")
 
