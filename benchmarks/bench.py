@@ -250,7 +250,9 @@ def picture(medians, curves):
             )
         axis.set_xticks(GROWTH[size], map(str, GROWTH[size]), minor=False)
         axis.minorticks_off()
-        axis.set_ylim(bottom=min(map(min, peers.values())) / 2, top=max(map(max, peers.values())) * 2)
+        if size != "units":  # from a third to three times: readable without powers
+            axis.set_yscale("linear")
+            axis.set_ylim(bottom=0)
         axis.set_xlabel({"batch_size": "batch size", "units": "encoder units", "length_to": "sequence length"}[size])
         axis.set_ylabel("symbols a second")
         axis.grid(alpha=0.3)
