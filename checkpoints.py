@@ -55,7 +55,7 @@ def write_scalars(writer, row):
     write_event(writer, step=row.batch, summary=summary)
 
 
-def keep(run, session, saver, writer, history, keys, generator):
+def keep(run, session, saver, writer, history, keys, generator_state):
     """Brings all that happened since the last checkpoint to the disk: history, events, and a new checkpoint.
 
     Args:
@@ -65,7 +65,7 @@ def keep(run, session, saver, writer, history, keys, generator):
       writer: what event_writer() returned.
       history: the runs.History.
       keys: list of bytes, the held-out sequences.
-      generator: the np.random.Generator that the training data is drawn from.
+      generator_state: dict, the state after the last batch of the generator that the training data is drawn from.
 
     Raises:
       OSError: something cannot be written; the checkpoint before is untouched.
@@ -77,7 +77,7 @@ def keep(run, session, saver, writer, history, keys, generator):
     new_rows = history.rows[kept or 0 :]
     unseen = [key in history.unseen for key in keys]
     state = {
-        "generator": generator.bit_generator.state,
+        "generator": generator_state,
         "unseen": base64.b64encode(np.packbits(unseen)).decode(),
     }
     with clear_write_errors(run):
@@ -110,7 +110,8 @@ def restore(run, session, saver, keys, generator):
     """Goes back to the newest checkpoint of a run: variables, history, and the generator of the training data.
 
     Args:
-      as in keep().
+      generator: the np.random.Generator that the training data is drawn from; its state is set.
+      others: as in keep().
 
     Returns:
       rows: list of runs.Row, one for each batch up to the checkpoint.

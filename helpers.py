@@ -13,6 +13,9 @@ A batch is a matrix [time, batch]: column b is sequence b read from top to botto
 This module knows NumPy only.
 """
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 PAD = 0
@@ -20,6 +23,7 @@ EOS = 1
 FIRST_SYMBOL = 2
 
 INT32 = np.dtype(np.int32)
+INT32_MAX = np.iinfo(INT32).max
 
 # The decoder runs this much longer than its input: one step for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
@@ -65,9 +69,29 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
     return batches()
 
 
-def _is_plain(sequence):
-    """Says whether a sequence needs no closer look: most are what random_sequences() yields."""
-    return type(sequence) is np.ndarray and sequence.dtype == INT32 and sequence.ndim == 1 and sequence.size > 0
+def drawn_ahead(batches, sizes, generator):
+    """Draws batches in a thread, while whoever asked for them works with those before.
+
+    Args:
+      batches: what random_sequences() returned.
+      sizes: iterable of int, how many batches to yield together each time.
+      generator: the np.random.Generator that the batches are drawn from.
+
+    Yields:
+      A list of batches, and the state of the generator right after them.
+    """
+
+    def draw(size):
+        return list(itertools.islice(batches, size)), generator.bit_generator.state
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        drawn = None
+        for size in sizes:
+            drawn, last = thread.submit(draw, size), drawn
+            if last is not None:
+                yield last.result()
+        if drawn is not None:
+            yield drawn.result()
 
 
 def _integers(index, sequence):
@@ -97,9 +121,11 @@ def batch(sequences, max_sequence_length=None):
       ValueError: there is no sequence, or one is too long, empty, or holds a negative or non-integer
         element; the message names the sequence by its index.
     """
-    arrays = [
-        sequence if _is_plain(sequence) else _integers(index, sequence) for index, sequence in enumerate(sequences)
-    ]
+    arrays = list(sequences)
+    if not all(
+        type(array) is np.ndarray and array.dtype == INT32 and array.ndim == 1 and array.size for array in arrays
+    ):
+        arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
     if not arrays:
         raise ValueError("a batch needs at least one sequence")
 
@@ -110,8 +136,8 @@ def batch(sequences, max_sequence_length=None):
         raise ValueError(f"sequence {index} has {lengths[index]} elements, more than max_sequence_length={time}")
 
     elements = np.concatenate(arrays)
-    outside = (elements < 0) | (elements > np.iinfo(np.int32).max)
-    if outside.any():
+    if elements.min() < 0 or elements.max() > INT32_MAX:
+        outside = (elements < 0) | (elements > INT32_MAX)
         index = int(np.repeat(np.arange(len(arrays)), lengths)[outside.argmax()])
         raise ValueError(f"sequence {index} holds {elements[outside.argmax()]}, outside 0 ... 2**31 - 1")
 

@@ -19,8 +19,9 @@ def loss_curve(rows):
     Returns:
       A matplotlib Figure.
     """
-    figure = Figure(figsize=(8, 5.5), dpi=120, layout="constrained")
-    loss_axes, match_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure = Figure(figsize=(8, 5.5), dpi=120)
+    margins = {"left": 0.09, "right": 0.98, "bottom": 0.09, "top": 0.98, "hspace": 0.08}
+    loss_axes, match_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw=margins)
 
     batches, losses = [row.batch for row in rows], [row.loss for row in rows]
     window = min(SMOOTHING_WINDOW, len(rows))

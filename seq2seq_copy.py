@@ -18,7 +18,6 @@ The text follows the idea: placeholders, embedding, encoder, decoder, loss, trai
 """
 
 import functools
-import itertools
 import signal
 import time
 from typing import NamedTuple
@@ -349,10 +348,12 @@ def take_steps(session, graph, batches):
     return losses, gradient_norms, learning_rates, predictions[-1]
 
 
-def steps_until_stop(done, config):
-    """Returns how many steps to take before something is to be reported or kept."""
-    stops = [-(-done // every) * every + 1 for every in (KEEP_EVERY, config.batches_in_epoch)]  # after these batches
-    return min(*stops, config.max_batches, done + compiled.most_steps(config)) - done
+def steps_of_calls(done, config):
+    """Yields how many steps each call of take_steps() makes: up to the next that is to be reported or kept."""
+    while done < config.max_batches:
+        stops = [-(-done // every) * every + 1 for every in (KEEP_EVERY, config.batches_in_epoch)]
+        before, done = done, min(*stops, config.max_batches, done + compiled.most_steps(config))
+        yield done - before
 
 
 def train(take_steps, config, batches, evaluate_some, history, keep):
@@ -361,10 +362,10 @@ def train(take_steps, config, batches, evaluate_some, history, keep):
     Args:
       take_steps: function from a list of batches to what take_steps() above returns.
       config: the Config.
-      batches: iterator over lists of int32 arrays [length].
+      batches: iterator over lists of batches, each with the state of their generator, like helpers.drawn_ahead().
       evaluate_some: evaluate() for some held-out sequences; takes no arguments.
       history: the runs.History so far; it grows with each batch.
-      keep: function without arguments that brings all there is to the disk.
+      keep: function of the generator's state that brings all there is to the disk.
 
     Returns:
       The signal that interrupted training, or None.
@@ -374,8 +375,7 @@ def train(take_steps, config, batches, evaluate_some, history, keep):
     """
     progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
     with progress, process.stop_at_signal() as signals:
-        while len(history.rows) < config.max_batches and not signals:
-            next_batches = list(itertools.islice(batches, steps_until_stop(len(history.rows), config)))
+        for next_batches, generator_state in batches:
             *each_step, prediction = take_steps(next_batches)
             for batch, values in enumerate(zip(*each_step), start=len(history.rows)):
                 if not np.isfinite(values).all():
@@ -393,10 +393,11 @@ def train(take_steps, config, batches, evaluate_some, history, keep):
             if last.batch % KEEP_EVERY == 0:
                 exact, _ = evaluate_some()
                 history.rows[-1] = last._replace(held_out_exact_match=float(exact.mean()))
-                keep()
-        if signals:
-            progress.write("training interrupted")
-        keep()
+            if last.batch % KEEP_EVERY == 0 or last.batch + 1 == config.max_batches or signals:
+                keep(generator_state)
+            if signals:
+                progress.write("training interrupted")
+                break
     return signals[0] if signals else None
 
 
@@ -452,15 +453,16 @@ def run_training(command):
         else:
             run = runs.create(command.run, config)
         writer = checkpoints.event_writer(run, session.graph, len(history.rows))
-        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys, training_generator)
-        keep()
+        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys)
+        keep(training_generator.bit_generator.state)
 
         steps = functools.partial(take_steps, session, graph)
         if config.xla == "on":
             steps = compiled.compile_steps(session, graph, connect, config, otherwise=steps)
         done, start = len(history.rows), time.perf_counter()
         evaluate_some = functools.partial(evaluate, session, graph, held_out[:EVALUATION_BATCH])
-        interrupted_by = train(steps, config, batches, evaluate_some, history, keep)
+        ahead = helpers.drawn_ahead(batches, steps_of_calls(done, config), training_generator)
+        interrupted_by = train(steps, config, ahead, evaluate_some, history, keep)
         batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start) or None
         exact, correct_tokens = evaluate(session, graph, held_out)
 
@@ -485,8 +487,7 @@ def run_prediction(command):
         def decode(sequences):
             return session.run(graph.decoder_prediction, next_feed(graph, sequences))
 
-        wrong = predict.answer_all(command.predict, decode, command.config)
-    return 1 if wrong else 0
+        return 1 if predict.answer_all(command.predict, decode, command.config) else 0
 
 
 def main(command):

@@ -61,11 +61,11 @@ def default_run():
     """Returns the seconds of each part of the default run, of all of it, and its peak memory in MB."""
     parts = {"import": since_start()}
     clock = functools.partial(timed, parts)
-    random_sequences = helpers.random_sequences
+    drawn_ahead = helpers.drawn_ahead
 
-    def timed_sequences(*arguments):
-        batches = random_sequences(*arguments)
-        return iter(clock("data", batches.__next__), None)
+    def timed_ahead(*arguments):
+        """Counts what the run waits for; most is drawn in a thread while XLA computes."""
+        return iter(clock("data", functools.partial(next, drawn_ahead(*arguments), None)), None)
 
     with contextlib.ExitStack() as patches:
         for owner, name, part in [
@@ -83,7 +83,7 @@ def default_run():
             (seq2seq_copy.pictures, "save", "pictures"),
         ]:
             patches.enter_context(mock.patch.object(owner, name, clock(part, getattr(owner, name))))
-        patches.enter_context(mock.patch.object(helpers, "random_sequences", timed_sequences))
+        patches.enter_context(mock.patch.object(helpers, "drawn_ahead", timed_ahead))
         patches.enter_context(contextlib.redirect_stdout(io.StringIO()))
         os.chdir(patches.enter_context(tempfile.TemporaryDirectory()))
         seq2seq_copy.main(read_command([]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import EOS, PAD, batch, decoder_targets, random_sequences
+from helpers import EOS, PAD, batch, decoder_targets, drawn_ahead, random_sequences
 
 sequence_lists = st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -129,3 +129,19 @@ def test_a_generator_is_drawn_from_where_it_stands():
 def test_random_sequences_refuse_what_is_out_of_range_at_once(arguments):
     with pytest.raises(ValueError, match=r"must"):
         random_sequences(*arguments, seed=0)
+
+
+def test_drawn_ahead_yields_the_same_batches_and_the_state_after_each():
+    def batches(generator):
+        return random_sequences(3, 8, 2, 10, 4, generator)
+
+    generator, other = np.random.default_rng(5), np.random.default_rng(5)
+    expected, sizes = batches(other), [1, 3, 2]
+    drawn = list(drawn_ahead(batches(generator), iter(sizes), generator))
+    assert [len(some) for some, _ in drawn] == sizes
+    for some, state in drawn:
+        for sequences in some:
+            for sequence, same in zip(sequences, next(expected)):
+                np.testing.assert_array_equal(sequence, same)
+        assert state == other.bit_generator.state
+    assert list(drawn_ahead(batches(generator), [], generator)) == []
