@@ -1,7 +1,7 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
 # make test   checks style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks style only
-# make bench  measures it side by side with JAX and PyTorch (half an hour)
+# make bench  measures it side by side with JAX and PyTorch (a quarter of an hour)
 # make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
 #
 # Each sets up what it needs by itself, in a virtual environment of this folder.
