@@ -13,7 +13,6 @@ import types
 
 import numpy as np
 
-import helpers
 from tensorflow_v1 import tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
@@ -26,17 +25,18 @@ def bounded_raw_rnn(cell, loop_fn, steps):
 
     Args:
       cell: an RNN cell.
-      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is None.
+      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is None or of one shape.
       steps: int, as many as the longest sequence can need.
 
     Returns:
       emit: a TensorArray [steps] for each tensor that loop_fn emits, zero past the end of a sequence.
       state: the state of the cell after the last step of each sequence.
-      loop_state: None.
+      loop_state: the last one.
     """
     each = tf.nest.map_structure
     with tf.variable_scope("rnn"):
-        finished, cell_input, state, emit_structure, _ = loop_fn(tf.constant(0), None, None, None)
+        finished, cell_input, state, emit_structure, loop_state = loop_fn(tf.constant(0), None, None, None)
+        keeps_state = loop_state is not None
         zeros = each(lambda one: tf.zeros([finished.shape[0], *one.shape], one.dtype), emit_structure)
         # Lists, because the gradient of a write into a TensorArray would copy the whole array at each step.
         emit = each(
@@ -46,17 +46,21 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             zeros,
         )
 
-        def step(time, finished, cell_input, state, emit):
+        def step(time, finished, cell_input, state, loop_state, emit):
             cell_output, cell_state = cell(cell_input, state)
-            now_finished, next_input, next_state, emit_output, _ = loop_fn(time + 1, cell_output, cell_state, None)
+            now_finished, next_input, next_state, emit_output, loop_state = loop_fn(
+                time + 1, cell_output, cell_state, loop_state
+            )
             unless_finished = functools.partial(tf.where, finished)
             next_state = each(unless_finished, state, next_state)
             emit_output = each(unless_finished, zeros, emit_output)
             emit = each(lambda to, new: tf.raw_ops.TensorListPushBack(input_handle=to, tensor=new), emit, emit_output)
-            return time + 1, finished | now_finished, next_input, next_state, emit
+            return time + 1, finished | now_finished, next_input, next_state, loop_state if keeps_state else (), emit
 
-        start = (tf.constant(0), finished, cell_input, state, emit)
-        *_, state, emit = tf.while_loop(lambda time, *_: time < steps, step, start, maximum_iterations=steps)
+        start = (tf.constant(0), finished, cell_input, state, loop_state if keeps_state else (), emit)
+        *_, state, loop_state, emit = tf.while_loop(
+            lambda time, *_: time < steps, step, start, maximum_iterations=steps
+        )
 
         def array(emitted, zero):
             stacked = tf.raw_ops.TensorListStack(
@@ -64,31 +68,35 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             )
             return tf.TensorArray(zero.dtype, steps).unstack(stacked)
 
-        return each(array, emit, zeros), state, None
+        return each(array, emit, zeros), state, loop_state if keeps_state else None
+
+
+def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
+    """Does what tf.nn.dynamic_rnn does for time-major inputs of known shape, by bounded_raw_rnn."""
+    assert time_major
+    steps, batch_size, _ = inputs.shape
+    read = tf.TensorArray(dtype, steps, clear_after_read=False).unstack(inputs).read
+
+    def loop_fn(time, cell_output, cell_state, loop_state):
+        if cell_output is None:
+            cell_state, cell_output = cell.zero_state(batch_size, dtype), tf.zeros([cell.output_size], dtype)
+        return time >= sequence_length, read(tf.minimum(time, steps - 1)), cell_state, cell_output, None
+
+    outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
+    return outputs.stack(), state
 
 
 def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
     """Does what tf.nn.bidirectional_dynamic_rnn does for time-major inputs of known shape, by bounded_raw_rnn."""
-    assert time_major
-
-    def run(name, cell, inputs):
-        steps, batch_size, _ = inputs.shape
-        read = tf.TensorArray(dtype, steps, clear_after_read=False).unstack(inputs).read
-
-        def loop_fn(time, cell_output, cell_state, loop_state):
-            if cell_output is None:
-                cell_state, cell_output = cell.zero_state(batch_size, dtype), tf.zeros([cell.output_size], dtype)
-            return time >= sequence_length, read(tf.minimum(time, steps - 1)), cell_state, cell_output, None
-
-        with tf.variable_scope(name):
-            outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
-            return outputs.stack(), state
 
     def reverse(tensor):
         return tf.reverse_sequence(tensor, sequence_length, seq_axis=0, batch_axis=1)
 
-    forward_outputs, forward_state = run("forward", forward_cell, inputs)
-    backward_outputs, backward_state = run("backward", backward_cell, reverse(inputs))
+    options = {"sequence_length": sequence_length, "dtype": dtype, "time_major": time_major}
+    with tf.variable_scope("forward"):
+        forward_outputs, forward_state = bounded_dynamic_rnn(forward_cell, inputs, **options)
+    with tf.variable_scope("backward"):
+        backward_outputs, backward_state = bounded_dynamic_rnn(backward_cell, reverse(inputs), **options)
     return (forward_outputs, reverse(backward_outputs)), (forward_state, backward_state)
 
 
@@ -100,7 +108,8 @@ def read_once(getter, *arguments, **options):
 def bounded_loops(config):
     """Returns what connect() takes in the place of tf.nn."""
     return types.SimpleNamespace(
-        raw_rnn=functools.partial(bounded_raw_rnn, steps=config.length_to + helpers.EXTRA_DECODER_STEPS),
+        raw_rnn=functools.partial(bounded_raw_rnn, steps=config.decoder_steps),
+        dynamic_rnn=bounded_dynamic_rnn,
         bidirectional_dynamic_rnn=bounded_bidirectional_dynamic_rnn,
     )
 
@@ -129,14 +138,14 @@ def compile_steps(session, graph, connect, config, otherwise):
       MemoryError: a tensor would be larger than XLA can handle.
     """
     most, time, batch_size = most_steps(config), config.length_to, config.batch_size
-    decoder_time = time + helpers.EXTRA_DECODER_STEPS
+    decoder_time = config.decoder_steps
     if decoder_time * batch_size * max(config.vocab_size, 8 * config.encoder_hidden_units) > LARGEST_TENSOR:
         raise MemoryError
     loops = bounded_loops(config)
 
     @tf.function(jit_compile=True, autograph=False)
     def steps(count, inputs, lengths, targets):
-        def step(done, losses, gradient_norms, learning_rates, _):
+        def step(done, losses, gradient_norms, learning_rates):
             with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_once):
                 one = connect(inputs[done], lengths[done], targets[done], config, graph.optimizer, loops)
             return (
@@ -144,16 +153,11 @@ def compile_steps(session, graph, connect, config, otherwise):
                 losses.write(done, one.loss),
                 gradient_norms.write(done, one.gradient_norm),
                 learning_rates.write(done, one.learning_rate),
-                one.decoder_prediction,
             )
 
-        start = (
-            tf.constant(0),
-            *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(3)),
-            tf.zeros([decoder_time, batch_size], tf.int32),
-        )
-        _, *each_step, prediction = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
-        return *(array.stack() for array in each_step), prediction
+        start = (tf.constant(0), *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(3)))
+        _, *each_step = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
+        return [array.stack() for array in each_step]
 
     arguments = [
         tf.placeholder(tf.int32, shape)
@@ -162,13 +166,12 @@ def compile_steps(session, graph, connect, config, otherwise):
 
     def take_steps(batches):
         inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
-        for index, sequences in enumerate(batches):
-            inputs[index], lengths[index] = helpers.batch(sequences, time)
-            targets[index] = helpers.decoder_targets(inputs[index], lengths[index])
+        for index, batch in enumerate(batches):
+            inputs[index, : len(batch.inputs)] = batch.inputs
+            lengths[index] = batch.lengths
+            targets[index, : len(batch.targets)] = batch.targets
         feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
-        *each_step, prediction = session.run(fetches, feed)
-        longest = lengths[len(batches) - 1].max() + helpers.EXTRA_DECODER_STEPS
-        return *(values[: len(batches)] for values in each_step), prediction[:longest]
+        return [values[: len(batches)] for values in session.run(fetches, feed)]
 
     try:
         fetches = steps(*arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import runs
-from helpers import FIRST_SYMBOL
+from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = 3.4e38
@@ -45,6 +45,17 @@ def positive_number(text):
         value = math.nan
     if not 0 < value < FLOAT32_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
+    return value
+
+
+def share(text):
+    """An argparse type: text to a float in 0 ... 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 
@@ -86,6 +97,7 @@ class Config:
         "on", one_of("on", "off"), "training", "on: compile the training step; off: tf.nn.raw_rnn as it is"
     )
 
+    task: str = setting("copy", one_of(*TASKS), "data", "what to answer: copy, reverse, or the alphabet's next letters")
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "shortest sequence")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "longest sequence")
     vocab_size: int = setting(
@@ -102,9 +114,34 @@ class Config:
         "units of the encoder in each direction; the decoder has twice as many",
     )
 
+    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "lstm or gru")
+    encoder: str = setting(
+        "bidirectional",
+        one_of("bidirectional", "forward"),
+        "model",
+        "bidirectional, or forward: from left to right only",
+    )
+    attention: str = setting(
+        "none", one_of("none", "bahdanau", "luong"), "model", "none, bahdanau or luong: over all outputs of the encoder"
+    )
+    feedback: str = setting(
+        "argmax",
+        one_of("argmax", "teacher", "scheduled"),
+        "training",
+        "what the decoder reads: argmax: its own prediction; teacher: the true symbol; scheduled: one or the other",
+    )
+    teacher_probability: float = setting(
+        1.0, share, "training", "with --feedback scheduled, of the true symbol at first; falls linearly to 0"
+    )
+
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
     samples: int = setting(3, whole_number(0), "report", "sequences of the batch that a report prints, at most")
     plot: Path = setting(Path("plots/loss.png"), picture_path, "report", "where the loss curve is saved")
+
+    @property
+    def decoder_steps(self):
+        """How many steps the decoder runs for the longest sequence."""
+        return self.length_to + EXTRA_DECODER_STEPS
 
 
 class Command(NamedTuple):
@@ -187,6 +224,8 @@ def read_command(arguments=None):
     """
     parser = flag_parser()
     given = vars(parser.parse_args(arguments))
+    if given.get("task") == "alphabet":
+        given.setdefault("vocab_size", FIRST_SYMBOL + len(LETTERS))
     run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
     try:
         if predict is not None:
@@ -256,6 +295,10 @@ def check(config):
     """Raises UsageError if settings contradict each other, or the picture cannot be saved."""
     if config.length_from > config.length_to:
         raise UsageError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
+    if config.task == "alphabet" and config.vocab_size != FIRST_SYMBOL + len(LETTERS):
+        raise UsageError(f"--vocab-size: with --task alphabet it is {FIRST_SYMBOL + len(LETTERS)}")
+    if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
+        raise UsageError("--teacher-probability goes with --feedback scheduled")
     try:
         runs.check_writable(config.plot)
     except OSError as error:

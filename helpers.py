@@ -10,11 +10,11 @@ A batch is a matrix [time, batch]: column b is sequence b read from top to botto
     lengths 3 2 1                          0 0 0
                                            0 0 0
 
-This module knows NumPy only.
+Another task only has other targets. This module knows NumPy only.
 """
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
+import string
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,17 @@ INT32_MAX = np.iinfo(INT32).max
 
 # The decoder runs this much longer than its input: one step for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
+
+TASKS = ("copy", "reverse", "alphabet")
+LETTERS = string.ascii_lowercase  # the symbols of the alphabet, from FIRST_SYMBOL on
+
+
+class Batch(NamedTuple):
+    """What one step of the graph is fed."""
+
+    inputs: np.ndarray  # int32 [time, batch]
+    lengths: np.ndarray  # int32 [batch]
+    targets: np.ndarray  # int32 [time + 3, batch]
 
 
 def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
@@ -67,31 +78,6 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
             yield [symbols[start:end] for start, end in zip([0, *ends], ends)]
 
     return batches()
-
-
-def drawn_ahead(batches, sizes, generator):
-    """Draws batches in a thread, while whoever asked for them works with those before.
-
-    Args:
-      batches: what random_sequences() returned.
-      sizes: iterable of int, how many batches to yield together each time.
-      generator: the np.random.Generator that the batches are drawn from.
-
-    Yields:
-      A list of batches, and the state of the generator right after them.
-    """
-
-    def draw(size):
-        return list(itertools.islice(batches, size)), generator.bit_generator.state
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        drawn = None
-        for size in sizes:
-            drawn, last = thread.submit(draw, size), drawn
-            if last is not None:
-                yield last.result()
-        if drawn is not None:
-            yield drawn.result()
 
 
 def _integers(index, sequence):
@@ -161,3 +147,52 @@ def decoder_targets(sequences, lengths):
     targets[:time] = sequences
     targets[lengths, np.arange(lengths.size)] = EOS
     return targets
+
+
+def task_batch(task, sequences):
+    """Makes a batch of what a task gives and what it asks for.
+
+    copy asks for the sequence, reverse for the sequence from its end, alphabet for the run of letters that follows a
+    run of letters: after a b c come d e f, and after z comes a. Its run starts with the first symbol of a sequence.
+
+    Args:
+      task: one of TASKS.
+      sequences: as for batch().
+
+    Returns:
+      A Batch.
+    """
+    inputs, lengths = batch(sequences)
+    steps = np.arange(len(inputs))[:, np.newaxis]  # [time, 1]
+    real = steps < lengths  # [time, batch]
+    answers = inputs
+    if task == "reverse":
+        answers = np.where(real, np.take_along_axis(inputs, np.maximum(lengths - 1 - steps, 0), axis=0), PAD)
+    elif task == "alphabet":
+        letters = inputs[0] - FIRST_SYMBOL + steps
+        inputs, answers = (
+            np.where(real, FIRST_SYMBOL + letter % len(LETTERS), PAD) for letter in (letters, letters + lengths)
+        )
+    return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths))
+
+
+def examples(config, batch_size, seed):
+    """Yields endless random batches of the task of a Config; seed as for random_sequences()."""
+    lengths, symbols = (config.length_from, config.length_to), (FIRST_SYMBOL, config.vocab_size)
+    for sequences in random_sequences(*lengths, *symbols, batch_size, seed):
+        yield task_batch(config.task, sequences)
+
+
+def columns(batch, start, stop):
+    """Returns the sequences start ... stop - 1 of a Batch, a Batch."""
+    return Batch(*(array[..., start:stop] for array in batch))
+
+
+def keys(batch):
+    """Returns what tells the inputs of a Batch apart, a bytes for each sequence."""
+    return [column[:length].tobytes() for column, length in zip(np.ascontiguousarray(batch.inputs.T), batch.lengths)]
+
+
+def vocabulary(task, vocab_size):
+    """Returns how each symbol of a task is written, a list of str."""
+    return ["PAD", "EOS", *LETTERS] if task == "alphabet" else [str(symbol) for symbol in range(vocab_size)]

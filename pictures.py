@@ -1,4 +1,4 @@
-"""The picture a run saves."""
+"""The pictures a run saves."""
 
 import io
 import os
@@ -6,6 +6,8 @@ import os
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from helpers import EXTRA_DECODER_STEPS, vocabulary
 
 SMOOTHING_WINDOW = 50  # batches
 
@@ -41,6 +43,33 @@ def loss_curve(rows):
     match_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (loss_axes, match_axes):
         axes.grid(alpha=0.3)
+    return figure
+
+
+def attention(batch, prediction, alignment, config):
+    """Draws which inputs the decoder attends to when it writes each symbol.
+
+    Args:
+      batch: a helpers.Batch.
+      prediction: int32 [time + 3, batch].
+      alignment: float32 [time + 3, batch, time], the weights.
+      config: the Config.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    names = vocabulary(config.task, config.vocab_size)
+    figure = Figure(figsize=(3 * batch.lengths.size, 4.2), dpi=120, layout="constrained")
+    for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
+        length = batch.lengths[column]
+        steps = length + EXTRA_DECODER_STEPS
+        image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1)
+        size = min(9, 120 / steps)
+        axes.set_xticks(range(length), [names[symbol] for symbol in batch.inputs[:length, column]], fontsize=size)
+        axes.set_yticks(range(steps), [names[symbol] for symbol in prediction[:steps, column]], fontsize=size)
+        axes.set_xlabel("input")
+    figure.axes[0].set_ylabel("predicted")
+    figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
     return figure
 
 

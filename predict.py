@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, task_batch, vocabulary
 from report import show
 
 LARGEST_TENSOR = 10_000_000  # numbers; bounds the memory
@@ -24,7 +24,7 @@ def answer(lines, decode, config, one_by_one):
 
     Args:
       lines: iterable of str, each the symbols of one sequence, separated by spaces.
-      decode: function from a list of int32 arrays [length] to their predictions, int32 [time, batch].
+      decode: function from a helpers.Batch to its prediction, int32 [time, batch].
       config: the Config that the model was trained with.
       one_by_one: bool, whether each line is answered before the next one is read.
 
@@ -32,12 +32,14 @@ def answer(lines, decode, config, one_by_one):
       int, how many lines held no sequence that the model can read.
     """
     wrong = 0
+    names = vocabulary(config.task, config.vocab_size)
+    symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
 
     def readable():
         nonlocal wrong
         for number, line in enumerate(lines, start=1):
             try:
-                sequence = parse(line, config.vocab_size)
+                sequence = parse(line, symbols)
             except ValueError as error:
                 wrong += 1
                 complain(number, error)
@@ -49,23 +51,25 @@ def answer(lines, decode, config, one_by_one):
 
     largest = LARGEST_TENSOR // max(config.vocab_size, 8 * config.encoder_hidden_units)
     for sequences in groups(readable(), 0 if one_by_one else largest):
-        for sequence, prediction in zip(sequences, decode(sequences).T):
-            print(f"input     > {show(sequence)}")
-            print(f"predicted > {show(cut(prediction, sequence.size))}")
+        predictions = decode(task_batch("copy", sequences)).T  # the targets are not read
+        for sequence, prediction in zip(sequences, predictions):
+            print(f"input     > {show(sequence, names)}")
+            print(f"predicted > {show(cut(prediction, sequence.size), names)}")
     return wrong
 
 
-def parse(line, vocab_size):
-    """Returns the sequence of a line, int32 [length]; raises ValueError if it holds none."""
+def parse(line, symbols):
+    """Returns the sequence of a line, int32 [length], by a dict of symbols; raises ValueError if it holds none."""
     words = line.split()
     if not words:
         raise ValueError("no symbols")
     if len(words) > LONGEST_LINE:
         raise ValueError(f"{len(words)} symbols; at most {LONGEST_LINE} are read")
     for word in words:
-        if not (word.isascii() and word.isdigit() and len(word) < 10 and FIRST_SYMBOL <= int(word) < vocab_size):
-            raise ValueError(f"{word[:20]!a} is not a symbol from {FIRST_SYMBOL} to {vocab_size - 1}")
-    return np.array(words, dtype=np.int32)
+        if word not in symbols:
+            first, *_, last = [*symbols, *symbols]
+            raise ValueError(f"{word[:20]!a} is not a symbol from {first} to {last}")
+    return np.array([symbols[word] for word in words], dtype=np.int32)
 
 
 def groups(sequences, largest):

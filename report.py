@@ -4,30 +4,32 @@ import platform
 
 import numpy as np
 
+from helpers import PAD, keys, vocabulary
 
-def batch_report(batch, loss, inputs, prediction, samples):
+
+def batch_report(row, batch, prediction, config):
     """Returns the text printed while training.
 
     Args:
-      batch: int, the number of the batch.
-      loss: float, its loss.
-      inputs: int32 [time, batch].
+      row: the runs.Row of the batch.
+      batch: the helpers.Batch.
       prediction: int32 [time + 3, batch].
-      samples: int, how many of its sequences are shown, at most.
+      config: the Config.
     """
-    lines = [f"batch {batch}", f"  minibatch loss: {loss:.4f}"]
-    for sample in range(min(samples, inputs.shape[1])):
+    names = vocabulary(config.task, config.vocab_size)
+    lines = [f"batch {row.batch}", f"  minibatch loss: {row.loss:.4f}"]
+    for sample in range(min(config.samples, batch.lengths.size)):
         lines += [
             f"  sample {sample + 1}:",
-            f"    input     > {show(inputs[:, sample])}",
-            f"    predicted > {show(prediction[:, sample])}",
+            f"    input     > {show(batch.inputs[:, sample], names)}",
+            f"    predicted > {show(prediction[:, sample], names)}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def show(sequence):
-    """Returns a sequence as text, like [5 7 8]."""
-    return f"[{' '.join(map(str, sequence))}]"
+def show(sequence, names):
+    """Returns a sequence as text, like [5 7 8]; names: list of str, how each symbol is written."""
+    return f"[{' '.join(names[symbol] for symbol in sequence)}]"
 
 
 def metrics(config, history, held_out, exact, correct_tokens, batches_per_second):
@@ -36,15 +38,15 @@ def metrics(config, history, held_out, exact, correct_tokens, batches_per_second
     Args:
       config: the Config.
       history: the runs.History.
-      held_out: list of int32 arrays [length].
+      held_out: the helpers.Batch of all held-out sequences.
       exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for them.
       batches_per_second: float, or None if no batch was left to train on.
 
     Returns:
       dict of what JSON can hold; shares are in 0 ... 1, or None where there is no sequence.
     """
-    lengths = np.array([sequence.size for sequence in held_out])
-    new = np.array([sequence.tobytes() in history.unseen for sequence in held_out])
+    lengths = held_out.lengths
+    new = np.array([key in history.unseen for key in keys(held_out)])
 
     def share(hits):
         return {"share": hits.mean() if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
@@ -56,7 +58,7 @@ def metrics(config, history, held_out, exact, correct_tokens, batches_per_second
         "exact_match": share(exact),
         "exact_match_never_seen": share(exact[new]),
         "exact_match_by_length": {str(length): share(exact[lengths == length]) for length in np.unique(lengths)},
-        "token_accuracy": correct_tokens.sum() / (lengths + 1).sum(),
+        "token_accuracy": correct_tokens.sum() / (held_out.targets != PAD).sum(),
         "seed": config.seed,
         "batches_per_second": batches_per_second,
         "python": platform.python_version(),

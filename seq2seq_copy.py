@@ -17,6 +17,7 @@ the symbol that its step before found most likely: greedy decoding, in training 
 The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, evaluation, command.
 """
 
+import dataclasses
 import functools
 import signal
 import time
@@ -29,7 +30,7 @@ import predict
 import report
 import runs
 from config import read_command
-from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
+from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C just ends the process
@@ -37,16 +38,20 @@ if __name__ == "__main__":
 
 from tqdm import tqdm  # noqa: E402
 
+import ahead  # noqa: E402
 import checkpoints  # noqa: E402
 import compiled  # noqa: E402
 import pictures  # noqa: E402
 import process  # noqa: E402
+import variants  # noqa: E402
 from tensorflow_v1 import tf  # noqa: E402
 
 ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
 CLIP_NORM = 1.0
 HELD_OUT_SEQUENCES = 10_000
 EVALUATION_BATCH = 1_000
+CELLS = {"lstm": tf.nn.rnn_cell.LSTMCell, "gru": tf.nn.rnn_cell.GRUCell}
+ALIGNED = 4  # sequences in the picture of attention
 KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
 
 
@@ -62,6 +67,7 @@ class Graph(NamedTuple):
     decoder_targets: tf.Tensor  # int32 [time + 3, batch]
     decoder_logits: tf.Tensor  # [time + 3, batch, vocab_size]
     decoder_prediction: tf.Tensor  # int32 [time + 3, batch]
+    alignment: list  # with attention one tensor, its weights [time + 3, batch, time]; else none
     loss: tf.Tensor  # []
     gradient_norm: tf.Tensor  # [], before clipping
     learning_rate: tf.Tensor  # [], of the next step
@@ -76,7 +82,7 @@ def build_graph(config):
       config: a Config.
 
     Returns:
-      A Graph.
+      A Graph, whose decoder reads its own predictions.
     """
     tf.reset_default_graph()
     tf.set_random_seed(config.seed)
@@ -86,7 +92,16 @@ def build_graph(config):
     decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
 
     optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=ADAM_BETA2)
-    return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer)
+    argmax = dataclasses.replace(config, feedback="argmax")
+    return connect(encoder_inputs, encoder_inputs_length, decoder_targets, argmax, optimizer)
+
+
+def training_graph(graph, config):
+    """Returns the Graph of the training step: with --feedback teacher or scheduled, another one of the same weights."""
+    if config.feedback == "argmax":
+        return graph
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        return connect(*graph[:3], config, graph.optimizer)
 
 
 def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, loops=tf.nn):
@@ -101,25 +116,19 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
     Returns:
       A Graph.
     """
+    inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
-    _, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units, loops)
+    encoder_outputs, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config, loops)
     decoder_lengths = tf.add(encoder_inputs_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
-    decoder_logits, decoder_prediction = decode(embeddings, encoder_final_state, decoder_lengths, loops)
+    extend = functools.partial(variants.extend, config, embeddings, encoder_outputs, *inputs[1:])
+    decoder_logits, decoder_prediction, *alignment = decode(
+        embeddings, encoder_final_state, decoder_lengths, config.cell, loops, extend
+    )
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
     gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
-    return Graph(
-        encoder_inputs,
-        encoder_inputs_length,
-        decoder_targets,
-        decoder_logits,
-        decoder_prediction,
-        loss,
-        gradient_norm,
-        learning_rate,
-        train_op,
-        optimizer,
-    )
+    outputs = (decoder_logits, decoder_prediction, alignment, loss, gradient_norm, learning_rate, train_op)
+    return Graph(*inputs, *outputs, optimizer)
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
@@ -141,18 +150,18 @@ def embed(encoder_inputs, vocab_size, input_embedding_size):
         return embeddings, tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
 
 
-def lstm_cell(name, units, input_shape):
-    """Returns a tf.nn.rnn_cell.LSTMCell with weights of its own, in a variable scope of that name.
+def recurrent_cell(kind, name, units, input_size):
+    """Returns an RNN cell with weights of its own, in a variable scope of that name.
 
     Its weights are made at once: tf.nn.raw_rnn and the like would make them so that compiled.py reads stale ones.
     """
     with tf.variable_scope(name):
-        cell = tf.nn.rnn_cell.LSTMCell(units)
-        cell.build([None, input_shape[-1]])
+        cell = CELLS[kind](units)
+        cell.build([None, input_size])
     return cell
 
 
-def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops):
+def encode(encoder_inputs_embedded, encoder_inputs_length, config, loops):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
@@ -160,34 +169,32 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units,
     Args:
       encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
       encoder_inputs_length: int32 [batch].
-      encoder_hidden_units: int, the units of each of the two directions.
+      config: the Config; each direction has config.encoder_hidden_units.
       loops: as in connect().
 
     Returns:
       encoder_outputs: float32 [time, batch, 2 * encoder_hidden_units], zero past a sequence's length;
-        only attention would read them.
+        only attention reads them.
       encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units].
     """
+    options = {"sequence_length": encoder_inputs_length, "dtype": tf.float32, "time_major": True}
+    cell = functools.partial(
+        recurrent_cell, config.cell, units=config.encoder_hidden_units, input_size=encoder_inputs_embedded.shape[2]
+    )
     with tf.variable_scope("encoder"):
-        forward_cell = lstm_cell("forward", encoder_hidden_units, encoder_inputs_embedded.shape)
-        backward_cell = lstm_cell("backward", encoder_hidden_units, encoder_inputs_embedded.shape)
+        if config.encoder == "forward":  # from left to right only: [..., encoder_hidden_units]
+            return loops.dynamic_rnn(cell("forward"), encoder_inputs_embedded, **options)
         outputs, (forward_state, backward_state) = loops.bidirectional_dynamic_rnn(
-            forward_cell,
-            backward_cell,
-            encoder_inputs_embedded,
-            sequence_length=encoder_inputs_length,
-            dtype=tf.float32,
-            time_major=True,
+            cell("forward"), cell("backward"), encoder_inputs_embedded, **options
         )
         encoder_outputs = tf.concat(outputs, axis=2, name="encoder_outputs")
-        encoder_final_state = tf.nn.rnn_cell.LSTMStateTuple(
-            c=tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c"),
-            h=tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h"),
-        )
+        encoder_final_state = tf.nest.map_structure(
+            lambda *ends: tf.concat(ends, axis=1, name="encoder_final_state"), forward_state, backward_state
+        )  # for c and for h
         return encoder_outputs, encoder_final_state
 
 
-def decode(embeddings, encoder_final_state, decoder_lengths, loops):
+def decode(embeddings, encoder_final_state, decoder_lengths, cell, loops, extend):
     """Writes the sequences, one symbol a step, for decoder_lengths steps each.
 
     Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
@@ -196,18 +203,22 @@ def decode(embeddings, encoder_final_state, decoder_lengths, loops):
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, decoder_hidden_units].
       decoder_lengths: int32 [batch].
+      cell: "lstm" or "gru".
       loops: as in connect().
+      extend: function from loop_fn to the one to run, the same for the plain model, and the size of its next_input.
 
     Returns:
       decoder_logits: float32 [time, batch, vocab_size], zero past a sequence's steps.
       decoder_prediction: int32 [time, batch], PAD past a sequence's steps.
+      and what an extended loop_fn emits besides.
     """
-    decoder_hidden_units = encoder_final_state.h.shape[1]
+    decoder_hidden_units = tf.nest.flatten(encoder_final_state)[-1].shape[1]
     with tf.variable_scope("decoder"):
-        loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
-        cell = lstm_cell("cell", decoder_hidden_units, embeddings.shape)
-        (logits_array, prediction_array), _, _ = loops.raw_rnn(cell, loop_fn)
-        return logits_array.stack("decoder_logits"), prediction_array.stack("decoder_prediction")
+        loop_fn, input_size = extend(make_loop_fn(embeddings, encoder_final_state, decoder_lengths))
+        cell = recurrent_cell(cell, "cell", decoder_hidden_units, input_size)
+        (logits, prediction, *others), _, _ = loops.raw_rnn(cell, loop_fn)
+        stacked = [logits.stack("decoder_logits"), prediction.stack("decoder_prediction")]
+        return stacked + [other.stack() for other in others]
 
 
 def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
@@ -218,8 +229,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
     step, with cell_output None, and once after each step. What is emitted for a finished sequence it
     replaces by zeros, which makes its prediction PAD.
 
-    Args:
-      as in decode().
+    Args: as in decode().
 
     Returns:
       loop_fn, which returns (elements_finished, next_input, next_cell_state, emit_output, next_loop_state):
@@ -230,7 +240,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
           before the first step, zeros that show their shapes without the batch.
         next_loop_state: None.
     """
-    vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
+    vocab_size, decoder_hidden_units = embeddings.shape[0], tf.nest.flatten(encoder_final_state)[-1].shape[1]
     output_weights = tf.get_variable(
         "output_weights", [decoder_hidden_units, vocab_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
     )
@@ -320,14 +330,9 @@ def adam(loss, optimizer, config):
 # Training and evaluation.
 
 
-def next_feed(graph, sequences):
-    """Returns the feed_dict of a list of sequences."""
-    inputs, lengths = helpers.batch(sequences)
-    return {
-        graph.encoder_inputs: inputs,
-        graph.encoder_inputs_length: lengths,
-        graph.decoder_targets: helpers.decoder_targets(inputs, lengths),
-    }
+def next_feed(graph, batch):
+    """Returns the feed_dict of a Batch."""
+    return dict(zip([graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets], batch))
 
 
 def take_steps(session, graph, batches):
@@ -335,35 +340,27 @@ def take_steps(session, graph, batches):
 
     Args:
       session: a tf.Session with initialised variables.
-      graph: the Graph.
-      batches: list of lists of int32 arrays [length].
+      graph: a Graph.
+      batches: list of Batch.
 
     Returns:
       losses, gradient_norms, learning_rates: each a list of float [batches].
-      prediction: int32 [time + 3, batch], for the last batch.
     """
-    fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.decoder_prediction, graph.train_op]
-    results = [session.run(fetches, next_feed(graph, sequences)) for sequences in batches]
-    losses, gradient_norms, learning_rates, predictions, _ = zip(*results)
-    return losses, gradient_norms, learning_rates, predictions[-1]
+    fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.train_op]
+    results = [session.run(fetches, next_feed(graph, batch)) for batch in batches]
+    losses, gradient_norms, learning_rates, _ = zip(*results)
+    return losses, gradient_norms, learning_rates
 
 
-def steps_of_calls(done, config):
-    """Yields how many steps each call of take_steps() makes: up to the next that is to be reported or kept."""
-    while done < config.max_batches:
-        stops = [-(-done // every) * every + 1 for every in (KEEP_EVERY, config.batches_in_epoch)]
-        before, done = done, min(*stops, config.max_batches, done + compiled.most_steps(config))
-        yield done - before
-
-
-def train(take_steps, config, batches, evaluate_some, history, keep):
+def train(take_steps, config, batches, decode, held_out, history, keep):
     """Trains up to config.max_batches batches or until it is interrupted, and prints samples on the way.
 
     Args:
       take_steps: function from a list of batches to what take_steps() above returns.
       config: the Config.
-      batches: iterator over lists of batches, each with the state of their generator, like helpers.drawn_ahead().
-      evaluate_some: evaluate() for some held-out sequences; takes no arguments.
+      batches: iterator over lists of Batch, each with the state of their generator, like helpers.drawn_ahead().
+      decode: function from a Batch to its prediction, int32 [time + 3, batch].
+      held_out: a Batch to evaluate now and then.
       history: the runs.History so far; it grows with each batch.
       keep: function of the generator's state that brings all there is to the disk.
 
@@ -376,22 +373,20 @@ def train(take_steps, config, batches, evaluate_some, history, keep):
     progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
     with progress, process.stop_at_signal() as signals:
         for next_batches, generator_state in batches:
-            *each_step, prediction = take_steps(next_batches)
-            for batch, values in enumerate(zip(*each_step), start=len(history.rows)):
+            for number, values in enumerate(zip(*take_steps(next_batches)), start=len(history.rows)):
                 if not np.isfinite(values).all():
                     reason = f"the loss is {values[0]} and the gradient norm {values[1]}"
-                    raise FloatingPointError(f"{reason} at batch {batch}; a smaller --learning-rate may help")
-                history.rows.append(runs.Row(batch, *values))
-            for sequences in next_batches:
-                history.unseen.difference_update(sequence.tobytes() for sequence in sequences)
+                    raise FloatingPointError(f"{reason} at batch {number}; a smaller --learning-rate may help")
+                history.rows.append(runs.Row(number, *values))
+            for batch in next_batches:
+                history.unseen.difference_update(helpers.keys(batch))
 
             progress.update(len(next_batches))
             last = history.rows[-1]
             if last.batch % config.batches_in_epoch == 0:
-                inputs, _ = helpers.batch(next_batches[-1])
-                progress.write(report.batch_report(last.batch, last.loss, inputs, prediction, config.samples))
+                progress.write(report.batch_report(last, next_batches[-1], decode(next_batches[-1]), config))
             if last.batch % KEEP_EVERY == 0:
-                exact, _ = evaluate_some()
+                exact, _ = evaluate(decode, held_out)
                 history.rows[-1] = last._replace(held_out_exact_match=float(exact.mean()))
             if last.batch % KEEP_EVERY == 0 or last.batch + 1 == config.max_batches or signals:
                 keep(generator_state)
@@ -401,25 +396,28 @@ def train(take_steps, config, batches, evaluate_some, history, keep):
     return signals[0] if signals else None
 
 
-def evaluate(session, graph, sequences):
+def predicted(session, graph, batch):
+    """Returns what the model makes of a Batch, int32 [time + 3, batch]: each step reads what the one before wrote."""
+    return session.run(graph.decoder_prediction, next_feed(graph, batch))
+
+
+def evaluate(decode, batch):
     """Decodes sequences and compares what comes out with what should.
 
     Args:
-      session: a tf.Session with trained variables.
-      graph: the Graph.
-      sequences: list of int32 arrays [length].
+      decode: function from a Batch to its prediction, int32 [time + 3, batch].
+      batch: a Batch of any size.
 
     Returns:
-      exact: bool [sequences], whether every step is right: all symbols, EOS and two PADs.
-      correct_tokens: int [sequences], how many of the length + 1 tokens (the symbols and EOS) are right.
+      exact: bool [batch], whether every step is right: all symbols, EOS and two PADs.
+      correct_tokens: int [batch], how many of the symbols and EOS are right.
     """
     exact, correct_tokens = [], []
-    for start in range(0, len(sequences), EVALUATION_BATCH):
-        feed = next_feed(graph, sequences[start : start + EVALUATION_BATCH])
-        targets = feed[graph.decoder_targets]
-        correct = session.run(graph.decoder_prediction, feed) == targets  # [time, batch]
+    for start in range(0, batch.lengths.size, EVALUATION_BATCH):
+        part = helpers.columns(batch, start, start + EVALUATION_BATCH)
+        correct = decode(part) == part.targets  # [time, batch]
         exact.append(correct.all(axis=0))
-        correct_tokens.append((correct & (targets != PAD)).sum(axis=0))
+        correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))
     return np.concatenate(exact), np.concatenate(correct_tokens)
 
 
@@ -428,19 +426,17 @@ def evaluate(session, graph, sequences):
 
 
 def run_training(command):
-    """Trains a new run or goes on with a stopped one, reports, and saves the loss curve.
+    """Trains a new run or goes on with a stopped one, reports, and saves the pictures.
 
     Returns:
       The exit status: 0, or 128 + the number of the signal that interrupted training.
     """
     config = command.config
     training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    data = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
-    batches = helpers.random_sequences(*data, config.batch_size, training_generator)
-    held_out = next(helpers.random_sequences(*data, HELD_OUT_SEQUENCES, held_out_generator))
-    keys = [sequence.tobytes() for sequence in held_out]
+    batches = helpers.examples(config, config.batch_size, training_generator)
+    held_out = next(helpers.examples(config, HELD_OUT_SEQUENCES, held_out_generator))
+    keys = helpers.keys(held_out)
     history = runs.History(rows=[], unseen=set(keys))
-
     graph = build_graph(config)
     saver = tf.train.Saver()
     with tf.Session() as session:
@@ -456,37 +452,41 @@ def run_training(command):
         keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys)
         keep(training_generator.bit_generator.state)
 
-        steps = functools.partial(take_steps, session, graph)
+        steps = functools.partial(take_steps, session, training_graph(graph, config))
         if config.xla == "on":
             steps = compiled.compile_steps(session, graph, connect, config, otherwise=steps)
         done, start = len(history.rows), time.perf_counter()
-        evaluate_some = functools.partial(evaluate, session, graph, held_out[:EVALUATION_BATCH])
-        ahead = helpers.drawn_ahead(batches, steps_of_calls(done, config), training_generator)
-        interrupted_by = train(steps, config, ahead, evaluate_some, history, keep)
+        decode = functools.partial(predicted, session, graph)
+        some = helpers.columns(held_out, 0, EVALUATION_BATCH)
+        drawn = ahead.drawn_ahead(batches, ahead.steps_of_calls(done, config, KEEP_EVERY), training_generator)
+        interrupted_by = train(steps, config, drawn, decode, some, history, keep)
         batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start) or None
-        exact, correct_tokens = evaluate(session, graph, held_out)
+        finish(session, graph, run, config, history, held_out, batches_per_second)
+    return 0 if interrupted_by is None else 128 + interrupted_by
 
+
+def finish(session, graph, run, config, history, held_out, batches_per_second):
+    """Prints the final figures, and saves them and the pictures."""
+    exact, correct_tokens = evaluate(functools.partial(predicted, session, graph), held_out)
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
     pictures.save(pictures.loss_curve(history.rows), run / "loss.png", config.plot)
     runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(f"\nloss curve in {config.plot}, all else in {run}")
-    return 0 if interrupted_by is None else 128 + interrupted_by
+    if graph.alignment:
+        some = helpers.columns(held_out, 0, ALIGNED)
+        prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, some))
+        plot = config.plot.with_stem("attention")
+        pictures.save(pictures.attention(some, prediction, alignment, config), run / "attention.png", plot)
+        print(f"attention in {plot}")
 
 
 def run_prediction(command):
-    """Answers the user's own sequences.
-
-    Returns:
-      The exit status: 0, or 1 if a line held no sequence.
-    """
+    """Answers the user's own sequences; returns the exit status: 0, or 1 if a line held no sequence."""
     graph = build_graph(command.config)
     with tf.Session() as session:
         checkpoints.restore_variables(runs.newest_checkpoint(command.run), session, tf.train.Saver())
-
-        def decode(sequences):
-            return session.run(graph.decoder_prediction, next_feed(graph, sequences))
-
+        decode = functools.partial(predicted, session, graph)
         return 1 if predict.answer_all(command.predict, decode, command.config) else 0
 
 

@@ -33,10 +33,10 @@ NAMES = {
 }
 
 
-def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, loops):
+def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, cell, loops, extend):
     """Emits the outputs of the cell, and projects them to logits in one product after the loop."""
     with tf.variable_scope("decoder"):
-        cell = seq2seq_copy.lstm_cell("cell", encoder_final_state.h.shape[1], embeddings.shape)
+        cell = seq2seq_copy.recurrent_cell(cell, "cell", encoder_final_state.h.shape[1], embeddings.shape[1])
         loop_fn = seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
 
         def emit_outputs(time, cell_output, cell_state, loop_state):
@@ -70,7 +70,7 @@ def main(path, form):
         learning_rate=work.LEARNING_RATE,
         max_batches=work.MAX_BATCHES,
     )
-    sequences = [[column[:length] for column, length in zip(i.T, n)] for i, n in zip(data.inputs, data.lengths)]
+    batches = [helpers.Batch(*arrays) for arrays in zip(*data[1:])]
     with mock.patch.object(seq2seq_copy, "decode", decode_like_the_talk if form == "talk" else seq2seq_copy.decode):
         graph = seq2seq_copy.build_graph(config)
     with tf.Session() as session:
@@ -83,15 +83,14 @@ def main(path, form):
                 losses, most = [], compiled.most_steps(config)
                 for start in range(first, first + count, most):
                     indices = range(start, min(start + most, first + count))
-                    losses += list(steps([sequences[index % work.BATCHES] for index in indices])[0])
+                    losses += list(steps([batches[index % work.BATCHES] for index in indices])[0])
                 return losses
         else:
 
             def take_steps(first, count):
                 losses = []
                 for index in range(first, first + count):
-                    inputs, lengths, targets = (array[index % work.BATCHES] for array in data[1:])
-                    feed = dict(zip(graph[:3], (inputs, lengths, targets)))
+                    feed = seq2seq_copy.next_feed(graph, batches[index % work.BATCHES])
                     losses.append(session.run([graph.loss, graph.train_op], feed)[0])
                 return losses
 

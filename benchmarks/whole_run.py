@@ -26,6 +26,7 @@ if sys.argv[1].startswith("talk"):
 
 import work  # noqa: E402
 
+import ahead  # noqa: E402
 import compiled  # noqa: E402
 import helpers  # noqa: E402
 import seq2seq_copy  # noqa: E402
@@ -61,7 +62,7 @@ def default_run():
     """Returns the seconds of each part of the default run, of all of it, and its peak memory in MB."""
     parts = {"import": since_start()}
     clock = functools.partial(timed, parts)
-    drawn_ahead = helpers.drawn_ahead
+    drawn_ahead = ahead.drawn_ahead
 
     def timed_ahead(*arguments):
         """Counts what the run waits for; most is drawn in a thread while XLA computes."""
@@ -71,8 +72,8 @@ def default_run():
         for owner, name, part in [
             (seq2seq_copy, "build_graph", "graph"),
             (compiled, "compile_steps", "compile"),
-            (helpers, "batch", "batches"),
-            (helpers, "decoder_targets", "batches"),
+            (helpers, "keys", "batches"),
+            (seq2seq_copy, "next_feed", "batches"),
             (seq2seq_copy, "train", "training"),
             (seq2seq_copy, "evaluate", "evaluation"),
             (seq2seq_copy.checkpoints, "keep", "checkpoints"),
@@ -83,7 +84,7 @@ def default_run():
             (seq2seq_copy.pictures, "save", "pictures"),
         ]:
             patches.enter_context(mock.patch.object(owner, name, clock(part, getattr(owner, name))))
-        patches.enter_context(mock.patch.object(helpers, "drawn_ahead", timed_ahead))
+        patches.enter_context(mock.patch.object(ahead, "drawn_ahead", timed_ahead))
         patches.enter_context(contextlib.redirect_stdout(io.StringIO()))
         os.chdir(patches.enter_context(tempfile.TemporaryDirectory()))
         seq2seq_copy.main(read_command([]))
@@ -95,9 +96,8 @@ def until_99(form):
     seed = int(sys.argv[2])
     config = Config(seed=seed, max_batches=SHORT_RUN if form == "script" else GIVE_UP)
     training, held_out = seq2seq_copy.np.random.default_rng(seed).spawn(2)
-    data = (config.length_from, config.length_to, helpers.FIRST_SYMBOL, config.vocab_size)
-    batches = helpers.random_sequences(*data, config.batch_size, training)
-    sequences = next(helpers.random_sequences(*data, seq2seq_copy.HELD_OUT_SEQUENCES, held_out))
+    batches = helpers.examples(config, config.batch_size, training)
+    held_out = next(helpers.examples(config, seq2seq_copy.HELD_OUT_SEQUENCES, held_out))
     if form == "script":
         graph = seq2seq_copy.build_graph(config)
         train_op = None
@@ -111,6 +111,7 @@ def until_99(form):
         session.run(tf.global_variables_initializer())
         if form == "script":
             steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config, otherwise=None)
+        decode = functools.partial(seq2seq_copy.predicted, session, graph)
         for done in range(100, config.max_batches + 1, 100):
             many = [next(batches) for _ in range(100)]
             if form == "script":
@@ -119,7 +120,7 @@ def until_99(form):
             else:
                 for some in many:
                     session.run([graph.loss, train_op], seq2seq_copy.next_feed(graph, some))
-            exact = float(seq2seq_copy.evaluate(session, graph, sequences)[0].mean())
+            exact = float(seq2seq_copy.evaluate(decode, held_out)[0].mean())
             if exact >= GOAL or done + 100 > config.max_batches:
                 return {"batches": done, "seconds": since_start(), "exact": exact}
 

@@ -6,6 +6,7 @@ Trains the same graph on the same data with each recipe and seeds 0, 1, 2 (six m
 Markdown table: exact match on 10,000 held-out sequences after 3,001 batches of 100.
 """
 
+import functools
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -43,12 +44,12 @@ RECIPES = [
 ]
 
 
-def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops):
+def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, config, loops):
     """Encodes as the tutorials do: they pass one cell twice, which today means one set of weights."""
     with tf.variable_scope("encoder"):
-        cell = s2s.lstm_cell("cell", encoder_hidden_units, encoder_inputs_embedded.shape)
-    with mock.patch.object(s2s, "lstm_cell", lambda *_: cell):
-        return ENCODE(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, loops)
+        cell = s2s.recurrent_cell("lstm", "cell", config.encoder_hidden_units, encoder_inputs_embedded.shape[2])
+    with mock.patch.object(s2s, "recurrent_cell", lambda *_, **__: cell):
+        return ENCODE(encoder_inputs_embedded, encoder_inputs_length, config, loops)
 
 
 def unmasked_loss(graph):
@@ -80,9 +81,8 @@ def exact_match(recipe, seed):
     """Trains with a recipe; returns the share of 10,000 held-out sequences that are repeated exactly."""
     config = Config(seed=seed)
     training, held_out = np.random.default_rng(seed).spawn(2)
-    data = (config.length_from, config.length_to, helpers.FIRST_SYMBOL, config.vocab_size)
-    batches = helpers.random_sequences(*data, config.batch_size, training)
-    sequences = next(helpers.random_sequences(*data, s2s.HELD_OUT_SEQUENCES, held_out))
+    batches = helpers.examples(config, config.batch_size, training)
+    held_out = next(helpers.examples(config, s2s.HELD_OUT_SEQUENCES, held_out))
 
     with mock.patch.object(s2s, "encode", encode_with_one_cell if recipe.one_encoder_cell else s2s.encode):
         graph = s2s.build_graph(config)
@@ -91,7 +91,7 @@ def exact_match(recipe, seed):
         session.run(tf.global_variables_initializer())
         for _ in range(config.max_batches):
             session.run(train_op, s2s.next_feed(graph, next(batches)))
-        exact, _ = s2s.evaluate(session, graph, sequences)
+        exact, _ = s2s.evaluate(functools.partial(s2s.predicted, session, graph), held_out)
     return exact.mean()
 
 

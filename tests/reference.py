@@ -1,7 +1,8 @@
 """The model once more, in NumPy and float64, one sequence at a time: no batches, no padding, no masks.
 
 Written from the equations: LSTM with gates i, j, f, o (Hochreiter and Schmidhuber, 1997; forget gate by Gers
-et al., 2000) with 1 added to the forget gate, as tf.nn.rnn_cell.LSTMCell does.
+et al., 2000) with 1 added to the forget gate, as tf.nn.rnn_cell.LSTMCell does. GRU by Cho et al., 2014, with gates r
+and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
 """
 
 import numpy as np
@@ -19,49 +20,83 @@ def lstm_step(x, c, h, kernel, bias):
     return c, sigmoid(o) * np.tanh(c)
 
 
-def read(inputs, kernel, bias):
-    """Returns the outputs [time, units] and the final (c, h) of an LSTM that starts from zeros."""
-    c = h = np.zeros(bias.size // 4)
+def gru_step(x, h, gate_kernel, gate_bias, kernel, bias):
+    r, u = np.split(sigmoid(np.concatenate([x, h]) @ gate_kernel + gate_bias), 2)
+    return u * h + (1 - u) * np.tanh(np.concatenate([x, r * h]) @ kernel + bias)
+
+
+def step(x, state, weights):
+    """Returns the state after one step of the LSTM or GRU that has these weights: (c, h) or (h,)."""
+    return lstm_step(x, *state, *weights) if len(weights) == 2 else (gru_step(x, *state, *weights),)
+
+
+def read(inputs, weights):
+    """Returns the outputs [time, units] and the final state of a cell that starts from zeros."""
+    state = [np.zeros(weights[-1].size // 4)] * 2 if len(weights) == 2 else [np.zeros(weights[-1].size)]
     outputs = []
     for x in inputs:
-        c, h = lstm_step(x, c, h, kernel, bias)
-        outputs.append(h)
-    return np.array(outputs), (c, h)
+        state = step(x, state, weights)
+        outputs.append(state[-1])
+    return np.array(outputs), state
 
 
-def forward(weights, sequence):
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum()
+
+
+def forward(weights, sequence, fed=None):
     """Encodes one sequence and decodes it greedily.
 
     Args:
-      weights: dict of float64 arrays: embeddings, forward, backward and decoder (each a pair of kernel
-        and bias), output_weights, output_bias.
+      weights: dict of float64 arrays: embeddings, output_weights, output_bias; forward, decoder and, for a
+        bidirectional encoder, backward, each a tuple of the kernels and biases of a cell; for attention bahdanau or
+        luong, a tuple too.
       sequence: int array [length].
+      fed: the symbols that the decoder reads after EOS, instead of its own predictions.
 
     Returns:
-      dict: encoder_outputs [length, 2 units], c, h, logits [length + 3, vocab_size],
-      prediction [length + 3], cross_entropy [length + 3] against the sequence, EOS, PAD, PAD.
+      dict: encoder_outputs [length, units], state: (c, h) or (h,), logits [length + 3, vocab_size],
+      prediction [length + 3], cross_entropy [length + 3] against the sequence, EOS, PAD, PAD;
+      with attention, alignment [length + 3, length].
     """
     embeddings = weights["embeddings"]
-    forward_outputs, (forward_c, forward_h) = read(embeddings[sequence], *weights["forward"])
-    backward_outputs, (backward_c, backward_h) = read(embeddings[sequence[::-1]], *weights["backward"])
-    final_c = c = np.concatenate([forward_c, backward_c])
-    final_h = h = np.concatenate([forward_h, backward_h])
+    annotations, state = read(embeddings[sequence], weights["forward"])
+    if "backward" in weights:
+        backward_outputs, backward_state = read(embeddings[sequence[::-1]], weights["backward"])
+        annotations = np.concatenate([annotations, backward_outputs[::-1]], axis=1)
+        state = [np.concatenate(parts) for parts in zip(state, backward_state)]
+    final_state = state
 
-    symbol, logits = EOS, []
-    for _ in range(len(sequence) + 3):
-        c, h = lstm_step(embeddings[symbol], c, h, *weights["decoder"])
-        logits.append(h @ weights["output_weights"] + weights["output_bias"])
-        symbol = logits[-1].argmax()
+    symbol, logits, alignment = EOS, [], []
+    attentional = np.zeros_like(state[-1])
+    for time in range(len(sequence) + 3):
+        x = embeddings[symbol]
+        if "bahdanau" in weights:
+            encoder_weights, state_weights, score_weights = weights["bahdanau"]
+            scores = np.tanh(state[-1] @ state_weights + annotations @ encoder_weights) @ score_weights
+            alignment.append(softmax(scores))
+            x = np.concatenate([x, alignment[-1] @ annotations])
+        if "luong" in weights:
+            x = np.concatenate([x, attentional])
+        state = step(x, state, weights["decoder"])
+        projected = state[-1]
+        if "luong" in weights:
+            encoder_weights, combining_weights = weights["luong"]
+            alignment.append(softmax(annotations @ encoder_weights @ state[-1]))
+            context = alignment[-1] @ annotations
+            projected = attentional = np.tanh(np.concatenate([context, state[-1]]) @ combining_weights)
+        logits.append(projected @ weights["output_weights"] + weights["output_bias"])
+        symbol = logits[-1].argmax() if fed is None else fed[time]
 
     logits = np.array(logits)
     targets = [*sequence, EOS, PAD, PAD]
     return {
-        "encoder_outputs": np.concatenate([forward_outputs, backward_outputs[::-1]], axis=1),
-        "c": final_c,
-        "h": final_h,
+        "encoder_outputs": annotations,
+        "state": final_state,
         "logits": logits,
         "prediction": logits.argmax(axis=1),
         "cross_entropy": np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets],
+        "alignment": np.array(alignment),
     }
 
 

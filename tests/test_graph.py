@@ -16,7 +16,8 @@ from seq2seq_copy import build_graph, make_loop_fn, next_feed
 from tensorflow_v1 import tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
-SEQUENCES = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
+INPUTS = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
+BATCH = helpers.task_batch("copy", INPUTS)
 NAMES = {
     "embeddings": "embedding/embeddings:0",
     "forward": "encoder/forward/lstm_cell/{}:0",
@@ -58,35 +59,35 @@ def reference_weights(session):
 
 def test_forward_pass_equals_numpy(graph, session):
     weights = reference_weights(session)
-    fetches = [f"encoder/{name}:0" for name in ("encoder_outputs", "encoder_final_state_c", "encoder_final_state_h")]
+    fetches = [f"encoder/{name}:0" for name in ("encoder_outputs", "encoder_final_state", "encoder_final_state_1")]
     fetches += [graph.decoder_logits, graph.decoder_prediction]
-    encoder_outputs, c, h, logits, prediction = session.run(fetches, next_feed(graph, SEQUENCES))
-    for column, sequence in enumerate(SEQUENCES):
+    encoder_outputs, c, h, logits, prediction = session.run(fetches, next_feed(graph, BATCH))
+    for column, sequence in enumerate(INPUTS):
         expected = reference.forward(weights, sequence)
         length = len(sequence)
         close = {"rtol": 0, "atol": 1e-5}
         np.testing.assert_allclose(encoder_outputs[:length, column], expected["encoder_outputs"], **close)
-        np.testing.assert_allclose(c[column], expected["c"], **close)
-        np.testing.assert_allclose(h[column], expected["h"], **close)
+        np.testing.assert_allclose(c[column], expected["state"][0], **close)
+        np.testing.assert_allclose(h[column], expected["state"][1], **close)
         np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], **close)
         np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
 
 
 def test_loss_equals_numpy_and_leaves_out_the_padding(graph, session):
-    loss = session.run(graph.loss, next_feed(graph, SEQUENCES))
-    assert loss == pytest.approx(reference.loss(reference_weights(session), SEQUENCES), rel=1e-5)
+    loss = session.run(graph.loss, next_feed(graph, BATCH))
+    assert loss == pytest.approx(reference.loss(reference_weights(session), INPUTS), rel=1e-5)
 
 
 def test_nothing_is_predicted_past_the_steps_of_a_sequence(graph, session):
-    logits, prediction = session.run([graph.decoder_logits, graph.decoder_prediction], next_feed(graph, SEQUENCES))
-    assert prediction.shape == (5 + 3, len(SEQUENCES))
-    for column, sequence in enumerate(SEQUENCES):
+    logits, prediction = session.run([graph.decoder_logits, graph.decoder_prediction], next_feed(graph, BATCH))
+    assert prediction.shape == (5 + 3, len(INPUTS))
+    for column, sequence in enumerate(INPUTS):
         assert (prediction[len(sequence) + 3 :, column] == PAD).all()
         assert (logits[len(sequence) + 3 :, column] == 0).all()
 
 
 def test_targets_past_the_steps_of_a_sequence_do_not_count(graph, session):
-    feed = next_feed(graph, SEQUENCES)
+    feed = next_feed(graph, BATCH._replace(targets=BATCH.targets.copy()))
     before = session.run(graph.loss, feed)
     feed[graph.decoder_targets][1 + 3 :, 1] = 4
     assert session.run(graph.loss, feed) == before
@@ -98,7 +99,7 @@ def test_gradients_equal_finite_differences_of_numpy(graph, session):
     weights = reference_weights(session)
     variables = tf.trainable_variables()
     gradients = tf.gradients(graph.loss, variables)
-    gradients = session.run([tf.convert_to_tensor(gradient) for gradient in gradients], next_feed(graph, SEQUENCES))
+    gradients = session.run([tf.convert_to_tensor(gradient) for gradient in gradients], next_feed(graph, BATCH))
     gradients = dict(zip([variable.name for variable in variables], gradients))
     generator = np.random.default_rng(0)
     for key, name in NAMES.items():
@@ -110,7 +111,7 @@ def test_gradients_equal_finite_differences_of_numpy(graph, session):
                 value, losses = values[index], []
                 for step in (1e-6, -1e-6):
                     values[index] = value + step
-                    losses.append(reference.loss(weights, SEQUENCES))
+                    losses.append(reference.loss(weights, INPUTS))
                 values[index] = value
                 assert gradient[index] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-3, abs=1e-6)
 
@@ -156,7 +157,7 @@ def test_loop_fn_step_by_step():
 
 
 def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, session):
-    feed = next_feed(graph, SEQUENCES)
+    feed = next_feed(graph, BATCH)
     variables = tf.trainable_variables()
     gradients_op = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, variables)]
     for variable in variables:  # larger weights, so that there is something to clip
@@ -201,21 +202,14 @@ def test_the_seed_decides_the_initial_weights():
     assert (weights(1) != weights(2)).mean() > 0.8
 
 
-def test_evaluate_counts_exact_sequences_and_correct_tokens(graph, monkeypatch):
-    """A session that predicts what it is told to: one error in a symbol, one in EOS, one in the last PAD."""
-    sequences = [np.array(sequence, np.int32) for sequence in ([2, 3], [4], [5, 6, 2], [3])]
-    inputs, lengths = helpers.batch(sequences)
-    prediction = helpers.decoder_targets(inputs, lengths)
+def test_evaluate_counts_exact_sequences_and_correct_tokens():
+    """A model with three errors: one in a symbol, one in EOS, one in the last PAD."""
+    batch = helpers.task_batch("copy", [[2, 3], [4], [5, 6, 2], [3]])
+    prediction = batch.targets.copy()
     prediction[1, 0] = 6
     prediction[1, 1] = 2
     prediction[5, 2] = 3
-
-    class Session:
-        def run(self, fetch, feed):
-            assert fetch is graph.decoder_prediction
-            return prediction
-
-    exact, correct_tokens = seq2seq_copy.evaluate(Session(), graph, sequences)
+    exact, correct_tokens = seq2seq_copy.evaluate(lambda _: prediction, batch)
     np.testing.assert_array_equal(exact, [False, False, False, True])
     np.testing.assert_array_equal(correct_tokens, [2, 1, 4, 2])
 

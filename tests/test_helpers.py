@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import EOS, PAD, batch, decoder_targets, drawn_ahead, random_sequences
+from helpers import (
+    EOS,
+    PAD,
+    TASKS,
+    batch,
+    columns,
+    decoder_targets,
+    keys,
+    random_sequences,
+    task_batch,
+    vocabulary,
+)
 
 sequence_lists = st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -131,17 +142,24 @@ def test_random_sequences_refuse_what_is_out_of_range_at_once(arguments):
         random_sequences(*arguments, seed=0)
 
 
-def test_drawn_ahead_yields_the_same_batches_and_the_state_after_each():
-    def batches(generator):
-        return random_sequences(3, 8, 2, 10, 4, generator)
+def test_tasks_on_batches_worked_out_by_hand():
+    sequences = [[2, 3, 4], [27], [26, 5]]
+    copy, reverse, alphabet = (task_batch(task, sequences) for task in TASKS)
+    padded = [[2, 27, 26], [3, 0, 5], [4, 0, 0]]
+    assert copy.inputs.tolist() == reverse.inputs.tolist() == padded
+    assert copy.targets.tolist() == [[2, 27, 26], [3, 1, 5], [4, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert reverse.targets.tolist() == [[4, 27, 5], [3, 1, 26], [2, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    # a b c -> d e f; z -> a; y z -> a b
+    assert alphabet.inputs.tolist() == [[2, 27, 26], [3, 0, 27], [4, 0, 0]]
+    assert alphabet.targets.tolist() == [[5, 2, 2], [6, 1, 3], [7, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    for made in (copy, reverse, alphabet):
+        assert made.lengths.tolist() == [3, 1, 2]
+        assert {array.dtype for array in made} == {np.dtype(np.int32)}
+    assert vocabulary("alphabet", 28)[2:] == list("abcdefghijklmnopqrstuvwxyz")
 
-    generator, other = np.random.default_rng(5), np.random.default_rng(5)
-    expected, sizes = batches(other), [1, 3, 2]
-    drawn = list(drawn_ahead(batches(generator), iter(sizes), generator))
-    assert [len(some) for some, _ in drawn] == sizes
-    for some, state in drawn:
-        for sequences in some:
-            for sequence, same in zip(sequences, next(expected)):
-                np.testing.assert_array_equal(sequence, same)
-        assert state == other.bit_generator.state
-    assert list(drawn_ahead(batches(generator), [], generator)) == []
+
+def test_keys_and_columns_know_sequences_without_their_padding():
+    made = task_batch("copy", [[2, 3, 4], [2, 3], [7]])
+    assert keys(made) == [np.array(sequence, np.int32).tobytes() for sequence in ([2, 3, 4], [2, 3], [7])]
+    assert keys(columns(made, 1, 3)) == keys(made)[1:]
+    assert keys(task_batch("copy", [[2, 3]])) == keys(made)[1:2]

@@ -5,21 +5,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import helpers
 import pictures
 import report
+from config import Config
 from runs import Row
 
-HELD_OUT = [np.array(sequence, np.int32) for sequence in ([2, 3], [4, 5, 6], [7, 8], [9, 9, 9])]
+CONFIG = Config(batch_size=5, seed=7)
+HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
 
 
 def metrics():
     history = SimpleNamespace(
         rows=[Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)],
-        unseen={HELD_OUT[0].tobytes(), HELD_OUT[1].tobytes(), HELD_OUT[2].tobytes()},
+        unseen=set(helpers.keys(HELD_OUT)[:3]),
     )
     exact = np.array([True, False, False, True])
     correct_tokens = np.array([3, 2, 2, 4])
-    return report.metrics(SimpleNamespace(batch_size=5, seed=7), history, HELD_OUT, exact, correct_tokens, 9.0)
+    return report.metrics(CONFIG, history, HELD_OUT, exact, correct_tokens, 9.0)
 
 
 def test_metrics():
@@ -54,9 +57,9 @@ def test_a_share_of_nothing_is_a_dash():
 
 
 def test_batch_report_shows_no_more_samples_than_there_are():
-    inputs = np.array([[3, 4], [5, 0]])
+    batch = helpers.task_batch("copy", [[3, 5], [4]])
     prediction = np.array([[3, 4], [5, 1], [1, 0], [0, 0], [0, 0]])
-    assert report.batch_report(8, 0.12345, inputs, prediction, samples=9).splitlines() == [
+    assert report.batch_report(Row(8, 0.12345, 1.0, 0.1), batch, prediction, Config(samples=9)).splitlines() == [
         "batch 8",
         "  minibatch loss: 0.1235",
         "  sample 1:",

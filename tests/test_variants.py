@@ -1,0 +1,206 @@
+"""Attention, cells, encoders and feedback against NumPy, against each other, and in the real command."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+import pytest
+import reference
+from command import SHORT, files, run, start
+from same_end import assert_same_end
+
+import compiled
+import helpers
+import seq2seq_copy
+import variants
+from config import Config
+from tensorflow_v1 import tf
+
+CONFIG = Config(
+    vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4
+)
+BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
+WEIGHTS = {
+    "encoder/forward": "forward",
+    "encoder/backward": "backward",
+    "decoder/cell": "decoder",
+    "decoder/bahdanau": "bahdanau",
+    "decoder/luong": "luong",
+}
+
+
+def start_session(session):
+    """Initialises all variables, with weights large enough for attention to be far from even."""
+    session.run(tf.global_variables_initializer())
+    generator = np.random.default_rng(0)
+    for variable in tf.trainable_variables():
+        variable.load(generator.normal(size=variable.shape), session)
+
+
+def reference_weights(session):
+    weights = {}
+    for variable, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables())):
+        scope, _, name = variable.op.name.rpartition("/")
+        part = next((part for prefix, part in WEIGHTS.items() if scope.startswith(prefix)), None)
+        if part is None:
+            weights[name] = value.astype(np.float64)
+        else:
+            weights[part] = (*weights.get(part, ()), value.astype(np.float64))
+    return weights
+
+
+@pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("encoder", ["bidirectional", "forward"])
+def test_forward_pass_equals_numpy(attention, cell, encoder):
+    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention, cell=cell, encoder=encoder))
+    with tf.Session() as session:
+        start_session(session)
+        weights = reference_weights(session)
+        fetches = [graph.decoder_logits, graph.decoder_prediction, graph.alignment]
+        logits, prediction, alignment = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
+    assert ("backward" in weights) == (encoder == "bidirectional")
+    assert (attention in weights) == (attention != "none") == bool(alignment)
+    for column, length in enumerate(BATCH.lengths):
+        expected = reference.forward(weights, BATCH.inputs[:length, column])
+        np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], atol=1e-4)
+        np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
+        if alignment:
+            np.testing.assert_allclose(alignment[0][: length + 3, column, :length], expected["alignment"], atol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["bahdanau", "luong"])
+def test_attention_sums_to_1_over_real_steps_and_is_0_on_padding(attention):
+    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention))
+    with tf.Session() as session:
+        start_session(session)
+        alignment = session.run(graph.alignment[0], seq2seq_copy.next_feed(graph, BATCH))
+    for column, length in enumerate(BATCH.lengths):
+        steps = alignment[: length + 3, column]
+        np.testing.assert_allclose(steps[:, :length].sum(axis=1), 1, rtol=1e-5)
+        assert (steps[:, :length] > 0).all()
+        assert (alignment[:, column, length:] == 0).all()
+        assert (alignment[length + 3 :, column] == 0).all()
+
+
+def test_weights_stay_finite_when_no_score_is_near_another():
+    scores = tf.constant([[1e30, -1e30], [-1e30, 3.0], [1e38, 1e38]])  # [time, batch]
+    context, weights = variants.weighted(scores, tf.ones([3, 2, 1]), tf.constant([2, 1]))
+    with tf.Session() as session:
+        context, weights = session.run([context, weights])
+    np.testing.assert_array_equal(weights, [[1, 0, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(context, [[1], [1]])
+
+
+def test_teacher_reads_the_truth_and_reporting_does_not():
+    config = dataclasses.replace(CONFIG, feedback="teacher")
+    graph = seq2seq_copy.build_graph(config)
+    training = seq2seq_copy.training_graph(graph, config)
+    with tf.Session() as session:
+        start_session(session)
+        weights = reference_weights(session)
+        fetches = [training.decoder_logits, training.loss, graph.decoder_logits]
+        logits, loss, own = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
+    losses = []
+    for column, length in enumerate(BATCH.lengths):
+        fed = BATCH.targets[:, column]
+        expected = reference.forward(weights, BATCH.inputs[:length, column], fed)
+        losses.append(expected["cross_entropy"])
+        np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], atol=1e-4)
+        expected = reference.forward(weights, BATCH.inputs[:length, column])
+        np.testing.assert_allclose(own[: length + 3, column], expected["logits"], atol=1e-4)
+    assert loss == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
+    assert not np.allclose(logits, own)
+
+
+def logits_after(batches_done, feedback, probability=1.0, seed=3):
+    config = dataclasses.replace(CONFIG, feedback=feedback, teacher_probability=probability, seed=seed)
+    graph = seq2seq_copy.build_graph(config)
+    training = seq2seq_copy.training_graph(graph, config)
+    with tf.Session() as session:
+        start_session(session)
+        tf.train.get_global_step().load(batches_done, session)
+        return session.run(training.decoder_logits, seq2seq_copy.next_feed(graph, BATCH))
+
+
+def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
+    argmax, teacher = logits_after(0, "argmax"), logits_after(0, "teacher")
+    np.testing.assert_array_equal(logits_after(0, "scheduled"), teacher)
+    np.testing.assert_array_equal(logits_after(0, "scheduled", probability=0.0), argmax)
+    np.testing.assert_array_equal(logits_after(CONFIG.max_batches, "scheduled"), argmax)
+    half = logits_after(CONFIG.max_batches // 2, "scheduled")
+    np.testing.assert_array_equal(half, logits_after(CONFIG.max_batches // 2, "scheduled"))
+    others = [argmax, teacher, logits_after(CONFIG.max_batches // 2 + 1, "scheduled")]
+    assert not any(np.allclose(half, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": "bahdanau"},
+        {"attention": "luong", "feedback": "teacher"},
+        {"cell": "gru", "encoder": "forward"},
+    ],
+)
+def test_the_compiled_step_is_the_same(changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    graph = seq2seq_copy.build_graph(config)
+    batches = list(itertools.islice(helpers.examples(config, config.batch_size, 5), 20))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        first = session.run(tf.global_variables())
+        expected = seq2seq_copy.take_steps(session, seq2seq_copy.training_graph(graph, config), batches)
+        for variable, value in zip(tf.global_variables(), first):
+            variable.load(value, session)
+        results = compiled.compile_steps(session, graph, seq2seq_copy.connect, config, otherwise=None)(batches)
+    for values, same in zip(results, expected):
+        np.testing.assert_allclose(values, same, rtol=1e-3)
+
+
+EVERYTHING = ["--attention", "luong", "--cell", "gru", "--feedback", "scheduled", "--task", "alphabet"]
+
+
+def test_a_run_with_everything_prints_letters_and_draws_attention_and_is_resumed(tmp_path):
+    status, stdout, stderr = run([*SHORT, *EVERYTHING, "--run-dir", "whole", "--plot", "p/loss.svg"], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert re.search(r"input     > \[[a-z]( [a-z])*( PAD)*\]\n +predicted > \[[a-zPADEOS ]+\]", stdout), stdout
+    assert stdout.endswith("\nloss curve in p/loss.svg, all else in whole\nattention in p/attention.svg\n")
+    assert files(tmp_path / "p") == ["attention.svg", "loss.svg"]
+    assert (tmp_path / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
+
+    process = start([*SHORT, *EVERYTHING, "--run-dir", "stopped", "--batches-in-epoch", "1"], tmp_path)
+    for line in process.stdout:
+        if line == "batch 30\n":
+            process.terminate()
+            break
+    process.communicate()
+    assert run(["--resume", "stopped", "--batches-in-epoch", "50"], tmp_path)[0] == 0
+    (tmp_path / "stopped/config.json").write_text((tmp_path / "whole/config.json").read_text())
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+    arguments = ["--predict", "x y z", "--predict", "x 3", "--predict", "PAD", "--run-dir", "whole"]
+    status, stdout, stderr = run(arguments, tmp_path)
+    assert status == 1
+    assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z PAD]*\]\n", stdout)
+    assert stderr == (
+        "seq2seq_copy.py: line 2: '3' is not a symbol from a to z\n"
+        "seq2seq_copy.py: line 3: 'PAD' is not a symbol from a to z\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--task sort", "--task: 'sort' is not one of copy reverse alphabet"),
+        ("--attention yes", "--attention: 'yes' is not one of none bahdanau luong"),
+        ("--cell rnn", "--cell: 'rnn' is not one of lstm gru"),
+        ("--encoder both", "--encoder: 'both' is not one of bidirectional forward"),
+        ("--feedback sample", "--feedback: 'sample' is not one of argmax teacher scheduled"),
+        ("--teacher-probability 1.5", "--teacher-probability: '1.5' is not a number from 0 to 1"),
+        ("--teacher-probability 0.5", "--teacher-probability goes with --feedback scheduled"),
+        ("--task alphabet --vocab-size 10", "--vocab-size: with --task alphabet it is 28"),
+    ],
+)
+def test_wrong_settings_are_one_line(arguments, message, tmp_path):
+    assert run(arguments.split(), tmp_path) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
