@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import pairs
 import runs
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = 3.4e38
-LONGEST_SEQUENCE = 10_000  # this and the next two: more than patience and memory allow
-LARGEST_LAYER = 4_096
-LARGEST_VOCABULARY = 100_000
+LARGEST_LAYER = 4_096  # this and the limits in pairs.py: more than patience and memory allow
+LARGEST_LOGITS = 50_000_000  # numbers
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
 
@@ -98,10 +98,16 @@ class Config:
     )
 
     task: str = setting("copy", one_of(*TASKS), "data", "what to answer: copy, reverse, or the alphabet's next letters")
-    length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "shortest sequence")
-    length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "longest sequence")
+    data: Path = setting(
+        None, Path, "data", "pairs to learn instead: INPUT TAB TARGET in each line, symbols separated by spaces"
+    )
+    length_from: int = setting(3, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "shortest sequence")
+    length_to: int = setting(8, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "longest sequence")
     vocab_size: int = setting(
-        10, whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY), "data", "symbols, with PAD = 0 and EOS = 1"
+        10,
+        whole_number(FIRST_SYMBOL + 1, pairs.LARGEST_VOCABULARY + FIRST_SYMBOL),
+        "data",
+        "symbols, with PAD = 0 and EOS = 1",
     )
 
     input_embedding_size: int = setting(
@@ -138,10 +144,31 @@ class Config:
     samples: int = setting(3, whole_number(0), "report", "sequences of the batch that a report prints, at most")
     plot: Path = setting(Path("plots/loss.png"), picture_path, "report", "where the loss curve is saved")
 
+    # With data, read from it.
+    extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how much longer than its input a sequence is decoded
+    symbols: tuple = ()  # of str: those from FIRST_SYMBOL on
+    sha256: str = ""
+
     @property
     def decoder_steps(self):
         """How many steps the decoder runs for the longest sequence."""
-        return self.length_to + EXTRA_DECODER_STEPS
+        return self.length_to + self.extra_decoder_steps
+
+    @property
+    def evaluation_batch(self):
+        """How many sequences are decoded at once: 1,000, or fewer if their logits were very large."""
+        return max(1, min(1_000, LARGEST_LOGITS // (self.decoder_steps * self.vocab_size)))
+
+    @property
+    def vocabulary(self):
+        """How each symbol is written, a sequence of str."""
+        if self.task == "alphabet" or self.data is not None:
+            return ["<PAD>", "<EOS>", *(self.symbols or LETTERS)]
+        return [str(symbol) for symbol in range(self.vocab_size)]
+
+
+FLAGS = [entry for entry in fields(Config) if entry.metadata]
+FLAG_TYPES = {entry.name: entry.metadata["type"] for entry in FLAGS}
 
 
 class Command(NamedTuple):
@@ -151,6 +178,7 @@ class Command(NamedTuple):
     run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
     resume: bool
     predict: list | None  # lines of symbols; "-" alone stands for standard input
+    pairs: pairs.Pairs | None  # the user's own data
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -175,14 +203,14 @@ def flag_parser():
         allow_abbrev=False,
     )
     groups = {}
-    for entry in fields(Config):
+    for entry in FLAGS:
         title = entry.metadata["group"]
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         groups[title].add_argument(
             flag(entry.name),
             type=entry.metadata["type"],
-            help=f"{entry.metadata['help']} (default: {entry.default})",
+            help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
             metavar={int: "N", float: "X", Path: "FILE", str: "WORD"}[entry.type],
         )
     run = parser.add_argument_group("runs")
@@ -224,8 +252,6 @@ def read_command(arguments=None):
     """
     parser = flag_parser()
     given = vars(parser.parse_args(arguments))
-    if given.get("task") == "alphabet":
-        given.setdefault("vocab_size", FIRST_SYMBOL + len(LETTERS))
     run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
     try:
         if predict is not None:
@@ -235,10 +261,12 @@ def read_command(arguments=None):
         else:
             if run_dir is not None:
                 runs.check_new(run_dir)
-            command = Command(Config(**given), run_dir, resume=False, predict=None)
+            command = new_command(run_dir, given)
         check(command.config)
     except UsageError as error:
         parser.error(str(error))
+    except pairs.PairsError as error:
+        parser.error(f"--data: {error}")
     except runs.RunError as error:
         parser.error(f"{'--run-dir' if resume is None else '--resume'}: {error}")
     return command
@@ -246,6 +274,25 @@ def read_command(arguments=None):
 
 class UsageError(Exception):
     """Flags do not go together. The message is one line for the user."""
+
+
+def new_command(run_dir, given):
+    config = Config(**given)
+    if config.data is not None:
+        for name in ("task", "vocab_size", "length_from", "length_to"):
+            if name in given:
+                raise UsageError(f"{flag(name)} does not go with --data")
+        own = pairs.read(config.data)
+        return Command(with_data(config, own), run_dir, resume=False, predict=None, pairs=own)
+    if config.task == "alphabet" and "vocab_size" not in given:
+        config = replace(config, vocab_size=FIRST_SYMBOL + len(LETTERS))
+    return Command(config, run_dir, resume=False, predict=None, pairs=None)
+
+
+def with_data(config, own):
+    """Returns a Config with what only the data can tell."""
+    path = config.data.absolute()
+    return replace(config, data=path, symbols=tuple(own.names), sha256=own.sha256, **pairs.sizes(own))
 
 
 def command_to_predict(predict, run_dir, resume, given):
@@ -256,7 +303,7 @@ def command_to_predict(predict, run_dir, resume, given):
     run = real_path(run_dir or runs.LATEST)
     config = saved_config(run)
     runs.newest_checkpoint(run)
-    return Command(config, run, resume=False, predict=predict)
+    return Command(config, run, resume=False, predict=predict, pairs=None)
 
 
 def command_to_resume(run, run_dir, given):
@@ -264,7 +311,7 @@ def command_to_resume(run, run_dir, given):
         raise UsageError("--run-dir does not go with --resume, which names the folder itself")
     run = real_path(run)
     config = saved_config(run)
-    report_settings = {entry.name for entry in fields(Config) if entry.metadata["group"] == "report"}
+    report_settings = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
     wrong = [name for name in given if name not in report_settings and given[name] != getattr(config, name)]
     if wrong:
         contradictions = ", ".join(f"{flag(name)} is {getattr(config, name)}, not {given[name]}" for name in wrong)
@@ -274,7 +321,12 @@ def command_to_resume(run, run_dir, given):
     done = runs.batches_kept(run)
     if done == config.max_batches and (run / "metrics.json").exists():
         raise UsageError(f"--resume: all {done} batches of this run are done")
-    return Command(replace(config, **given), run, resume=True, predict=None)
+    own = None
+    if config.data is not None:
+        own = pairs.read(config.data)
+        if own.sha256 != config.sha256:
+            raise UsageError(f"--resume: {str(config.data)!r} has changed since this run began")
+    return Command(replace(config, **given), run, resume=True, predict=None, pairs=own)
 
 
 def real_path(run):
@@ -286,7 +338,10 @@ def saved_config(run):
     """Returns the Config of a run, checked like flags. Raises runs.RunError if there is none."""
     values = runs.read_settings(run)
     try:
-        return Config(**{entry.name: entry.metadata["type"](str(values[entry.name])) for entry in fields(Config)})
+        given = {entry.name: values[entry.name] for entry in FLAGS}
+        flags = {name: FLAG_TYPES[name](str(value)) for name, value in given.items() if value is not None}
+        extra, symbols, sha256 = (values[name] for name in ("extra_decoder_steps", "symbols", "sha256"))
+        return Config(**flags, extra_decoder_steps=int(extra), symbols=tuple(map(str, symbols)), sha256=str(sha256))
     except (KeyError, TypeError, argparse.ArgumentTypeError) as error:
         raise runs.RunError(f"{str(run / 'config.json')!r} does not hold the settings of a run: {error}") from None
 

@@ -132,18 +132,19 @@ def batch(sequences, max_sequence_length=None):
     return np.ascontiguousarray(batch_major.T), lengths
 
 
-def decoder_targets(sequences, lengths):
-    """Follows every sequence of a padded batch by EOS and two PADs.
+def decoder_targets(sequences, lengths, steps=None):
+    """Follows every sequence of a padded batch by EOS and two or more PADs.
 
     Args:
       sequences: int32 [time, batch], padded with PAD.
       lengths: int32 [batch].
+      steps: int, the number of rows to fill; None for time + 3.
 
     Returns:
-      int32 [time + 3, batch], padded with PAD.
+      int32 [steps, batch], padded with PAD.
     """
     time, batch_size = sequences.shape
-    targets = np.full([time + EXTRA_DECODER_STEPS, batch_size], PAD, dtype=np.int32)
+    targets = np.full([steps or time + EXTRA_DECODER_STEPS, batch_size], PAD, dtype=np.int32)
     targets[:time] = sequences
     targets[lengths, np.arange(lengths.size)] = EOS
     return targets
@@ -191,8 +192,3 @@ def columns(batch, start, stop):
 def keys(batch):
     """Returns what tells the inputs of a Batch apart, a bytes for each sequence."""
     return [column[:length].tobytes() for column, length in zip(np.ascontiguousarray(batch.inputs.T), batch.lengths)]
-
-
-def vocabulary(task, vocab_size):
-    """Returns how each symbol of a task is written, a list of str."""
-    return ["PAD", "EOS", *LETTERS] if task == "alphabet" else [str(symbol) for symbol in range(vocab_size)]

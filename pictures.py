@@ -7,8 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from helpers import EXTRA_DECODER_STEPS, vocabulary
-
 SMOOTHING_WINDOW = 50  # batches
 
 
@@ -58,11 +56,11 @@ def attention(batch, prediction, alignment, config):
     Returns:
       A matplotlib Figure.
     """
-    names = vocabulary(config.task, config.vocab_size)
+    names = config.vocabulary
     figure = Figure(figsize=(3 * batch.lengths.size, 4.2), dpi=120, layout="constrained")
     for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
         length = batch.lengths[column]
-        steps = length + EXTRA_DECODER_STEPS
+        steps = length + config.extra_decoder_steps
         image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1)
         size = min(9, 120 / steps)
         axes.set_xticks(range(length), [names[symbol] for symbol in batch.inputs[:length, column]], fontsize=size)

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, task_batch, vocabulary
+from helpers import EOS, FIRST_SYMBOL, task_batch
 from report import show
 
 LARGEST_TENSOR = 10_000_000  # numbers; bounds the memory
@@ -32,14 +32,15 @@ def answer(lines, decode, config, one_by_one):
       int, how many lines held no sequence that the model can read.
     """
     wrong = 0
-    names = vocabulary(config.task, config.vocab_size)
+    names = config.vocabulary
     symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
+    outside = "no symbol of the training data" if config.data else f"not a symbol from {names[2]} to {names[-1]}"
 
     def readable():
         nonlocal wrong
         for number, line in enumerate(lines, start=1):
             try:
-                sequence = parse(line, symbols)
+                sequence = parse(line, symbols, outside)
             except ValueError as error:
                 wrong += 1
                 complain(number, error)
@@ -54,12 +55,21 @@ def answer(lines, decode, config, one_by_one):
         predictions = decode(task_batch("copy", sequences)).T  # the targets are not read
         for sequence, prediction in zip(sequences, predictions):
             print(f"input     > {show(sequence, names)}")
-            print(f"predicted > {show(cut(prediction, sequence.size), names)}")
+            print(f"predicted > {show(cut(prediction[: sequence.size + config.extra_decoder_steps]), names)}")
     return wrong
 
 
-def parse(line, symbols):
-    """Returns the sequence of a line, int32 [length], by a dict of symbols; raises ValueError if it holds none."""
+def parse(line, symbols, outside):
+    """Returns the sequence of a line, int32 [length].
+
+    Args:
+      line: str.
+      symbols: dict from how a symbol is written to the symbol.
+      outside: str, what to say of a word that is not among them.
+
+    Raises:
+      ValueError: the line holds no sequence.
+    """
     words = line.split()
     if not words:
         raise ValueError("no symbols")
@@ -67,8 +77,7 @@ def parse(line, symbols):
         raise ValueError(f"{len(words)} symbols; at most {LONGEST_LINE} are read")
     for word in words:
         if word not in symbols:
-            first, *_, last = [*symbols, *symbols]
-            raise ValueError(f"{word[:20]!a} is not a symbol from {first} to {last}")
+            raise ValueError(f"{word[:20]!a} is {outside}")
     return np.array([symbols[word] for word in words], dtype=np.int32)
 
 
@@ -91,11 +100,10 @@ def groups(sequences, largest):
         yield group
 
 
-def cut(prediction, length):
-    """Returns the prediction for a sequence up to its EOS, or all its steps if there is none."""
-    steps = prediction[: length + EXTRA_DECODER_STEPS]
-    ends = np.flatnonzero(steps == EOS)
-    return steps[: ends[0]] if ends.size else steps
+def cut(prediction):
+    """Returns a prediction up to its EOS, or all its steps if there is none."""
+    ends = np.flatnonzero(prediction == EOS)
+    return prediction[: ends[0]] if ends.size else prediction
 
 
 def complain(number, problem):

@@ -4,7 +4,9 @@ import platform
 
 import numpy as np
 
-from helpers import PAD, keys, vocabulary
+from helpers import PAD, keys
+
+MOST_LINES = 30  # of the exact match by length
 
 
 def batch_report(row, batch, prediction, config):
@@ -16,7 +18,7 @@ def batch_report(row, batch, prediction, config):
       prediction: int32 [time + 3, batch].
       config: the Config.
     """
-    names = vocabulary(config.task, config.vocab_size)
+    names = config.vocabulary
     lines = [f"batch {row.batch}", f"  minibatch loss: {row.loss:.4f}"]
     for sample in range(min(config.samples, batch.lengths.size)):
         lines += [
@@ -83,6 +85,19 @@ def final_report(metrics):
             line("never seen in training", metrics["exact_match_never_seen"]),
             f"  token accuracy          {metrics['token_accuracy']:8.2%}  (symbols and EOS)",
             "  exact match by length",
-            *(line(f"  {length}", match) for length, match in metrics["exact_match_by_length"].items()),
+            *(line(f"  {lengths}", match) for lengths, match in in_few_lines(metrics["exact_match_by_length"])),
         ]
     )
+
+
+def in_few_lines(by_length):
+    """Returns pairs of a title and a match for each length, or for ranges of lengths if there are very many."""
+    if len(by_length) <= MOST_LINES:
+        return list(by_length.items())
+    ranges = []
+    for lengths in np.array_split(list(by_length), MOST_LINES // 2):
+        matches = [by_length[length] for length in lengths]
+        exact, sequences = (sum(match[name] for match in matches) for name in ("exact", "sequences"))
+        match = {"share": exact / sequences, "exact": exact, "sequences": sequences}
+        ranges.append((f"{lengths[0]} to {lengths[-1]}", match))
+    return ranges

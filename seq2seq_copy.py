@@ -26,11 +26,12 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
+import pairs
 import predict
 import report
 import runs
 from config import read_command
-from helpers import EOS, EXTRA_DECODER_STEPS, PAD
+from helpers import EOS, PAD
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C just ends the process
@@ -119,7 +120,7 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
     inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
     encoder_outputs, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config, loops)
-    decoder_lengths = tf.add(encoder_inputs_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
+    decoder_lengths = tf.add(encoder_inputs_length, config.extra_decoder_steps, name="decoder_lengths")  # [batch]
     extend = functools.partial(variants.extend, config, embeddings, encoder_outputs, *inputs[1:])
     decoder_logits, decoder_prediction, *alignment = decode(
         embeddings, encoder_final_state, decoder_lengths, config.cell, loops, extend
@@ -386,7 +387,7 @@ def train(take_steps, config, batches, decode, held_out, history, keep):
             if last.batch % config.batches_in_epoch == 0:
                 progress.write(report.batch_report(last, next_batches[-1], decode(next_batches[-1]), config))
             if last.batch % KEEP_EVERY == 0:
-                exact, _ = evaluate(decode, held_out)
+                exact, _ = evaluate(decode, held_out, config.evaluation_batch)
                 history.rows[-1] = last._replace(held_out_exact_match=float(exact.mean()))
             if last.batch % KEEP_EVERY == 0 or last.batch + 1 == config.max_batches or signals:
                 keep(generator_state)
@@ -397,24 +398,24 @@ def train(take_steps, config, batches, decode, held_out, history, keep):
 
 
 def predicted(session, graph, batch):
-    """Returns what the model makes of a Batch, int32 [time + 3, batch]: each step reads what the one before wrote."""
+    """Returns what the model makes of a Batch, int32 [time + 3, batch]."""
     return session.run(graph.decoder_prediction, next_feed(graph, batch))
 
 
-def evaluate(decode, batch):
+def evaluate(decode, batch, size=EVALUATION_BATCH):
     """Decodes sequences and compares what comes out with what should.
 
     Args:
       decode: function from a Batch to its prediction, int32 [time + 3, batch].
-      batch: a Batch of any size.
+      batch, size: a Batch, and how many of its sequences are decoded at once.
 
     Returns:
       exact: bool [batch], whether every step is right: all symbols, EOS and two PADs.
       correct_tokens: int [batch], how many of the symbols and EOS are right.
     """
     exact, correct_tokens = [], []
-    for start in range(0, batch.lengths.size, EVALUATION_BATCH):
-        part = helpers.columns(batch, start, start + EVALUATION_BATCH)
+    for start in range(0, batch.lengths.size, size):
+        part = helpers.columns(batch, start, start + size)
         correct = decode(part) == part.targets  # [time, batch]
         exact.append(correct.all(axis=0))
         correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))
@@ -426,15 +427,13 @@ def evaluate(decode, batch):
 
 
 def run_training(command):
-    """Trains a new run or goes on with a stopped one, reports, and saves the pictures.
-
-    Returns:
-      The exit status: 0, or 128 + the number of the signal that interrupted training.
-    """
+    """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
     config = command.config
     training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
     batches = helpers.examples(config, config.batch_size, training_generator)
     held_out = next(helpers.examples(config, HELD_OUT_SEQUENCES, held_out_generator))
+    if command.pairs:
+        batches, held_out = pairs.examples(command, HELD_OUT_SEQUENCES, training_generator, held_out_generator)
     keys = helpers.keys(held_out)
     history = runs.History(rows=[], unseen=set(keys))
     graph = build_graph(config)
@@ -467,7 +466,8 @@ def run_training(command):
 
 def finish(session, graph, run, config, history, held_out, batches_per_second):
     """Prints the final figures, and saves them and the pictures."""
-    exact, correct_tokens = evaluate(functools.partial(predicted, session, graph), held_out)
+    decode = functools.partial(predicted, session, graph)
+    exact, correct_tokens = evaluate(decode, held_out, config.evaluation_batch)
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
     pictures.save(pictures.loss_curve(history.rows), run / "loss.png", config.plot)

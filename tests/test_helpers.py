@@ -17,7 +17,6 @@ from helpers import (
     keys,
     random_sequences,
     task_batch,
-    vocabulary,
 )
 
 sequence_lists = st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12), min_size=1, max_size=8)
@@ -155,7 +154,6 @@ def test_tasks_on_batches_worked_out_by_hand():
     for made in (copy, reverse, alphabet):
         assert made.lengths.tolist() == [3, 1, 2]
         assert {array.dtype for array in made} == {np.dtype(np.int32)}
-    assert vocabulary("alphabet", 28)[2:] == list("abcdefghijklmnopqrstuvwxyz")
 
 
 def test_keys_and_columns_know_sequences_without_their_padding():

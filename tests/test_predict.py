@@ -80,9 +80,9 @@ def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
 
 
 def test_a_prediction_ends_before_its_eos():
-    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 1, 0, 0, 0, 0]), length=2), [4, 3])
-    np.testing.assert_array_equal(predict.cut(np.array([1, 3, 1, 0]), length=1), [])
-    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 5, 0, 2, 0, 0]), length=2), [4, 3, 5, 0, 2])
+    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 1, 0, 0])), [4, 3])
+    np.testing.assert_array_equal(predict.cut(np.array([1, 3, 1, 0])), [])
+    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 5, 0, 2])), [4, 3, 5, 0, 2])
 
 
 @given(st.lists(st.integers(1, 60), max_size=50))

@@ -51,6 +51,14 @@ def test_final_report():
     ]
 
 
+def test_many_lengths_become_few_lines():
+    many = {str(length): {"share": 0.5, "exact": 1, "sequences": 2} for length in range(3, 103)}
+    lines = report.final_report(metrics() | {"exact_match_by_length": many}).splitlines()[7:]
+    assert len(lines) == 15
+    assert lines[0] == "    3 to 9                  50.00%  (7 of 14)"
+    assert lines[-1].startswith("    97 to 102 ")
+
+
 def test_a_share_of_nothing_is_a_dash():
     nothing = metrics() | {"exact_match_never_seen": {"share": None, "exact": 0, "sequences": 0}}
     assert "  never seen in training         -  (0 of 0)" in report.final_report(nothing).splitlines()

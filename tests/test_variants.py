@@ -164,7 +164,7 @@ EVERYTHING = ["--attention", "luong", "--cell", "gru", "--feedback", "scheduled"
 def test_a_run_with_everything_prints_letters_and_draws_attention_and_is_resumed(tmp_path):
     status, stdout, stderr = run([*SHORT, *EVERYTHING, "--run-dir", "whole", "--plot", "p/loss.svg"], tmp_path)
     assert (status, stderr) == (0, "")
-    assert re.search(r"input     > \[[a-z]( [a-z])*( PAD)*\]\n +predicted > \[[a-zPADEOS ]+\]", stdout), stdout
+    assert re.search(r"input     > \[[a-z]( [a-z])*( <PAD>)*\]\n +predicted > \[[a-z<>PADEOS ]+\]", stdout), stdout
     assert stdout.endswith("\nloss curve in p/loss.svg, all else in whole\nattention in p/attention.svg\n")
     assert files(tmp_path / "p") == ["attention.svg", "loss.svg"]
     assert (tmp_path / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
@@ -182,7 +182,7 @@ def test_a_run_with_everything_prints_letters_and_draws_attention_and_is_resumed
     arguments = ["--predict", "x y z", "--predict", "x 3", "--predict", "PAD", "--run-dir", "whole"]
     status, stdout, stderr = run(arguments, tmp_path)
     assert status == 1
-    assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z PAD]*\]\n", stdout)
+    assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z <>PAD]*\]\n", stdout)
     assert stderr == (
         "seq2seq_copy.py: line 2: '3' is not a symbol from a to z\n"
         "seq2seq_copy.py: line 3: 'PAD' is not a symbol from a to z\n"

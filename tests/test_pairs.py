@@ -1,0 +1,144 @@
+"""The user's own data: what is read, held out, refused, and learned."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from command import ROOT, run
+from same_end import assert_same_end
+
+import pairs
+from config import Config, with_data
+
+LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "pairs.tsv").write_bytes(LINES.encode())
+    return pairs.read(tmp_path / "pairs.tsv")
+
+
+def test_a_file_becomes_batches_worked_out_by_hand(own, tmp_path):
+    config = with_data(Config(data=tmp_path / "pairs.tsv"), own)
+    assert (config.length_from, config.length_to, config.vocab_size) == (1, 3, 2 + 12)
+    assert config.extra_decoder_steps == 3 + 4  # of the line from one symbol to five
+    words = ["<PAD>", "<EOS>", "a", "b", "c", "d", "e", "é", "f", "g", "h", "1", "0", "EOS"]
+    assert list(config.vocabulary) == words
+    made = pairs.batch(own, np.array([1, 0, 3]), config.extra_decoder_steps)
+    assert made.lengths.tolist() == [1, 3, 2]
+    spelled = [[words[symbol] for symbol in column] for column in np.concatenate([made.inputs, made.targets]).T]
+    assert spelled == [
+        ["d", *["<PAD>"] * 2, "e", "é", "f", "g", "h", "<EOS>", *["<PAD>"] * 4],
+        ["a", "b", "c", "c", "b", "a", "<EOS>", *["<PAD>"] * 6],
+        ["1", "0", "<PAD>", "EOS", "<EOS>", *["<PAD>"] * 8],
+    ]
+
+
+def test_the_split_depends_on_the_seed_and_loses_no_line(own):
+    lines = pairs.Pairs(own.symbols, np.arange(1001), np.arange(1000), own.names, "")
+    splits = [pairs.split(lines, 10_000, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    for training, held_out in splits:
+        assert len(held_out) == 100
+        assert sorted([*training, *held_out]) == list(range(1000))
+    np.testing.assert_array_equal(splits[0][1], splits[1][1])
+    assert (splits[0][1] != splits[2][1]).any()
+    assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
+
+
+def test_symbols_that_only_held_out_pairs_hold_are_found(own):
+    assert pairs.unknown(own, np.array([1, 3])) == [(2, "e"), (4, "1")]
+    assert pairs.unknown(own, np.array([2])) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\tb\n\nc\td\n", "line 2: empty"),
+        (b"a\tb\nc d\n", "line 2: no TAB between input and target; one is needed"),
+        (b"a\tb\tc\n", "line 1: 2 TAB between input and target; one is needed"),
+        (b"a\tb\na\t \n", "line 2: no symbols in the target; 1 to 10000 are read"),
+        (b"a\tb\n\t a\n", "line 2: no symbols in the input; 1 to 10000 are read"),
+        (b"a\tb\nc \xff\td\n", "line 2: byte 3 is not UTF-8"),
+        (b"x " * 10_001 + b"\ty\n", "line 1: 10001 symbols in the input; 1 to 10000 are read"),
+        (b"a\n\n\xff", "line 1: no TAB between input and target; one is needed, and 2 more wrong lines"),
+    ],
+)
+def test_wrong_lines_are_named_before_anything_is_written(content, message, tmp_path):
+    (tmp_path / "wrong.tsv").write_bytes(content)
+    expected = f"seq2seq_copy.py: --data: 'wrong.tsv' {message} (see --help)\n"
+    assert run(["--data", "wrong.tsv"], tmp_path) == (2, "", expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--data nowhere.tsv", "--data: cannot read 'nowhere.tsv': No such file or directory"),
+        ("--data .", "--data: cannot read '.': Is a directory"),
+        ("--data empty.tsv", "--data: 'empty.tsv' holds 0 pairs; at least 2 are needed"),
+        ("--data empty.tsv --vocab-size 9", "--vocab-size does not go with --data"),
+        ("--data empty.tsv --task reverse", "--task does not go with --data"),
+    ],
+)
+def test_wrong_data_is_one_line(arguments, message, tmp_path):
+    (tmp_path / "empty.tsv").touch()
+    assert run(arguments.split(), tmp_path) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
+
+
+def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path):
+    generator = np.random.default_rng(0)
+    lines = []
+    for _ in range(3000):
+        number = generator.integers(0, 10, size=generator.integers(1, 4))
+        lines.append(f"{' '.join(DIGITS[digit] for digit in number)}\t{' '.join(f'{d} +' for d in number)}\n")
+    lines[17] = "zero rare\t0\n"
+    (tmp_path / "numbers.tsv").write_text("".join(lines))
+    settings = ["--data", "numbers.tsv", "--max-batches", "700", "--samples", "1", "--seed", "21"]
+    status, stdout, stderr = run([*settings, "--run-dir", "whole"], tmp_path)
+    assert status == 0
+    assert re.search(
+        r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|nine|<PAD>| )+\]$", stdout, re.M
+    )
+    assert "\n300 held-out sequences\n" in stdout
+    assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
+    assert stderr in ("", "seq2seq_copy.py: line 18 is held out, and 'rare' is in no training pair\n")
+
+    asked = ["--predict", "seven one", "--predict", "seven ten", "--run-dir", "whole"]
+    answer = "input     > [seven one]\npredicted > [7 + 1 +]\n"
+    assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is no symbol of the training data\n")
+
+    (tmp_path / "whole").rename(tmp_path / "stopped")
+    assert run([*settings, "--run-dir", "whole"], tmp_path)[0] == 0
+    (tmp_path / "stopped/metrics.json").unlink()
+    for file in (tmp_path / "stopped/checkpoints/700").iterdir():
+        file.unlink()
+    (tmp_path / "stopped/checkpoints/700").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    assert run(["--resume", "../stopped"], tmp_path / "elsewhere")[0] == 0
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+    (tmp_path / "stopped/metrics.json").unlink()
+    with open(tmp_path / "numbers.tsv", "a") as file:
+        file.write("one\t1 +\n")
+    status, stdout, stderr = run(["--resume", "stopped"], tmp_path)
+    assert (status, stdout) == (2, "")
+    assert "numbers.tsv' has changed since this run began" in stderr
+
+
+def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):
+    """Half a million lines of 40 symbols, which as Python objects or as one array would take 80 MB and more."""
+    line = " ".join(map(str, range(20)))
+    (tmp_path / "long.tsv").write_text(f"{line}\t{line}\n" * 500_000)
+    program = (
+        "import pairs, pathlib, resource, numpy as np\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "own = pairs.read(pathlib.Path('long.tsv'))\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True)
+    assert int(printed.stdout) < 45, printed
