@@ -197,8 +197,8 @@ def whole_run():
     around = ("data", "batches", "checkpoints", "report", "pictures")
     parts = [part for part in run if part not in ("all", "memory", "training")]
     inside = run["data"] + run["batches"] + run["checkpoints"]
-    print("## The default run\n\nThe median of three. Data: the wait for it, as a thread draws it; batches: padding;")
-    print("evaluation: decoding held-out sequences.\n")
+    print("## The default run\n\nThe median of three. Data: the wait for it, as a thread draws it; batches:")
+    print("feeding them; evaluation: decoding held-out sequences.\n")
     rows = [[part, f"{run[part]:.2f}", f"{run[part] / run['all']:.1%}"] for part in parts]
     rows.append(["training, but for data, batches, checkpoints", f"{run['training'] - inside:.2f}", ""])
     rows.append(["**all**", f"{run['all']:.2f}", ""])

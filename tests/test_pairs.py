@@ -1,6 +1,7 @@
 """The user's own data: what is read, held out, refused, and learned."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -111,12 +112,9 @@ def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path)
     answer = "input     > [seven one]\npredicted > [7 + 1 +]\n"
     assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is no symbol of the training data\n")
 
-    (tmp_path / "whole").rename(tmp_path / "stopped")
-    assert run([*settings, "--run-dir", "whole"], tmp_path)[0] == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     (tmp_path / "stopped/metrics.json").unlink()
-    for file in (tmp_path / "stopped/checkpoints/700").iterdir():
-        file.unlink()
-    (tmp_path / "stopped/checkpoints/700").rmdir()
+    shutil.rmtree(tmp_path / "stopped/checkpoints/700")
     (tmp_path / "elsewhere").mkdir()
     assert run(["--resume", "../stopped"], tmp_path / "elsewhere")[0] == 0
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
