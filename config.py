@@ -37,26 +37,23 @@ def whole_number(minimum, maximum=INT32_MAX):
     return convert
 
 
-def positive_number(text):
-    """An argparse type: text to a finite float above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < FLOAT32_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
-    return value
+def number(is_right, what):
+    """Returns an argparse type: text to a float that is right; what says in words which are."""
+
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_right(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return convert
 
 
-def share(text):
-    """An argparse type: text to a float in 0 ... 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
+positive_number = number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
+share = number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
 def one_of(*words):
@@ -168,7 +165,6 @@ class Config:
 
 
 FLAGS = [entry for entry in fields(Config) if entry.metadata]
-FLAG_TYPES = {entry.name: entry.metadata["type"] for entry in FLAGS}
 
 
 class Command(NamedTuple):
@@ -338,8 +334,8 @@ def saved_config(run):
     """Returns the Config of a run, checked like flags. Raises runs.RunError if there is none."""
     values = runs.read_settings(run)
     try:
-        given = {entry.name: values[entry.name] for entry in FLAGS}
-        flags = {name: FLAG_TYPES[name](str(value)) for name, value in given.items() if value is not None}
+        texts = {entry: str(values[entry.name]) for entry in FLAGS if values[entry.name] is not None}
+        flags = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         extra, symbols, sha256 = (values[name] for name in ("extra_decoder_steps", "symbols", "sha256"))
         return Config(**flags, extra_decoder_steps=int(extra), symbols=tuple(map(str, symbols)), sha256=str(sha256))
     except (KeyError, TypeError, argparse.ArgumentTypeError) as error:

@@ -348,9 +348,8 @@ def take_steps(session, graph, batches):
       losses, gradient_norms, learning_rates: each a list of float [batches].
     """
     fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.train_op]
-    results = [session.run(fetches, next_feed(graph, batch)) for batch in batches]
-    losses, gradient_norms, learning_rates, _ = zip(*results)
-    return losses, gradient_norms, learning_rates
+    *each_step, _ = zip(*(session.run(fetches, next_feed(graph, batch)) for batch in batches))
+    return each_step
 
 
 def train(take_steps, config, batches, decode, held_out, history, keep):
@@ -359,7 +358,7 @@ def train(take_steps, config, batches, decode, held_out, history, keep):
     Args:
       take_steps: function from a list of batches to what take_steps() above returns.
       config: the Config.
-      batches: iterator over lists of Batch, each with the state of their generator, like helpers.drawn_ahead().
+      batches: iterator over lists of Batch, each with the state of their generator, like ahead.drawn_ahead().
       decode: function from a Batch to its prediction, int32 [time + 3, batch].
       held_out: a Batch to evaluate now and then.
       history: the runs.History so far; it grows with each batch.
@@ -430,10 +429,11 @@ def run_training(command):
     """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
     config = command.config
     training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    batches = helpers.examples(config, config.batch_size, training_generator)
-    held_out = next(helpers.examples(config, HELD_OUT_SEQUENCES, held_out_generator))
     if command.pairs:
         batches, held_out = pairs.examples(command, HELD_OUT_SEQUENCES, training_generator, held_out_generator)
+    else:
+        batches = helpers.examples(config, config.batch_size, training_generator)
+        held_out = next(helpers.examples(config, HELD_OUT_SEQUENCES, held_out_generator))
     keys = helpers.keys(held_out)
     history = runs.History(rows=[], unseen=set(keys))
     graph = build_graph(config)
