@@ -120,7 +120,7 @@ def most_steps(config):
     return min(MOST_STEPS, max(1, LARGEST_CALL // step))
 
 
-def compile_steps(session, graph, connect, config, otherwise):
+def compile_steps(session, graph, connect, config):
     """Compiles the training step.
 
     Args:
@@ -128,20 +128,53 @@ def compile_steps(session, graph, connect, config, otherwise):
       graph: the Graph that the variables belong to.
       connect: seq2seq_copy.connect().
       config: the Config.
-      otherwise: seq2seq_copy.take_steps() for this session and graph.
 
     Returns:
-      A function that does the same as otherwise, with at most most_steps(config) batches. If XLA does not compile
-      the step, otherwise itself, after a line on stderr.
+      A function that does for at most most_steps(config) batches what seq2seq_copy.take_steps() does for a session and
+      a graph. If XLA does not compile the step, None, after a line on stderr.
 
     Raises:
       MemoryError: a tensor would be larger than XLA can handle.
     """
-    most, time, batch_size = most_steps(config), config.length_to, config.batch_size
-    decoder_time = config.decoder_steps
+    most, time, batch_size, decoder_time = most_steps(config), config.length_to, config.batch_size, config.decoder_steps
     if decoder_time * batch_size * max(config.vocab_size, 8 * config.encoder_hidden_units) > LARGEST_TENSOR:
         raise MemoryError
-    loops = bounded_loops(config)
+    arguments = [
+        tf.placeholder(tf.int32, shape)
+        for shape in ([], [most, time, batch_size], [most, batch_size], [most, decoder_time, batch_size])
+    ]
+
+    def take_steps(batches):
+        inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
+        for index, batch in enumerate(batches):
+            inputs[index, : len(batch.inputs)] = batch.inputs
+            lengths[index] = batch.lengths
+            targets[index, : len(batch.targets)] = batch.targets
+        feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
+        return [values[: len(batches)] for values in session.run(fetches, feed)]
+
+    try:
+        fetches = compiled_loop(graph, connect, config)(*arguments)
+        take_steps([])
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        reason = str(error).splitlines()[0]
+        print(f"seq2seq_copy.py: XLA cannot compile the step; going on as with --xla off ({reason})", file=sys.stderr)
+        return None
+    return take_steps
+
+
+def compiled_loop(graph, connect, config):
+    """Returns the function that XLA compiles: a loop that makes a training step with each of the first batches.
+
+    Args: as for compile_steps().
+
+    Returns:
+      A tf.function from count int32 [], inputs int32 [most, time, batch], lengths int32 [most, batch] and targets int32
+      [most, decoder_time, batch] to the losses, gradient norms and learning rates, each float32 [most].
+    """
+    most, loops = most_steps(config), bounded_loops(config)
 
     @tf.function(jit_compile=True, autograph=False)
     def steps(count, inputs, lengths, targets):
@@ -159,27 +192,4 @@ def compile_steps(session, graph, connect, config, otherwise):
         _, *each_step = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
         return [array.stack() for array in each_step]
 
-    arguments = [
-        tf.placeholder(tf.int32, shape)
-        for shape in ([], [most, time, batch_size], [most, batch_size], [most, decoder_time, batch_size])
-    ]
-
-    def take_steps(batches):
-        inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
-        for index, batch in enumerate(batches):
-            inputs[index, : len(batch.inputs)] = batch.inputs
-            lengths[index] = batch.lengths
-            targets[index, : len(batch.targets)] = batch.targets
-        feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
-        return [values[: len(batches)] for values in session.run(fetches, feed)]
-
-    try:
-        fetches = steps(*arguments)
-        take_steps([])
-    except tf.errors.ResourceExhaustedError:
-        raise
-    except tf.errors.OpError as error:
-        reason = str(error).splitlines()[0]
-        print(f"seq2seq_copy.py: XLA cannot compile the step; going on as with --xla off ({reason})", file=sys.stderr)
-        return otherwise
-    return take_steps
+    return steps

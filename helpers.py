@@ -177,11 +177,17 @@ def task_batch(task, sequences):
     return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths))
 
 
-def examples(config, batch_size, seed):
+def task_batches(config, batch_size, seed):
     """Yields endless random batches of the task of a Config; seed as for random_sequences()."""
     lengths, symbols = (config.length_from, config.length_to), (FIRST_SYMBOL, config.vocab_size)
     for sequences in random_sequences(*lengths, *symbols, batch_size, seed):
         yield task_batch(config.task, sequences)
+
+
+def examples(config, held_out_sequences, generator, held_out_generator):
+    """Returns endless training batches, and a Batch of sequences from a stream of their own."""
+    held_out = next(task_batches(config, held_out_sequences, held_out_generator))
+    return task_batches(config, config.batch_size, generator), held_out
 
 
 def columns(batch, start, stop):

@@ -159,13 +159,12 @@ def batch(pairs, lines, extra_decoder_steps):
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths, steps))
 
 
-def examples(command, largest, generator, held_out_generator):
-    """Splits the pairs of a Command.
-
-    Says on stderr which held-out pairs hold a symbol that no training pair does.
+def examples(pairs, config, largest, generator, held_out_generator):
+    """Splits the pairs of a file, and says on stderr which held-out ones hold a symbol that no training pair does.
 
     Args:
-      command: a Command with pairs.
+      pairs: Pairs.
+      config: the Config.
       largest: int, the most pairs to hold out.
       generator: the np.random.Generator that training pairs are drawn by, with replacement.
       held_out_generator: the np.random.Generator that decides what is held out.
@@ -173,7 +172,6 @@ def examples(command, largest, generator, held_out_generator):
     Returns:
       an iterator over endless training batches, and a helpers.Batch of all held-out pairs.
     """
-    pairs, config = command.pairs, command.config
     training, held_out = split(pairs, largest, held_out_generator)
     unheard = unknown(pairs, held_out)
     for number, name in unheard[:MOST_WARNINGS]:

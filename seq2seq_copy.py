@@ -428,12 +428,9 @@ def evaluate(decode, batch, size=EVALUATION_BATCH):
 def run_training(command):
     """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
     config = command.config
+    examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
     training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    if command.pairs:
-        batches, held_out = pairs.examples(command, HELD_OUT_SEQUENCES, training_generator, held_out_generator)
-    else:
-        batches = helpers.examples(config, config.batch_size, training_generator)
-        held_out = next(helpers.examples(config, HELD_OUT_SEQUENCES, held_out_generator))
+    batches, held_out = examples(config, HELD_OUT_SEQUENCES, training_generator, held_out_generator)
     keys = helpers.keys(held_out)
     history = runs.History(rows=[], unseen=set(keys))
     graph = build_graph(config)
@@ -451,9 +448,8 @@ def run_training(command):
         keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys)
         keep(training_generator.bit_generator.state)
 
-        steps = functools.partial(take_steps, session, training_graph(graph, config))
-        if config.xla == "on":
-            steps = compiled.compile_steps(session, graph, connect, config, otherwise=steps)
+        steps = compiled.compile_steps(session, graph, connect, config) if config.xla == "on" else None
+        steps = steps or functools.partial(take_steps, session, training_graph(graph, config))
         done, start = len(history.rows), time.perf_counter()
         decode = functools.partial(predicted, session, graph)
         some = helpers.columns(held_out, 0, EVALUATION_BATCH)

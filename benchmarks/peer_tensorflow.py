@@ -77,7 +77,7 @@ def main(path, form):
         session.run(tf.global_variables_initializer())
         load(data.weights, session)
         if form == "compiled":
-            steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config, otherwise=None)
+            steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)
 
             def take_steps(first, count):
                 losses, most = [], compiled.most_steps(config)

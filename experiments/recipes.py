@@ -80,9 +80,7 @@ def train_op_of(recipe, graph, config):
 def exact_match(recipe, seed):
     """Trains with a recipe; returns the share of 10,000 held-out sequences that are repeated exactly."""
     config = Config(seed=seed)
-    training, held_out = np.random.default_rng(seed).spawn(2)
-    batches = helpers.examples(config, config.batch_size, training)
-    held_out = next(helpers.examples(config, s2s.HELD_OUT_SEQUENCES, held_out))
+    batches, held_out = helpers.examples(config, s2s.HELD_OUT_SEQUENCES, *np.random.default_rng(seed).spawn(2))
 
     with mock.patch.object(s2s, "encode", encode_with_one_cell if recipe.one_encoder_cell else s2s.encode):
         graph = s2s.build_graph(config)

@@ -146,14 +146,14 @@ def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
 def test_the_compiled_step_is_the_same(changes):
     config = dataclasses.replace(CONFIG, **changes)
     graph = seq2seq_copy.build_graph(config)
-    batches = list(itertools.islice(helpers.examples(config, config.batch_size, 5), 20))
+    batches = list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), 20))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         first = session.run(tf.global_variables())
         expected = seq2seq_copy.take_steps(session, seq2seq_copy.training_graph(graph, config), batches)
         for variable, value in zip(tf.global_variables(), first):
             variable.load(value, session)
-        results = compiled.compile_steps(session, graph, seq2seq_copy.connect, config, otherwise=None)(batches)
+        results = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)(batches)
     for values, same in zip(results, expected):
         np.testing.assert_allclose(values, same, rtol=1e-3)
 
