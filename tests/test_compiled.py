@@ -9,7 +9,7 @@ import pytest
 import compiled
 import helpers
 import seq2seq_copy
-from config import Config
+from config import Config, read_command
 from tensorflow_v1 import tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60)
@@ -129,6 +129,14 @@ def test_without_xla_one_line(graph, capfd):
     assert compiled.compile_steps(Session(), graph, seq2seq_copy.connect, CONFIG) is None
     reason = "XLA cannot compile the step; going on as with --xla off (no compiler here)"
     assert capfd.readouterr() == ("", f"seq2seq_copy.py: {reason}\n")
+
+
+def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compiled, "compile_steps", lambda *_: None)
+    command = read_command(["--max-batches", "3", "--batch-size", "5", "--feedback", "teacher"])
+    assert seq2seq_copy.main(command) == 0
+    assert "after 15 examples" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4)])

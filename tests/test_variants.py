@@ -114,6 +114,30 @@ def test_teacher_reads_the_truth_and_reporting_does_not():
     assert not np.allclose(logits, own)
 
 
+def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
+    """What the decoder reads is known beforehand then: no loop_fn is needed."""
+    config = dataclasses.replace(CONFIG, feedback="teacher")
+    graph = seq2seq_copy.build_graph(config)
+    training = seq2seq_copy.training_graph(graph, config)
+    variables = {variable.op.name: variable for variable in tf.trainable_variables()}
+    names = ("encoder/encoder_final_state:0", "encoder/encoder_final_state_1:0")  # c and h
+    state = tf.nn.rnn_cell.LSTMStateTuple(*map(tf.get_default_graph().get_tensor_by_name, names))
+    cell = tf.nn.rnn_cell.LSTMCell(2 * config.encoder_hidden_units)
+    cell.build([None, config.input_embedding_size])
+    read = np.concatenate([np.full([1, 4], helpers.EOS), BATCH.targets[:-1]])
+    read_embedded = tf.nn.embedding_lookup(variables["embedding/embeddings"], read)
+    outputs, _ = tf.nn.dynamic_rnn(cell, read_embedded, BATCH.lengths + 3, initial_state=state, time_major=True)
+    logits = tf.tensordot(outputs, variables["decoder/output_weights"], 1) + variables["decoder/output_bias"]
+    with tf.Session() as session:
+        start_session(session)
+        for own, of_script in zip(cell.weights, ("kernel", "bias")):
+            own.load(session.run(variables[f"decoder/cell/lstm_cell/{of_script}"]), session)
+        results = session.run([training.decoder_logits, logits], seq2seq_copy.next_feed(graph, BATCH))
+    for column, length in enumerate(BATCH.lengths):
+        ours, one_line = (result[: length + 3, column] for result in results)
+        np.testing.assert_allclose(ours, one_line, atol=1e-5)
+
+
 def logits_after(batches_done, feedback, probability=1.0, seed=3):
     config = dataclasses.replace(CONFIG, feedback=feedback, teacher_probability=probability, seed=seed)
     graph = seq2seq_copy.build_graph(config)
