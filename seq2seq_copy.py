@@ -65,10 +65,10 @@ class Graph(NamedTuple):
 
     encoder_inputs: tf.Tensor  # int32 [time, batch]
     encoder_inputs_length: tf.Tensor  # int32 [batch]
-    decoder_targets: tf.Tensor  # int32 [time + 3, batch]
-    decoder_logits: tf.Tensor  # [time + 3, batch, vocab_size]
-    decoder_prediction: tf.Tensor  # int32 [time + 3, batch]
-    alignment: list  # with attention one tensor, its weights [time + 3, batch, time]; else none
+    decoder_targets: tf.Tensor  # int32 [decoder_time, batch]; decoder_time is time + 3, or more with own data
+    decoder_logits: tf.Tensor  # [decoder_time, batch, vocab_size]
+    decoder_prediction: tf.Tensor  # int32 [decoder_time, batch]
+    alignment: list  # with attention one tensor, its weights [decoder_time, batch, time]; else none
     loss: tf.Tensor  # []
     gradient_norm: tf.Tensor  # [], before clipping
     learning_rate: tf.Tensor  # [], of the next step
@@ -117,17 +117,20 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
     Returns:
       A Graph.
     """
-    inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
     encoder_outputs, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config, loops)
     decoder_lengths = tf.add(encoder_inputs_length, config.extra_decoder_steps, name="decoder_lengths")  # [batch]
-    extend = functools.partial(variants.extend, config, embeddings, encoder_outputs, *inputs[1:])
-    decoder_logits, decoder_prediction, *alignment = decode(
-        embeddings, encoder_final_state, decoder_lengths, config.cell, loops, extend
-    )
+    with tf.variable_scope("decoder"):
+        loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
+        loop_fn, input_size = variants.extend(  # for the plain model, the same loop_fn
+            loop_fn, config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets
+        )
+        cell = recurrent_cell(config.cell, "cell", variants.output_of(encoder_final_state).shape[1], input_size)
+        decoder_logits, decoder_prediction, *alignment = decode(cell, loop_fn, loops)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
     gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
+    inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
     outputs = (decoder_logits, decoder_prediction, alignment, loss, gradient_norm, learning_rate, train_op)
     return Graph(*inputs, *outputs, optimizer)
 
@@ -154,7 +157,8 @@ def embed(encoder_inputs, vocab_size, input_embedding_size):
 def recurrent_cell(kind, name, units, input_size):
     """Returns an RNN cell with weights of its own, in a variable scope of that name.
 
-    Its weights are made at once: tf.nn.raw_rnn and the like would make them so that compiled.py reads stale ones.
+    Its weights are made at once. If tf.nn.raw_rnn made them, it would let a device cache them, and in the loop over
+    training steps of compiled.py they would keep their first values.
     """
     with tf.variable_scope(name):
         cell = CELLS[kind](units)
@@ -176,7 +180,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, config, loops):
     Returns:
       encoder_outputs: float32 [time, batch, 2 * encoder_hidden_units], zero past a sequence's length;
         only attention reads them.
-      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units].
+      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units]; a GRU has h only.
     """
     options = {"sequence_length": encoder_inputs_length, "dtype": tf.float32, "time_major": True}
     cell = functools.partial(
@@ -195,33 +199,6 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, config, loops):
         return encoder_outputs, encoder_final_state
 
 
-def decode(embeddings, encoder_final_state, decoder_lengths, cell, loops, extend):
-    """Writes the sequences, one symbol a step, for decoder_lengths steps each.
-
-    Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
-
-    Args:
-      embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, decoder_hidden_units].
-      decoder_lengths: int32 [batch].
-      cell: "lstm" or "gru".
-      loops: as in connect().
-      extend: function from loop_fn to the one to run, the same for the plain model, and the size of its next_input.
-
-    Returns:
-      decoder_logits: float32 [time, batch, vocab_size], zero past a sequence's steps.
-      decoder_prediction: int32 [time, batch], PAD past a sequence's steps.
-      and what an extended loop_fn emits besides.
-    """
-    decoder_hidden_units = tf.nest.flatten(encoder_final_state)[-1].shape[1]
-    with tf.variable_scope("decoder"):
-        loop_fn, input_size = extend(make_loop_fn(embeddings, encoder_final_state, decoder_lengths))
-        cell = recurrent_cell(cell, "cell", decoder_hidden_units, input_size)
-        (logits, prediction, *others), _, _ = loops.raw_rnn(cell, loop_fn)
-        stacked = [logits.stack("decoder_logits"), prediction.stack("decoder_prediction")]
-        return stacked + [other.stack() for other in others]
-
-
 def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
     """Makes the function that stands between two steps of the decoder, by the contract of tf.nn.raw_rnn.
 
@@ -230,18 +207,21 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
     step, with cell_output None, and once after each step. What is emitted for a finished sequence it
     replaces by zeros, which makes its prediction PAD.
 
-    Args: as in decode().
+    Args:
+      embeddings: float32 [vocab_size, input_embedding_size].
+      encoder_final_state: as from encode(); the decoder has units of that number.
+      decoder_lengths: int32 [batch], the steps of each sequence.
 
     Returns:
       loop_fn, which returns (elements_finished, next_input, next_cell_state, emit_output, next_loop_state):
         elements_finished: bool [batch].
         next_input: float32 [batch, input_embedding_size].
-        next_cell_state: LSTMStateTuple like encoder_final_state.
+        next_cell_state: like encoder_final_state.
         emit_output: the logits float32 [batch, vocab_size] and the prediction int32 [batch] of the last step;
           before the first step, zeros that show their shapes without the batch.
         next_loop_state: None.
     """
-    vocab_size, decoder_hidden_units = embeddings.shape[0], tf.nest.flatten(encoder_final_state)[-1].shape[1]
+    vocab_size, decoder_hidden_units = embeddings.shape[0], variants.output_of(encoder_final_state).shape[1]
     output_weights = tf.get_variable(
         "output_weights", [decoder_hidden_units, vocab_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
     )
@@ -268,6 +248,26 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
         return loop_fn_transition(time, cell_output, cell_state)
 
     return loop_fn
+
+
+def decode(cell, loop_fn, loops):
+    """Writes the sequences, one symbol a step.
+
+    Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
+
+    Args:
+      cell: the decoder's RNN cell.
+      loop_fn: what make_loop_fn() returned, or an extension of it.
+      loops: as in connect().
+
+    Returns:
+      decoder_logits: float32 [decoder_time, batch, vocab_size], zero past a sequence's steps.
+      decoder_prediction: int32 [decoder_time, batch], PAD past a sequence's steps.
+      and what an extended loop_fn emits besides.
+    """
+    (logits, prediction, *others), _, _ = loops.raw_rnn(cell, loop_fn)
+    stacked = [logits.stack("decoder_logits"), prediction.stack("decoder_prediction")]
+    return stacked + [other.stack() for other in others]
 
 
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
@@ -359,7 +359,7 @@ def train(take_steps, config, batches, decode, held_out, history, keep):
       take_steps: function from a list of batches to what take_steps() above returns.
       config: the Config.
       batches: iterator over lists of Batch, each with the state of their generator, like ahead.drawn_ahead().
-      decode: function from a Batch to its prediction, int32 [time + 3, batch].
+      decode: function from a Batch to its prediction, int32 [decoder_time, batch].
       held_out: a Batch to evaluate now and then.
       history: the runs.History so far; it grows with each batch.
       keep: function of the generator's state that brings all there is to the disk.
@@ -397,7 +397,7 @@ def train(take_steps, config, batches, decode, held_out, history, keep):
 
 
 def predicted(session, graph, batch):
-    """Returns what the model makes of a Batch, int32 [time + 3, batch]."""
+    """Returns what the model makes of a Batch, int32 [decoder_time, batch]."""
     return session.run(graph.decoder_prediction, next_feed(graph, batch))
 
 
@@ -405,7 +405,7 @@ def evaluate(decode, batch, size=EVALUATION_BATCH):
     """Decodes sequences and compares what comes out with what should.
 
     Args:
-      decode: function from a Batch to its prediction, int32 [time + 3, batch].
+      decode: function from a Batch to its prediction, int32 [decoder_time, batch].
       batch, size: a Batch, and how many of its sequences are decoded at once.
 
     Returns:

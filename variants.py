@@ -7,16 +7,21 @@ changes what it needs. The plain model is not touched.
 from tensorflow_v1 import tf
 
 
-def extend(config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets, loop_fn):
+def output_of(state):
+    """Returns the part of a cell's state that is its output too: h of an LSTM's c and h, the whole state of a GRU."""
+    return tf.nest.flatten(state)[-1]
+
+
+def extend(loop_fn, config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets):
     """Puts around the decoder's loop_fn what the settings ask for.
 
     Args:
+      loop_fn: what seq2seq_copy.make_loop_fn() returned.
       config: the Config.
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_outputs: float32 [time, batch, encoder_units].
       encoder_inputs_length: int32 [batch].
-      decoder_targets: int32 [time + 3, batch].
-      loop_fn: what seq2seq_copy.make_loop_fn() returned.
+      decoder_targets: int32 [decoder_time, batch].
 
     Returns:
       loop_fn, for tf.nn.raw_rnn; with attention it also emits the weights, float32 [batch, time].
@@ -67,8 +72,9 @@ def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):
 
     Source: Bahdanau et al., "Neural machine translation by jointly learning to align and translate", 2015. Scores:
     e = v tanh(W s + U h), section 3.1 and appendix A.1.2; the state s is that before the step, so the weights for a
-    step come from the call of loop_fn before it, which hands them on as loop_state. What the paper calls g in
-    equation 4 reads the state alone, which has read the context.
+    step come from the call of loop_fn before it, which hands them on as loop_state. Two things are simpler than in the
+    paper: the first state is the encoder's final one as it is, and g (equation 4) reads the state alone, which has read
+    the context.
 
     Args:
       loop_fn: the loop_fn within, which returns next_input [batch, input_size] and emits a tuple.
@@ -89,12 +95,8 @@ def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):
 
     def attending(time, cell_output, cell_state, loop_state):
         finished, next_input, next_state, emit, _ = loop_fn(time, cell_output, cell_state, None)
-        if cell_output is None:
-            weights_of_step = tf.zeros(tf.shape(encoder_outputs)[:1])
-            context, weights = attend(tf.nest.flatten(next_state)[-1])
-        else:
-            weights_of_step = loop_state
-            context, weights = attend(cell_output)
+        weights_of_step = tf.zeros(tf.shape(encoder_outputs)[:1]) if cell_output is None else loop_state
+        context, weights = attend(output_of(next_state))
         return finished, tf.concat([next_input, context], axis=1), next_state, (*emit, weights_of_step), weights
 
     return attending
@@ -104,7 +106,8 @@ def luong(loop_fn, encoder_outputs, encoder_inputs_length):
     """Lets the projection read, besides what the cell puts out, what this attends to; the cell reads both next.
 
     Source: Luong et al., "Effective approaches to attention-based neural machine translation", 2015: global attention
-    with the score "general" (equations 7 and 8), the attentional state (equation 5), input feeding (section 3.3).
+    (section 3.1) with the weights of equation 7 and the score "general" below it, the attentional state (equation 5),
+    input feeding (section 3.3).
 
     Args, returns:
       as for bahdanau().
@@ -116,7 +119,7 @@ def luong(loop_fn, encoder_outputs, encoder_inputs_length):
     def attending(time, cell_output, cell_state, loop_state):
         if cell_output is None:
             finished, next_input, next_state, emit, _ = loop_fn(time, None, None, None)
-            attentional = tf.zeros_like(tf.nest.flatten(next_state)[-1])
+            attentional = tf.zeros_like(output_of(next_state))
             weights = tf.zeros(tf.shape(encoder_outputs)[:1])
         else:
             context, weights = weighted(
@@ -136,9 +139,10 @@ def luong(loop_fn, encoder_outputs, encoder_inputs_length):
 def reading_the_truth(loop_fn, config, embeddings, decoder_targets):
     """Gives the cell the true symbol of the step before to read, always or by chance.
 
-    Source: Bengio et al., "Scheduled sampling for sequence prediction with recurrent neural networks", 2015, section
-    2.4: the probability of the true symbol falls linearly, here from config.teacher_probability to 0 at the last
-    batch. The coin is thrown for each sequence and step, and depends on the seed and the batch alone; XLA throws other
+    Source: always: Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks",
+    1989. By chance: Bengio et al., "Scheduled sampling for sequence prediction with recurrent neural networks", 2015,
+    section 2.4: the probability of the true symbol falls linearly, here from config.teacher_probability to 0 over the
+    run. The coin is thrown for each sequence and step, and depends on the seed and the batch alone; XLA throws other
     coins than TensorFlow.
 
     Args:
@@ -162,7 +166,7 @@ def reading_the_truth(loop_fn, config, embeddings, decoder_targets):
     def teaching(time, cell_output, cell_state, loop_state):
         finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
         if cell_output is not None:
-            next_input = tf.where(tf.logical_and(read[time - 1], ~finished), truth[time - 1], next_input)
+            next_input = tf.where(read[time - 1], truth[time - 1], next_input)
         return finished, next_input, next_state, emit, loop_state
 
     return teaching
