@@ -25,7 +25,8 @@ def bounded_raw_rnn(cell, loop_fn, steps):
 
     Args:
       cell: an RNN cell.
-      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is None or of one shape.
+      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is always None or always
+        of one shape.
       steps: int, as many as the longest sequence can need.
 
     Returns:
@@ -137,7 +138,10 @@ def compile_steps(session, graph, connect, config):
       MemoryError: a tensor would be larger than XLA can handle.
     """
     most, time, batch_size, decoder_time = most_steps(config), config.length_to, config.batch_size, config.decoder_steps
-    if decoder_time * batch_size * max(config.vocab_size, 8 * config.encoder_hidden_units) > LARGEST_TENSOR:
+    a_step = max(config.vocab_size, 8 * config.encoder_hidden_units)
+    if config.attention == "bahdanau":
+        a_step = max(a_step, time * 2 * config.encoder_hidden_units)
+    if decoder_time * batch_size * a_step > LARGEST_TENSOR:
         raise MemoryError
     arguments = [
         tf.placeholder(tf.int32, shape)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import pairs
 import runs
-from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
+from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL, INT32_MAX, LETTERS, TASKS
 
-INT32_MAX = 2**31 - 1
 FLOAT32_MAX = 3.4e38
 LARGEST_LAYER = 4_096  # this and the limits in pairs.py: more than patience and memory allow
+EVALUATION_BATCH = 1_000
 LARGEST_LOGITS = 50_000_000  # numbers
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
@@ -114,9 +114,8 @@ class Config:
         20,
         whole_number(1, LARGEST_LAYER),
         "model",
-        "units of the encoder in each direction; the decoder has twice as many",
+        "units of the encoder in each direction; the decoder has as many as all directions together",
     )
-
     cell: str = setting("lstm", one_of("lstm", "gru"), "model", "lstm or gru")
     encoder: str = setting(
         "bidirectional",
@@ -153,8 +152,8 @@ class Config:
 
     @property
     def evaluation_batch(self):
-        """How many sequences are decoded at once: 1,000, or fewer if their logits were very large."""
-        return max(1, min(1_000, LARGEST_LOGITS // (self.decoder_steps * self.vocab_size)))
+        """How many sequences are decoded at once, fewer if their logits were very large."""
+        return max(1, min(EVALUATION_BATCH, LARGEST_LOGITS // (self.decoder_steps * self.vocab_size)))
 
     @property
     def vocabulary(self):
@@ -307,6 +306,7 @@ def command_to_resume(run, run_dir, given):
         raise UsageError("--run-dir does not go with --resume, which names the folder itself")
     run = real_path(run)
     config = saved_config(run)
+    data = given.pop("data", config.data) if config.data else None  # the file may have been moved
     report_settings = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
     wrong = [name for name in given if name not in report_settings and given[name] != getattr(config, name)]
     if wrong:
@@ -318,10 +318,10 @@ def command_to_resume(run, run_dir, given):
     if done == config.max_batches and (run / "metrics.json").exists():
         raise UsageError(f"--resume: all {done} batches of this run are done")
     own = None
-    if config.data is not None:
-        own = pairs.read(config.data)
+    if data is not None:
+        own = pairs.read(data)
         if own.sha256 != config.sha256:
-            raise UsageError(f"--resume: {str(config.data)!r} has changed since this run began")
+            raise UsageError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
     return Command(replace(config, **given), run, resume=True, predict=None, pairs=own)
 
 
@@ -337,8 +337,11 @@ def saved_config(run):
         texts = {entry: str(values[entry.name]) for entry in FLAGS if values[entry.name] is not None}
         flags = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         extra, symbols, sha256 = (values[name] for name in ("extra_decoder_steps", "symbols", "sha256"))
-        return Config(**flags, extra_decoder_steps=int(extra), symbols=tuple(map(str, symbols)), sha256=str(sha256))
-    except (KeyError, TypeError, argparse.ArgumentTypeError) as error:
+        config = Config(**flags, extra_decoder_steps=int(extra), symbols=tuple(map(str, symbols)), sha256=str(sha256))
+        if config.data and len(config.vocabulary) != config.vocab_size:
+            raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
+        return config
+    except (KeyError, TypeError, ValueError, argparse.ArgumentTypeError) as error:
         raise runs.RunError(f"{str(run / 'config.json')!r} does not hold the settings of a run: {error}") from None
 
 

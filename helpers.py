@@ -10,7 +10,7 @@ A batch is a matrix [time, batch]: column b is sequence b read from top to botto
     lengths 3 2 1                          0 0 0
                                            0 0 0
 
-Another task only has other targets. This module knows NumPy only.
+Other tasks have other targets, the alphabet other inputs too. This module knows NumPy only.
 """
 
 import string
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     inputs: np.ndarray  # int32 [time, batch]
     lengths: np.ndarray  # int32 [batch]
-    targets: np.ndarray  # int32 [time + 3, batch]
+    targets: np.ndarray  # int32 [time + 3, batch]; with own data, as many more rows as its longest answer needs
 
 
 def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
@@ -108,9 +108,7 @@ def batch(sequences, max_sequence_length=None):
         element; the message names the sequence by its index.
     """
     arrays = list(sequences)
-    if not all(
-        type(array) is np.ndarray and array.dtype == INT32 and array.ndim == 1 and array.size for array in arrays
-    ):
+    if not all(type(one) is np.ndarray and one.dtype == INT32 and one.ndim == 1 and one.size for one in arrays):
         arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
     if not arrays:
         raise ValueError("a batch needs at least one sequence")
@@ -151,7 +149,7 @@ def decoder_targets(sequences, lengths, steps=None):
 
 
 def task_batch(task, sequences):
-    """Makes a batch of what a task gives and what it asks for.
+    """Returns a Batch of what a task gives and what it asks for.
 
     copy asks for the sequence, reverse for the sequence from its end, alphabet for the run of letters that follows a
     run of letters: after a b c come d e f, and after z comes a. Its run starts with the first symbol of a sequence.
@@ -159,9 +157,6 @@ def task_batch(task, sequences):
     Args:
       task: one of TASKS.
       sequences: as for batch().
-
-    Returns:
-      A Batch.
     """
     inputs, lengths = batch(sequences)
     steps = np.arange(len(inputs))[:, np.newaxis]  # [time, 1]
@@ -191,8 +186,11 @@ def examples(config, held_out_sequences, generator, held_out_generator):
 
 
 def columns(batch, start, stop):
-    """Returns the sequences start ... stop - 1 of a Batch, a Batch."""
-    return Batch(*(array[..., start:stop] for array in batch))
+    """Returns the sequences start ... stop - 1 of a Batch, a Batch with no more rows than they need."""
+    lengths = batch.lengths[start:stop]
+    unused = len(batch.inputs) - lengths.max()
+    inputs, targets = (rows[: len(rows) - unused, start:stop] for rows in (batch.inputs, batch.targets))
+    return Batch(inputs, lengths, targets)
 
 
 def keys(batch):

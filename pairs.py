@@ -51,38 +51,48 @@ def read(path):
     Raises:
       PairsError: a line holds no pair, or the file cannot be read; the message names the first such line.
     """
-    names, wrong, digest = {}, [], hashlib.sha256()
+    names, digest = {}, hashlib.sha256()
     numbers, starts, middles = array.array("i"), array.array("q", [0]), array.array("q")
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as its numbers are read
+    first_wrong, wrong = "", 0
     try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(tqdm(lines, desc=f"reading {path}", unit=" lines", disable=None), start=1):
-                digest.update(line)
-                try:
-                    sides = parse(line)
-                except ValueError as error:
-                    wrong.append(f"line {number}: {error}")
-                    continue
-                for words in sides:
-                    numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
-                middles.append(starts[-1] + len(sides[0]))
-                starts.append(middles[-1] + len(sides[1]))
-                if len(names) > LARGEST_VOCABULARY:
-                    raise PairsError(f"{str(path)!r} line {number}: more than {LARGEST_VOCABULARY} different symbols")
-                if len(numbers) > CHUNK:
-                    numbers.tofile(file)
-                    del numbers[:]
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as its numbers are read
+        for number, line in enumerate(lines_of(path), start=1):
+            digest.update(line)
+            try:
+                sides = parse(line)
+            except ValueError as error:
+                first_wrong = first_wrong or f"line {number}: {error}"
+                wrong += 1
+                continue
+            for words in sides:
+                numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
+            middles.append(starts[-1] + len(sides[0]))
+            starts.append(middles[-1] + len(sides[1]))
+            if len(names) > LARGEST_VOCABULARY:
+                raise PairsError(f"{str(path)!r} line {number}: more than {LARGEST_VOCABULARY} different symbols")
+            if len(numbers) > CHUNK:
+                numbers.tofile(file)
+                del numbers[:]
+        numbers.tofile(file)
+        file.flush()
     except OSError as error:
-        raise PairsError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise PairsError(f"cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
     if wrong:
-        more = f", and {len(wrong) - 1} more wrong lines" if len(wrong) > 1 else ""
-        raise PairsError(f"{str(path)!r} {wrong[0]}{more}")
+        more = f", and {wrong - 1} more wrong lines" if wrong > 1 else ""
+        raise PairsError(f"{str(path)!r} {first_wrong}{more}")
     if len(middles) < 2:
         raise PairsError(f"{str(path)!r} holds {len(middles)} pairs; at least 2 are needed")
-    numbers.tofile(file)
-    file.flush()
     symbols = np.memmap(file, np.int32, mode="r")
     return Pairs(symbols, np.array(starts), np.array(middles), list(names), digest.hexdigest())
+
+
+def lines_of(path):
+    """Yields the lines of a file, bytes; raises PairsError if it cannot be read."""
+    try:
+        with open(path, "rb") as lines:
+            yield from tqdm(lines, desc=f"reading {path}", unit=" lines", disable=None)
+    except OSError as error:
+        raise PairsError(f"cannot read {str(path)!r}: {error.strerror}") from None
 
 
 def parse(line):

@@ -2,12 +2,15 @@
 
 import io
 import os
+import warnings
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 SMOOTHING_WINDOW = 50  # batches
+MOST_LABELS = 60  # steps of a sequence whose symbols are written beside its attention
+LONGEST_LABEL = 20  # characters
 
 
 def loss_curve(rows):
@@ -49,26 +52,36 @@ def attention(batch, prediction, alignment, config):
 
     Args:
       batch: a helpers.Batch.
-      prediction: int32 [time + 3, batch].
-      alignment: float32 [time + 3, batch, time], the weights.
+      prediction: int32 [decoder_time, batch].
+      alignment: float32 [decoder_time, batch, time], the weights.
       config: the Config.
 
     Returns:
       A matplotlib Figure.
     """
-    names = config.vocabulary
-    figure = Figure(figsize=(3 * batch.lengths.size, 4.2), dpi=120, layout="constrained")
+    panel = min(5, max(3, 0.14 * len(prediction)))  # inches
+    figure = Figure(figsize=(panel * batch.lengths.size, panel + 1.2), dpi=120, layout="constrained")
     for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
         length = batch.lengths[column]
         steps = length + config.extra_decoder_steps
         image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1)
-        size = min(9, 120 / steps)
-        axes.set_xticks(range(length), [names[symbol] for symbol in batch.inputs[:length, column]], fontsize=size)
-        axes.set_yticks(range(steps), [names[symbol] for symbol in prediction[:steps, column]], fontsize=size)
+        if steps <= MOST_LABELS:
+            inputs, predicted = (
+                [config.vocabulary[symbol][:LONGEST_LABEL] for symbol in symbols]
+                for symbols in (batch.inputs[:length, column], prediction[:steps, column])
+            )
+            style = {"fontsize": min(9, 40 * panel / steps), "parse_math": False}
+            axes.set_xticks(range(length), inputs, rotation=90 if max(map(len, inputs)) > 2 else 0, **style)
+            axes.set_yticks(range(steps), predicted, **style)
         axes.set_xlabel("input")
     figure.axes[0].set_ylabel("predicted")
     figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
     return figure
+
+
+def attention_path(plot):
+    """Returns where the picture of attention goes: beside that of the loss, attention.png for loss.png."""
+    return plot.with_stem("attention" if plot.stem == "loss" else f"{plot.stem}-attention")
 
 
 def moving_average(values, window):
@@ -99,7 +112,9 @@ def save(figure, *paths):
     for path in paths:
         if path.suffix not in pictures:
             pictures[path.suffix] = io.BytesIO()
-            figure.savefig(pictures[path.suffix], format=path.suffix[1:])
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
+                figure.savefig(pictures[path.suffix], format=path.suffix[1:])
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{os.getpid()}.partial")
         try:

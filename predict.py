@@ -5,10 +5,10 @@ import sys
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL, task_batch
+from pairs import LONGEST_SEQUENCE
 from report import show
 
-LARGEST_TENSOR = 10_000_000  # numbers; bounds the memory
-LONGEST_LINE = 10_000  # symbols
+LARGEST_DECODER = 10_000_000  # numbers; bounds the memory
 
 
 def answer_all(sequences, decode, config):
@@ -50,8 +50,8 @@ def answer(lines, decode, config, one_by_one):
                 complain(number, f"{sequence.size} symbols; the model was trained on {lengths}")
             yield sequence
 
-    largest = LARGEST_TENSOR // max(config.vocab_size, 8 * config.encoder_hidden_units)
-    for sequences in groups(readable(), 0 if one_by_one else largest):
+    largest = LARGEST_DECODER // max(config.vocab_size, 8 * config.encoder_hidden_units)  # steps
+    for sequences in groups(readable(), config.extra_decoder_steps, 0 if one_by_one else largest):
         predictions = decode(task_batch("copy", sequences)).T  # the targets are not read
         for sequence, prediction in zip(sequences, predictions):
             print(f"input     > {show(sequence, names)}")
@@ -73,25 +73,27 @@ def parse(line, symbols, outside):
     words = line.split()
     if not words:
         raise ValueError("no symbols")
-    if len(words) > LONGEST_LINE:
-        raise ValueError(f"{len(words)} symbols; at most {LONGEST_LINE} are read")
+    if len(words) > LONGEST_SEQUENCE:
+        raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are read")
     for word in words:
         if word not in symbols:
             raise ValueError(f"{word[:20]!a} is {outside}")
     return np.array([symbols[word] for word in words], dtype=np.int32)
 
 
-def groups(sequences, largest):
-    """Yields lists of sequences that hold at most largest symbols when they are padded to one length.
+def groups(sequences, extra, largest):
+    """Yields lists of sequences that are decoded in at most largest steps, all sequences together.
 
-    A longer sequence gets a list of its own; with largest = 0 each does, before the next one is asked for.
+    Each takes as many steps as the longest of its list has symbols, and extra ones. A sequence that needs more than
+    largest gets a list of its own; with largest = 0 each does, before the next one is asked for.
     """
     group, longest = [], 0
     for sequence in sequences:
-        longest = max(longest, sequence.size)
+        steps = sequence.size + extra
+        longest = max(longest, steps)
         if group and (len(group) + 1) * longest > largest:
             yield group
-            group, longest = [], sequence.size
+            group, longest = [], steps
         group.append(sequence)
         if len(group) * longest >= largest:
             yield group

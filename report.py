@@ -15,7 +15,7 @@ def batch_report(row, batch, prediction, config):
     Args:
       row: the runs.Row of the batch.
       batch: the helpers.Batch.
-      prediction: int32 [time + 3, batch].
+      prediction: int32 [decoder_time, batch].
       config: the Config.
     """
     names = config.vocabulary

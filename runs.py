@@ -6,7 +6,7 @@
         config.json       the settings
         history.csv       a row for each batch
         events.out.*      the same for TensorBoard, with the graph
-        loss.png          the picture
+        loss.png          the picture; with attention, attention.png
         metrics.json      the final figures, written last
         checkpoints/
           2000/           after 2,000 batches: the weights and Adam's state, and in state.json the rest

@@ -30,7 +30,7 @@ import pairs
 import predict
 import report
 import runs
-from config import read_command
+from config import EVALUATION_BATCH, read_command
 from helpers import EOS, PAD
 
 if __name__ == "__main__":
@@ -50,7 +50,6 @@ from tensorflow_v1 import tf  # noqa: E402
 ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
 CLIP_NORM = 1.0
 HELD_OUT_SEQUENCES = 10_000
-EVALUATION_BATCH = 1_000
 CELLS = {"lstm": tf.nn.rnn_cell.LSTMCell, "gru": tf.nn.rnn_cell.GRUCell}
 ALIGNED = 4  # sequences in the picture of attention
 KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
@@ -467,14 +466,14 @@ def finish(session, graph, run, config, history, held_out, batches_per_second):
     metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
     pictures.save(pictures.loss_curve(history.rows), run / "loss.png", config.plot)
-    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
     print(f"\nloss curve in {config.plot}, all else in {run}")
     if graph.alignment:
         some = helpers.columns(held_out, 0, ALIGNED)
         prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, some))
-        plot = config.plot.with_stem("attention")
+        plot = pictures.attention_path(config.plot)
         pictures.save(pictures.attention(some, prediction, alignment, config), run / "attention.png", plot)
         print(f"attention in {plot}")
+    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
 
 
 def run_prediction(command):

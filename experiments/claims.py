@@ -181,6 +181,8 @@ def train(settings, seed):
         session.run(tf.global_variables_initializer())
         with patched(seed, **other, above=train_above):
             steps = compiled.compile_steps(session, graph, s2s.connect, config)
+        if steps is None:
+            raise SystemExit("claims.py needs XLA")
         seconds, left = 0, config.max_batches
         while left:
             some = list(itertools.islice(batches, min(left, compiled.most_steps(config))))
@@ -230,17 +232,15 @@ def main():
         once = functools.cache(lambda settings, seed: processes.submit(train, settings, seed))
         # All variants with one seed, then with the next: what slows the machine for a while slows them alike.
         futures = {
-            question: zip(
-                *(
-                    [once(tuple(sorted(settings.items())), seed) for settings in QUESTIONS[question].variants.values()]
-                    for seed in SEEDS
-                )
-            )
+            question: [
+                [once(tuple(sorted(settings.items())), seed) for settings in QUESTIONS[question].variants.values()]
+                for seed in SEEDS
+            ]
             for question in wanted
         }
         for question in wanted:
             claim, variants = QUESTIONS[question]
-            results = [[future.result() for future in runs] for runs in futures[question]]
+            results = [[future.result() for future in runs] for runs in zip(*futures[question])]
             print(f"## {question}\n\n{claim}\n\n{table(variants, results)}\n", flush=True)
             if question == "length":
                 pictures.save(by_length(variants, results), Path("plots/length.png"))

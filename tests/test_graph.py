@@ -1,5 +1,6 @@
 """The graph against a NumPy model, finite differences, and its own loop_fn run by hand."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +213,14 @@ def test_evaluate_counts_exact_sequences_and_correct_tokens():
     exact, correct_tokens = seq2seq_copy.evaluate(lambda _: prediction, batch)
     np.testing.assert_array_equal(exact, [False, False, False, True])
     np.testing.assert_array_equal(correct_tokens, [2, 1, 4, 2])
+
+
+def test_evaluating_in_parts_makes_no_difference(graph, session):
+    """Each part is only as long as its longest sequence."""
+    decode = functools.partial(seq2seq_copy.predicted, session, graph)
+    whole = seq2seq_copy.evaluate(decode, BATCH)
+    for expected, values in zip(whole, seq2seq_copy.evaluate(decode, BATCH, size=1)):
+        np.testing.assert_array_equal(values, expected)
 
 
 def test_importing_builds_nothing():

@@ -85,12 +85,12 @@ def test_a_prediction_ends_before_its_eos():
     np.testing.assert_array_equal(predict.cut(np.array([4, 3, 5, 0, 2])), [4, 3, 5, 0, 2])
 
 
-@given(st.lists(st.integers(1, 60), max_size=50))
-def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths):
+@given(st.lists(st.integers(1, 60), max_size=50), st.integers(0, 40))
+def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths, extra):
     sequences = [np.full(length, 2) for length in lengths]
-    groups = list(predict.groups(sequences, largest=100))
+    groups = list(predict.groups(sequences, extra, largest=100))
     assert [sequence for group in groups for sequence in group] == sequences
     for group in groups:
-        assert len(group) * max(sequence.size for sequence in group) <= 100
-    assert [len(group) for group in predict.groups(sequences, largest=0)] == [1] * len(sequences)
-    assert [len(group) for group in predict.groups(sequences, largest=10**6)] == [len(sequences)] * bool(sequences)
+        assert len(group) * (max(sequence.size for sequence in group) + extra) <= 100
+    assert [len(group) for group in predict.groups(sequences, extra, largest=0)] == [1] * len(sequences)
+    assert len(list(predict.groups(sequences, extra, largest=10**6))) == bool(sequences)
