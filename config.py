@@ -64,6 +64,7 @@ def one_of(*words):
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {' '.join(words)}")
         return text
 
+    convert.metavar = "|".join(words)
     return convert
 
 
@@ -72,8 +73,6 @@ def picture_path(text):
     path = Path(text)
     if path.suffix.lower() not in PICTURE_ENDINGS:
         raise argparse.ArgumentTypeError(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
-    if os.path.isdir(path):
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
     return path
 
 
@@ -156,10 +155,16 @@ class Config:
         return max(1, min(EVALUATION_BATCH, LARGEST_LOGITS // (self.decoder_steps * self.vocab_size)))
 
     @property
+    def attention_plot(self):
+        """Where the picture of attention is saved: beside that of the loss, attention.png for loss.png."""
+        stem = self.plot.stem
+        return self.plot.with_stem("attention" if stem == "loss" else f"{stem}-attention")
+
+    @property
     def vocabulary(self):
         """How each symbol is written, a sequence of str."""
         if self.task == "alphabet" or self.data is not None:
-            return ["<PAD>", "<EOS>", *(self.symbols or LETTERS)]
+            return [*pairs.RESERVED, *(self.symbols or LETTERS)]
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
@@ -192,8 +197,8 @@ def flag_parser():
     """Returns the parser of the command line. What was not typed is not among the values it returns."""
     parser = OneLineErrorParser(
         prog="seq2seq_copy.py",
-        description="Trains a sequence-to-sequence model to repeat random integer sequences, "
-        "and reports how many held-out sequences it repeats exactly.",
+        description="Trains a sequence-to-sequence model to repeat random integer sequences (or another task, or "
+        "pairs of your own), and reports how many held-out sequences it gets exactly right.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -206,7 +211,7 @@ def flag_parser():
             flag(entry.name),
             type=entry.metadata["type"],
             help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
-            metavar={int: "N", float: "X", Path: "FILE", str: "WORD"}[entry.type],
+            metavar=getattr(entry.metadata["type"], "metavar", {int: "N", float: "X", Path: "FILE"}.get(entry.type)),
         )
     run = parser.add_argument_group("runs")
     run.add_argument(
@@ -306,7 +311,9 @@ def command_to_resume(run, run_dir, given):
         raise UsageError("--run-dir does not go with --resume, which names the folder itself")
     run = real_path(run)
     config = saved_config(run)
-    data = given.pop("data", config.data) if config.data else None  # the file may have been moved
+    if "data" in given and config.data is None:
+        raise UsageError("--resume: this run has no --data")
+    data = given.pop("data", config.data)  # the file may have been moved
     report_settings = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
     wrong = [name for name in given if name not in report_settings and given[name] != getattr(config, name)]
     if wrong:
@@ -353,7 +360,8 @@ def check(config):
         raise UsageError(f"--vocab-size: with --task alphabet it is {FIRST_SYMBOL + len(LETTERS)}")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
         raise UsageError("--teacher-probability goes with --feedback scheduled")
-    try:
-        runs.check_writable(config.plot)
-    except OSError as error:
-        raise UsageError(f"--plot: cannot write {str(config.plot)!r}: {error.strerror}") from None
+    for plot in [config.plot] if config.attention == "none" else [config.plot, config.attention_plot]:
+        try:
+            runs.check_writable(plot)
+        except OSError as error:
+            raise UsageError(f"--plot: cannot write {str(plot)!r}: {error.strerror}") from None

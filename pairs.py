@@ -16,6 +16,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 
+RESERVED = ("<PAD>", "<EOS>")  # how these two are written; no symbol can be
 LARGEST_VOCABULARY = 100_000
 LONGEST_SEQUENCE = 10_000
 CHUNK = 1_000_000  # numbers
@@ -81,7 +82,7 @@ def read(path):
         more = f", and {wrong - 1} more wrong lines" if wrong > 1 else ""
         raise PairsError(f"{str(path)!r} {first_wrong}{more}")
     if len(middles) < 2:
-        raise PairsError(f"{str(path)!r} holds {len(middles)} pairs; at least 2 are needed")
+        raise PairsError(f"{str(path)!r} holds fewer than 2 pairs")
     symbols = np.memmap(file, np.int32, mode="r")
     return Pairs(symbols, np.array(starts), np.array(middles), list(names), digest.hexdigest())
 
@@ -103,12 +104,15 @@ def parse(line):
         raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
     if not text.strip():
         raise ValueError("empty")
-    if text.count("\t") != 1:
-        raise ValueError(f"{text.count(chr(9)) or 'no'} TAB between input and target; one is needed")
     sides = [side.split() for side in text.split("\t")]
+    if len(sides) != 2:
+        raise ValueError(f"{len(sides) - 1 or 'no'} TAB between input and target; one is needed")
     for side, words in zip(("input", "target"), sides):
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
             raise ValueError(f"{len(words) or 'no'} symbols in the {side}; 1 to {LONGEST_SEQUENCE} are read")
+        for name in RESERVED:
+            if name in words:
+                raise ValueError(f"{name} is the model's own symbol")
     return sides
 
 
@@ -170,7 +174,9 @@ def batch(pairs, lines, extra_decoder_steps):
 
 
 def examples(pairs, config, largest, generator, held_out_generator):
-    """Splits the pairs of a file, and says on stderr which held-out ones hold a symbol that no training pair does.
+    """Splits the pairs of a file, and says what it holds.
+
+    On stderr it says which held-out pairs hold a symbol that no training pair does.
 
     Args:
       pairs: Pairs.
@@ -183,6 +189,10 @@ def examples(pairs, config, largest, generator, held_out_generator):
       an iterator over endless training batches, and a helpers.Batch of all held-out pairs.
     """
     training, held_out = split(pairs, largest, held_out_generator)
+    print(
+        f"{len(training)} pairs to learn, {len(held_out)} held out; {len(pairs.names)} symbols; inputs of "
+        f"{config.length_from} to {config.length_to}, decoded in up to {config.decoder_steps} steps\n"
+    )
     unheard = unknown(pairs, held_out)
     for number, name in unheard[:MOST_WARNINGS]:
         print(f"seq2seq_copy.py: line {number} is held out, and {name!r} is in no training pair", file=sys.stderr)

@@ -79,11 +79,6 @@ def attention(batch, prediction, alignment, config):
     return figure
 
 
-def attention_path(plot):
-    """Returns where the picture of attention goes: beside that of the loss, attention.png for loss.png."""
-    return plot.with_stem("attention" if plot.stem == "loss" else f"{plot.stem}-attention")
-
-
 def moving_average(values, window):
     """Averages values in a window that slides over them.
 

@@ -15,7 +15,7 @@ def answer_all(sequences, decode, config):
     """Answers the sequences of the command line, or for ["-"] those of standard input; else like answer()."""
     if sequences != ["-"]:
         return answer(sequences, decode, config, one_by_one=False)
-    with open(0, errors="replace", closefd=False) as lines:
+    with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
         return answer(lines, decode, config, one_by_one=lines.isatty())
 
 
@@ -70,6 +70,8 @@ def parse(line, symbols, outside):
     Raises:
       ValueError: the line holds no sequence.
     """
+    if "\t" in line:
+        raise ValueError("a TAB; an input is asked for without its target")
     words = line.split()
     if not words:
         raise ValueError("no symbols")
@@ -77,7 +79,7 @@ def parse(line, symbols, outside):
         raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are read")
     for word in words:
         if word not in symbols:
-            raise ValueError(f"{word[:20]!a} is {outside}")
+            raise ValueError(f"{word[:20]!r} is {outside}")
     return np.array([symbols[word] for word in words], dtype=np.int32)
 
 

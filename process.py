@@ -39,7 +39,8 @@ def run(main, command):
     Raises:
       SystemExit: always.
     """
-    sys.stdout.reconfigure(line_buffering=True)  # a report shows at once, in a pipe as well
+    # A report shows at once, in a pipe as well, and a symbol that the terminal does not know ends no run.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         status = main(command)
     except runs.RunError as error:

@@ -19,6 +19,7 @@ a folder with a number for a name is whole. The last two are kept. This module d
 import contextlib
 import csv
 import datetime
+import errno
 import fcntl
 import itertools
 import json
@@ -114,6 +115,8 @@ def check_new(path):
 
 def check_writable(path):
     """Raises OSError if no file could be made at path, with the folders it needs; makes none."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     there = next(folder for folder in path.absolute().parents if folder.exists())
     with contextlib.suppress(FileNotFoundError):
         (there / path.name).stat()  # raises for a name that is too long

@@ -470,9 +470,9 @@ def finish(session, graph, run, config, history, held_out, batches_per_second):
     if graph.alignment:
         some = helpers.columns(held_out, 0, ALIGNED)
         prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, some))
-        plot = pictures.attention_path(config.plot)
-        pictures.save(pictures.attention(some, prediction, alignment, config), run / "attention.png", plot)
-        print(f"attention in {plot}")
+        picture = pictures.attention(some, prediction, alignment, config)
+        pictures.save(picture, run / "attention.png", config.attention_plot)
+        print(f"attention in {config.attention_plot}")
     runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
 
 

@@ -4,8 +4,8 @@
     python experiments/claims.py cells      one question
 
 Trains each variant with seeds 0, 1, 2 on the same data, with the same number of examples (300,100), two runs at a time.
-Prints a Markdown table for each question: exact match on 10,000 held-out sequences, and the time of the training steps
-as a multiple of that of the first variant, compiling and evaluation left out. `length` also saves plots/length.png.
+Prints a Markdown table for each question: exact match on 10,000 held-out sequences, and the time of training steps with
+the same number of examples, as a multiple of that of the first variant. `length` also saves plots/length.png.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import itertools
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ from tensorflow_v1 import tf
 
 SEEDS = (0, 1, 2)
 EXAMPLES = 300_100
+ROUNDS, EXAMPLES_OF_ROUND = 5, 10_000  # to compare times
 ENCODE, MAKE_LOOP_FN = s2s.encode, s2s.make_loop_fn
 
 
@@ -168,8 +170,18 @@ def patched(seed, decoder_units=None, forget_bias=None, above=None):
 # ---------------------------------------------------------------------------------------------------
 
 
-def train(settings, seed):
-    """Returns the lengths of 10,000 held-out sequences, which of them are exact, and the seconds of the steps."""
+class Variant(NamedTuple):
+    """A model that can be trained and asked."""
+
+    take_steps: Callable  # from a list of batches
+    batches: Iterator  # over training batches
+    steps_of_call: int  # at most
+    config: Config
+    evaluate: Callable  # to the lengths of 10,000 held-out sequences, and which of them are exact
+
+
+def build(settings, seed):
+    """Returns a Variant; settings as in a Question."""
     settings = dict(settings)
     train_above, decode_above = settings.pop("train_above", None), settings.pop("decode_above", None)
     other = {name: settings.pop(name) for name in ("decoder_units", "forget_bias") if name in settings}
@@ -177,32 +189,59 @@ def train(settings, seed):
     batches, held_out = helpers.examples(config, s2s.HELD_OUT_SEQUENCES, *np.random.default_rng(seed).spawn(2))
     with patched(seed, **other, above=decode_above):
         graph = s2s.build_graph(config)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        with patched(seed, **other, above=train_above):
-            steps = compiled.compile_steps(session, graph, s2s.connect, config)
-        if steps is None:
-            raise SystemExit("claims.py needs XLA")
-        seconds, left = 0, config.max_batches
-        while left:
-            some = list(itertools.islice(batches, min(left, compiled.most_steps(config))))
-            start = time.perf_counter()
-            steps(some)
-            seconds += time.perf_counter() - start
-            left -= len(some)
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    with patched(seed, **other, above=train_above):
+        take_steps = compiled.compile_steps(session, graph, s2s.connect, config)
+    if take_steps is None:
+        raise SystemExit("claims.py needs XLA")
+
+    def evaluate():
         exact, _ = s2s.evaluate(functools.partial(s2s.predicted, session, graph), held_out)
-    return held_out.lengths, exact, seconds
+        return held_out.lengths, exact
+
+    return Variant(take_steps, batches, compiled.most_steps(config), config, evaluate)
 
 
-def table(variants, results):
+def take(variant, count):
+    """Makes training steps; returns their seconds, without those for the data."""
+    seconds = 0
+    while count:
+        some = list(itertools.islice(variant.batches, min(count, variant.steps_of_call)))
+        start = time.perf_counter()
+        variant.take_steps(some)
+        seconds += time.perf_counter() - start
+        count -= len(some)
+    return seconds
+
+
+def train(settings, seed):
+    """Trains a variant; returns the lengths of 10,000 held-out sequences, and which of them are exact."""
+    variant = build(settings, seed)
+    take(variant, variant.config.max_batches)
+    return variant.evaluate()
+
+
+def times(many_settings):
+    """Returns the time of training steps with as many examples, as a multiple of that of the first variant.
+
+    The variants take turns, so that what slows the machine for a while slows them alike.
+    """
+    variants = [build(settings, seed=0) for settings in many_settings]
+    rounds = [
+        [take(variant, EXAMPLES_OF_ROUND // variant.config.batch_size) for variant in variants] for _ in range(ROUNDS)
+    ]
+    return np.median([np.array(seconds) / seconds[0] for seconds in rounds], axis=0)
+
+
+def table(variants, results, multiples):
     """Returns the Markdown table of a question."""
     head = "| | " + " | ".join(f"seed {seed}" for seed in SEEDS) + " | median | time |"
     lines = [head, "|---|" + "---|" * (len(SEEDS) + 2)]
-    medians = [np.median([seconds for _, _, seconds in runs]) for runs in results]
-    for title, runs, seconds in zip(variants, results, medians):
-        shares = [exact.mean() for _, exact, _ in runs]
+    for title, runs, multiple in zip(variants, results, multiples):
+        shares = [exact.mean() for _, exact in runs]
         figures = " | ".join(f"{100 * share:.2f} %" for share in [*shares, np.median(shares)])
-        lines.append(f"| {title} | {figures} | {seconds / medians[0]:.2f} |")
+        lines.append(f"| {title} | {figures} | {multiple:.2f} |")
     return "\n".join(lines)
 
 
@@ -212,7 +251,7 @@ def by_length(variants, results):
     axes = figure.subplots()
     for title, runs in zip(variants, results):
         lengths = np.unique(runs[0][0])
-        shares = [[100 * exact[of == length].mean() for length in lengths] for of, exact, _ in runs]
+        shares = [[100 * exact[of == length].mean() for length in lengths] for of, exact in runs]
         axes.plot(lengths, np.median(shares, axis=0), marker=".", label=title)
         axes.fill_between(lengths, np.min(shares, axis=0), np.max(shares, axis=0), alpha=0.2)
     axes.set_xlabel("length of the sequence")
@@ -230,18 +269,13 @@ def main():
         parser.error(f"{unknown.pop()!r} is not one of {' '.join(QUESTIONS)}")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
         once = functools.cache(lambda settings, seed: processes.submit(train, settings, seed))
-        # All variants with one seed, then with the next: what slows the machine for a while slows them alike.
-        futures = {
-            question: [
-                [once(tuple(sorted(settings.items())), seed) for settings in QUESTIONS[question].variants.values()]
-                for seed in SEEDS
-            ]
-            for question in wanted
-        }
         for question in wanted:
             claim, variants = QUESTIONS[question]
-            results = [[future.result() for future in runs] for runs in zip(*futures[question])]
-            print(f"## {question}\n\n{claim}\n\n{table(variants, results)}\n", flush=True)
+            many_settings = [tuple(sorted(settings.items())) for settings in variants.values()]
+            futures = [[once(settings, seed) for seed in SEEDS] for settings in many_settings]
+            results = [[future.result() for future in runs] for runs in futures]
+            multiples = processes.submit(times, many_settings).result()
+            print(f"## {question}\n\n{claim}\n\n{table(variants, results, multiples)}\n", flush=True)
             if question == "length":
                 pictures.save(by_length(variants, results), Path("plots/length.png"))
 

@@ -197,7 +197,8 @@ def test_help_names_every_flag(tmp_path):
         ("5", "unrecognized arguments: 5"),
         ("--plot loss.txt", "--plot: 'loss.txt' must end in one of .png .svg .pdf .jpg"),
         ("--plot plots", "--plot: 'plots' must end in one of"),
-        ("--plot folder.png", "--plot: 'folder.png' is a folder"),
+        ("--plot folder.png", "--plot: cannot write 'folder.png': Is a directory"),
+        ("--plot x/loss.png --attention luong", "--plot: cannot write 'x/attention.png': Is a directory"),
         ("--plot file/loss.png", "--plot: cannot write 'file/loss.png': Not a directory"),
         ("--plot /proc/loss.png", "--plot: cannot write '/proc/loss.png'"),
         (f"--plot new/{'a' * 300}.png", f"--plot: cannot write 'new/{'a' * 300}.png': File name too long"),
@@ -205,6 +206,7 @@ def test_help_names_every_flag(tmp_path):
 )
 def test_bad_input_is_one_line_before_tensorflow_is_imported(arguments, message, tmp_path):
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "x/attention.png").mkdir(parents=True)
     (tmp_path / "file").write_text("")
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     before = sorted(tmp_path.rglob("*"))

@@ -160,4 +160,6 @@ def test_keys_and_columns_know_sequences_without_their_padding():
     made = task_batch("copy", [[2, 3, 4], [2, 3], [7]])
     assert keys(made) == [np.array(sequence, np.int32).tobytes() for sequence in ([2, 3, 4], [2, 3], [7])]
     assert keys(columns(made, 1, 3)) == keys(made)[1:]
+    assert columns(made, 1, 3).inputs.tolist() == [[2, 7], [3, 0]]
+    assert columns(made, 1, 3).targets.tolist() == [[2, 7], [3, 1], [1, 0], [0, 0], [0, 0]]
     assert keys(task_batch("copy", [[2, 3]])) == keys(made)[1:2]

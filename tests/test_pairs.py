@@ -1,6 +1,7 @@
 """The user's own data: what is read, held out, refused, and learned."""
 
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "CHUNK", 5)  # numbers; the file has 22
     (tmp_path / "pairs.tsv").write_bytes(LINES.encode())
     return pairs.read(tmp_path / "pairs.tsv")
 
@@ -50,6 +52,49 @@ def test_the_split_depends_on_the_seed_and_loses_no_line(own):
     assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
 
 
+def test_no_held_out_pair_is_trained_on(own, capsys):
+    lines = np.arange(100)
+    made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, [f"s{line}" for line in lines], "")
+    config = Config(data="pairs.tsv", length_from=1, length_to=1, vocab_size=102, batch_size=50)
+    batches, held_out = pairs.examples(made, config, 10_000, *np.random.default_rng(0).spawn(2))
+    trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
+    assert trained_on == set(lines + 2) - set(held_out.inputs[0])
+    assert held_out.inputs.shape == (1, 10)
+    numbers = held_out.inputs[0] - 1
+    stdout, stderr = capsys.readouterr()
+    assert stdout == "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1, decoded in up to 4 steps\n\n"
+    assert stderr.splitlines() == [
+        f"seq2seq_copy.py: line {number} is held out, and 's{number - 1}' is in no training pair"
+        for number in numbers[:5]
+    ] + ["seq2seq_copy.py: and 5 more such lines"]
+
+
+def test_two_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
+    (tmp_path / "two.tsv").write_bytes(b"\xef\xbb\xbfa b\tb\nb\ta")
+    made = pairs.read(tmp_path / "two.tsv")
+    assert made.names == ["a", "b"]
+    assert [len(part) for part in pairs.split(made, 10, np.random.default_rng(0))] == [1, 1]
+
+
+def test_too_many_symbols_are_one_error(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 9)
+    with pytest.raises(pairs.PairsError, match="line 4: more than 9 different symbols"):
+        pairs.read(tmp_path / "pairs.tsv")
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a b c d\ta b c d\n" * 3000)
+
+    def little_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    status, stdout, stderr = run(["--data", "pairs.tsv"], tmp_path, preexec_fn=little_disk)
+    assert (status, stdout) == (2, "")
+    assert stderr == (
+        "seq2seq_copy.py: --data: cannot write a temporary file for 'pairs.tsv': File too large (see --help)\n"
+    )
+
+
 def test_symbols_that_only_held_out_pairs_hold_are_found(own):
     assert pairs.unknown(own, np.array([1, 3])) == [(2, "e"), (4, "1")]
     assert pairs.unknown(own, np.array([2])) == []
@@ -64,6 +109,7 @@ def test_symbols_that_only_held_out_pairs_hold_are_found(own):
         (b"a\tb\na\t \n", "line 2: no symbols in the target; 1 to 10000 are read"),
         (b"a\tb\n\t a\n", "line 2: no symbols in the input; 1 to 10000 are read"),
         (b"a\tb\nc \xff\td\n", "line 2: byte 3 is not UTF-8"),
+        (b"a\tb\nc\t<EOS>\n", "line 2: <EOS> is the model's own symbol"),
         (b"x " * 10_001 + b"\ty\n", "line 1: 10001 symbols in the input; 1 to 10000 are read"),
         (b"a\n\n\xff", "line 1: no TAB between input and target; one is needed, and 2 more wrong lines"),
     ],
@@ -80,7 +126,7 @@ def test_wrong_lines_are_named_before_anything_is_written(content, message, tmp_
     [
         ("--data nowhere.tsv", "--data: cannot read 'nowhere.tsv': No such file or directory"),
         ("--data .", "--data: cannot read '.': Is a directory"),
-        ("--data empty.tsv", "--data: 'empty.tsv' holds 0 pairs; at least 2 are needed"),
+        ("--data empty.tsv", "--data: 'empty.tsv' holds fewer than 2 pairs"),
         ("--data empty.tsv --vocab-size 9", "--vocab-size does not go with --data"),
         ("--data empty.tsv --task reverse", "--task does not go with --data"),
     ],
@@ -120,11 +166,18 @@ def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path)
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 
     (tmp_path / "stopped/metrics.json").unlink()
-    with open(tmp_path / "numbers.tsv", "a") as file:
+    (tmp_path / "numbers.tsv").rename(tmp_path / "moved.tsv")
+    status, _, stderr = run(["--resume", "stopped"], tmp_path)
+    assert status == 2
+    assert re.fullmatch(r"seq2seq_copy.py: --data: cannot read '.*numbers.tsv': No such file .*\n", stderr)
+    assert run(["--resume", "stopped", "--data", "moved.tsv"], tmp_path)[0] == 0
+
+    (tmp_path / "stopped/metrics.json").unlink()
+    with open(tmp_path / "moved.tsv", "a") as file:
         file.write("one\t1 +\n")
-    status, stdout, stderr = run(["--resume", "stopped"], tmp_path)
+    status, stdout, stderr = run(["--resume", "stopped", "--data", "moved.tsv"], tmp_path)
     assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"seq2seq_copy.py: --resume: '.*numbers.tsv' is not, or no longer, the data .*\n", stderr)
+    assert re.fullmatch(r"seq2seq_copy.py: --resume: 'moved.tsv' is not, or no longer, the data .*\n", stderr)
 
 
 def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):

@@ -1,5 +1,7 @@
 """The figures and the picture, on cases worked out by hand."""
 
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,3 +99,32 @@ def test_the_picture_shows_the_history():
     np.testing.assert_allclose(match.get_xydata(), [[0, 0], [40, 100 / 3], [80, 200 / 3]])
     assert loss_axes.get_yscale() == "log"
     assert loss_axes.get_ylabel() and match_axes.get_ylabel() and match_axes.get_xlabel()
+
+
+def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
+    config = Config(data="own.tsv", symbols=("$x_$", "\u732b", "a" * 300), extra_decoder_steps=4)
+    inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
+    batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32))
+    prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
+    alignment = np.random.default_rng(0).random([7, 2, 3])
+    figure = pictures.attention(batch, prediction, alignment, config)
+    first, second, _ = figure.axes
+    np.testing.assert_array_equal(first.images[0].get_array(), alignment[:, 0])
+    np.testing.assert_array_equal(second.images[0].get_array(), alignment[:5, 1, :1])
+
+    def labels(axis):
+        return [label.get_text() for label in axis.get_ticklabels()]
+
+    assert labels(first.xaxis) == ["$x_$", "\u732b", "a" * 20]
+    assert labels(first.yaxis) == ["$x_$", "\u732b", "a" * 20, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
+    assert labels(second.xaxis) == ["a" * 20]
+    assert labels(second.yaxis) == ["a" * 20, "a" * 20, "<EOS>", "<PAD>", "<PAD>"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures.save(figure, tmp_path / "attention.png")
+
+
+def test_the_picture_of_attention_is_beside_that_of_the_loss():
+    assert Config().attention_plot == Path("plots/attention.png")
+    assert Config(plot=Path("a/b.svg")).attention_plot == Path("a/b-attention.svg")
+    assert Config(plot=Path("attention.png")).attention_plot == Path("attention-attention.png")

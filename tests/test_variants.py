@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -68,6 +69,29 @@ def test_forward_pass_equals_numpy(attention, cell, encoder):
         np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
         if alignment:
             np.testing.assert_allclose(alignment[0][: length + 3, column, :length], expected["alignment"], atol=1e-4)
+
+
+@pytest.mark.parametrize(("attention", "cell"), [("bahdanau", "lstm"), ("luong", "lstm"), ("none", "gru")])
+def test_gradients_equal_finite_differences_of_numpy(attention, cell):
+    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention, cell=cell))
+    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, tf.trainable_variables())]
+    with tf.Session() as session:
+        start_session(session)
+        weights = reference_weights(session)
+        gradients = session.run(gradients, seq2seq_copy.next_feed(graph, BATCH))
+    arrays = [array for part in weights.values() for array in (part if isinstance(part, tuple) else [part])]
+    sequences = [BATCH.inputs[:length, column] for column, length in enumerate(BATCH.lengths)]
+    generator = np.random.default_rng(0)
+    for variable, values, gradient in zip(tf.trainable_variables(), arrays, gradients):
+        assert np.abs(gradient).max() > 1e-3
+        for index in map(tuple, generator.integers(0, values.shape, size=[10, values.ndim])):
+            value, losses = values[index], []
+            for step in (1e-6, -1e-6):
+                values[index] = value + step
+                losses.append(reference.loss(weights, sequences))
+            values[index] = value
+            difference = (losses[0] - losses[1]) / 2e-6
+            assert gradient[index] == pytest.approx(difference, rel=1e-2, abs=1e-4), variable.name
 
 
 @pytest.mark.parametrize("attention", ["bahdanau", "luong"])
@@ -138,8 +162,8 @@ def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
         np.testing.assert_allclose(ours, one_line, atol=1e-5)
 
 
-def logits_after(batches_done, feedback, probability=1.0, seed=3):
-    config = dataclasses.replace(CONFIG, feedback=feedback, teacher_probability=probability, seed=seed)
+def logits_after(batches_done, feedback, probability=1.0):
+    config = dataclasses.replace(CONFIG, feedback=feedback, teacher_probability=probability)
     graph = seq2seq_copy.build_graph(config)
     training = seq2seq_copy.training_graph(graph, config)
     with tf.Session() as session:
@@ -157,6 +181,52 @@ def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
     np.testing.assert_array_equal(half, logits_after(CONFIG.max_batches // 2, "scheduled"))
     others = [argmax, teacher, logits_after(CONFIG.max_batches // 2 + 1, "scheduled")]
     assert not any(np.allclose(half, other) for other in others)
+
+
+def truth_read(batches_done, seed=3, columns=20_000):
+    """Which sequences read the truth, bool [steps, columns], when the run has 10 batches and starts at 0.7."""
+    tf.reset_default_graph()
+    config = dataclasses.replace(
+        CONFIG, feedback="scheduled", teacher_probability=0.7, max_batches=10, batch_size=columns, seed=seed
+    )
+
+    def loop_fn(time, cell_output, cell_state, loop_state):
+        return tf.fill([columns], False), tf.zeros([columns, 1]), None, None, None
+
+    truth = tf.ones([5, columns], tf.int32)
+    teaching = variants.reading_the_truth(loop_fn, config, tf.constant([[0.0], [1.0]]), truth)
+    steps = [teaching(tf.constant(time), tf.zeros([]), None, None)[1][:, 0] for time in range(1, 6)]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        tf.train.get_global_step().load(batches_done, session)
+        return np.array(session.run(steps)) == 1
+
+
+def test_the_coins_of_scheduled_sampling():
+    for batches_done, probability in ((0, 0.7), (3, 0.49), (9, 0.07), (10, 0)):
+        shares = truth_read(batches_done).mean(axis=1)
+        np.testing.assert_allclose(shares, probability, atol=0.02)
+    read = truth_read(0)
+    assert np.abs(np.corrcoef(read) - np.eye(5)).max() < 0.05, "one coin for all steps"
+    np.testing.assert_array_equal(read, truth_read(0))
+    assert 0.3 < (read != truth_read(0, seed=4)).mean() < 0.6
+    assert 0.3 < (truth_read(1) != truth_read(2)).mean() < 0.6
+
+
+def first_compiled_loss(**changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    graph = seq2seq_copy.build_graph(config)
+    with tf.Session() as session:
+        start_session(session)
+        losses, *_ = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)([BATCH])
+    return losses[0]
+
+
+def test_scheduled_sampling_compiled():
+    argmax, teacher = first_compiled_loss(feedback="argmax"), first_compiled_loss(feedback="teacher")
+    assert argmax != pytest.approx(teacher, rel=1e-3)
+    assert first_compiled_loss(feedback="scheduled") == pytest.approx(teacher, rel=1e-5)
+    assert first_compiled_loss(feedback="scheduled", teacher_probability=0.0) == pytest.approx(argmax, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +281,16 @@ def test_a_run_with_everything_prints_letters_and_draws_attention_and_is_resumed
         "seq2seq_copy.py: line 2: '3' is not a symbol from a to z\n"
         "seq2seq_copy.py: line 3: 'PAD' is not a symbol from a to z\n"
     )
+
+
+def test_a_compiled_run_with_attention_and_coins_is_resumed(tmp_path):
+    settings = ["--xla", "on", "--attention", "bahdanau", "--feedback", "scheduled", "--task", "reverse"]
+    assert run([*SHORT, *settings, "--run-dir", "whole"], tmp_path)[::2] == (0, "")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    (tmp_path / "stopped/metrics.json").unlink()
+    shutil.rmtree(tmp_path / "stopped/checkpoints/120")
+    assert run(["--resume", "stopped"], tmp_path)[::2] == (0, "")
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 
 
 @pytest.mark.parametrize(
