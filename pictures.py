@@ -5,6 +5,7 @@ import os
 import warnings
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -59,24 +60,41 @@ def attention(batch, prediction, alignment, config):
     Returns:
       A matplotlib Figure.
     """
+    families = fonts_for({character for name in config.symbols for character in name})
     panel = min(5, max(3, 0.14 * len(prediction)))  # inches
     figure = Figure(figsize=(panel * batch.lengths.size, panel + 1.2), dpi=120, layout="constrained")
     for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
         length = batch.lengths[column]
         steps = length + config.extra_decoder_steps
-        image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1)
+        aspect = "equal" if steps <= 4 * length else "auto"
+        image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1, aspect=aspect)
         if steps <= MOST_LABELS:
             inputs, predicted = (
                 [config.vocabulary[symbol][:LONGEST_LABEL] for symbol in symbols]
                 for symbols in (batch.inputs[:length, column], prediction[:steps, column])
             )
-            style = {"fontsize": min(9, 40 * panel / steps), "parse_math": False}
+            style = {"fontsize": min(9, 40 * panel / steps), "fontfamily": families, "parse_math": False}
             axes.set_xticks(range(length), inputs, rotation=90 if max(map(len, inputs)) > 2 else 0, **style)
             axes.set_yticks(range(steps), predicted, **style)
         axes.set_xlabel("input")
     figure.axes[0].set_ylabel("predicted")
     figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
     return figure
+
+
+def fonts_for(characters):
+    """Returns names of fonts: the usual one, and of those installed the one that knows most of what it lacks."""
+
+    def known(path):
+        return lacking.intersection(font_manager.get_font(path).get_charmap())
+
+    lacking = set(map(ord, characters))
+    lacking -= known(font_manager.findfont("DejaVu Sans"))
+    if not lacking:
+        return ["DejaVu Sans"]
+    # The font of last resort knows all characters as boxes.
+    fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
+    return ["DejaVu Sans", max(fonts, key=lambda font: len(known(font.fname))).name]
 
 
 def moving_average(values, window):

@@ -124,7 +124,8 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
         loop_fn, input_size = variants.extend(  # for the plain model, the same loop_fn
             loop_fn, config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets
         )
-        cell = recurrent_cell(config.cell, "cell", variants.output_of(encoder_final_state).shape[1], input_size)
+        decoder_hidden_units = variants.output_of(encoder_final_state).shape[1]
+        cell = recurrent_cell(config.cell, "cell", decoder_hidden_units, input_size)
         decoder_logits, decoder_prediction, *alignment = decode(cell, loop_fn, loops)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
@@ -208,7 +209,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: as from encode(); the decoder has units of that number.
+      encoder_final_state: what encode() returned; the decoder is as wide.
       decoder_lengths: int32 [batch], the steps of each sequence.
 
     Returns:
@@ -276,8 +277,8 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
     the cross-entropy is ln(vocab_size) whatever the model has learned.
 
     Args:
-      decoder_logits: float32 [time, batch, vocab_size].
-      decoder_targets: int32 [time, batch].
+      decoder_logits: float32 [decoder_time, batch, vocab_size].
+      decoder_targets: int32 [decoder_time, batch].
       decoder_lengths: int32 [batch].
 
     Returns:
@@ -286,7 +287,7 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
     with tf.variable_scope("loss"):
         stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=decoder_targets, logits=decoder_logits
-        )  # [time, batch]
+        )  # [decoder_time, batch]
         mask = tf.transpose(tf.sequence_mask(decoder_lengths, tf.shape(decoder_targets)[0], tf.float32))
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
@@ -300,8 +301,9 @@ def falling_learning_rate(config):
 def adam(loss, optimizer, config):
     """Makes one step of Adam on clipped gradients.
 
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; clipping by the
-    global norm: Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form at the end of
+    section 2; clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
+    2013, algorithm 1.
 
     Args:
       loss: float32 [].
