@@ -1,5 +1,6 @@
 """The user's own data: what is read, held out, refused, and learned."""
 
+import os
 import re
 import resource
 import shutil
@@ -15,7 +16,7 @@ import pairs
 from config import Config, with_data
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
-DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path)
     status, stdout, stderr = run([*settings, "--run-dir", "whole"], tmp_path)
     assert status == 0
     assert re.search(
-        r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|nine|<PAD>| )+\]$", stdout, re.M
+        r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d|<PAD>| )+\]$", stdout, re.M
     )
     assert "\n300 held-out sequences\n" in stdout
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
@@ -157,6 +158,10 @@ def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path)
     asked = ["--predict", "seven one", "--predict", "seven ten", "--run-dir", "whole"]
     answer = "input     > [seven one]\npredicted > [7 + 1 +]\n"
     assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is no symbol of the training data\n")
+
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    answer = "input     > [\\u4e5d]\npredicted > [9 +]\n"
+    assert run(["--predict", "\u4e5d", "--run-dir", "whole"], tmp_path, env=environment) == (0, answer, "")
 
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     (tmp_path / "stopped/metrics.json").unlink()
