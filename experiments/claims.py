@@ -1,6 +1,6 @@
 """What the well-known tutorials say about this model, measured.
 
-    python experiments/claims.py            everything, three quarters of an hour on two cores
+    python experiments/claims.py            everything, half an hour on two cores
     python experiments/claims.py cells      one question
 
 Trains each variant with seeds 0, 1, 2 on the same data, with the same number of examples (300,100), two runs at a time.
