@@ -33,23 +33,20 @@ NAMES = {
 }
 
 
-def decode_like_the_talk(embeddings, encoder_final_state, decoder_lengths, cell, loops, extend):
+def decode_like_the_talk(cell, loop_fn, loops):
     """Emits the outputs of the cell, and projects them to logits in one product after the loop."""
-    with tf.variable_scope("decoder"):
-        cell = seq2seq_copy.recurrent_cell(cell, "cell", encoder_final_state.h.shape[1], embeddings.shape[1])
-        loop_fn = seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
 
-        def emit_outputs(time, cell_output, cell_state, loop_state):
-            finished, next_input, next_state, _, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
-            return finished, next_input, next_state, cell_output, loop_state
+    def emit_outputs(time, cell_output, cell_state, loop_state):
+        finished, next_input, next_state, _, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+        return finished, next_input, next_state, cell_output, loop_state
 
-        outputs = loops.raw_rnn(cell, emit_outputs)[0].stack()  # [time, batch, decoder_hidden_units]
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
-        time, batch, units = tf.unstack(tf.shape(outputs))
-        flat = tf.matmul(tf.reshape(outputs, [-1, units]), weights) + bias
-        logits = tf.reshape(flat, [time, batch, work.VOCAB_SIZE])
-        return logits, tf.argmax(logits, axis=2, output_type=tf.int32)
+    outputs = loops.raw_rnn(cell, emit_outputs)[0].stack()  # [time, batch, decoder_hidden_units]
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
+    time, batch, units = tf.unstack(tf.shape(outputs))
+    flat = tf.matmul(tf.reshape(outputs, [-1, units]), weights) + bias
+    logits = tf.reshape(flat, [time, batch, work.VOCAB_SIZE])
+    return logits, tf.argmax(logits, axis=2, output_type=tf.int32)
 
 
 def load(weights, session):
