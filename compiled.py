@@ -138,9 +138,10 @@ def compile_steps(session, graph, connect, config):
       MemoryError: a tensor would be larger than XLA can handle.
     """
     most, time, batch_size, decoder_time = most_steps(config), config.length_to, config.batch_size, config.decoder_steps
-    a_step = max(config.vocab_size, 8 * config.encoder_hidden_units)
+    units = config.encoder_hidden_units * (1 if config.encoder == "forward" else 2)  # of the decoder
+    a_step = max(config.vocab_size, 4 * units)
     if config.attention == "bahdanau":
-        a_step = max(a_step, time * 2 * config.encoder_hidden_units)
+        a_step = max(a_step, time * units)  # what the scores are made of, kept for the gradient
     if decoder_time * batch_size * a_step > LARGEST_TENSOR:
         raise MemoryError
     arguments = [

@@ -115,16 +115,14 @@ class Config:
         "model",
         "units of the encoder in each direction; the decoder has as many as all directions together",
     )
-    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "lstm or gru")
+    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "of the encoder and the decoder")
     encoder: str = setting(
         "bidirectional",
         one_of("bidirectional", "forward"),
         "model",
-        "bidirectional, or forward: from left to right only",
+        "which way it reads; forward: from left to right only",
     )
-    attention: str = setting(
-        "none", one_of("none", "bahdanau", "luong"), "model", "none, bahdanau or luong: over all outputs of the encoder"
-    )
+    attention: str = setting("none", one_of("none", "bahdanau", "luong"), "model", "over all outputs of the encoder")
     feedback: str = setting(
         "argmax",
         one_of("argmax", "teacher", "scheduled"),

@@ -1,7 +1,8 @@
 """The user's own data: a file of pairs, INPUT TAB TARGET in each line, symbols separated by spaces, UTF-8.
 
 The file is read once. Its symbols go as numbers to a temporary file, from which batches are drawn, so that memory
-holds only the vocabulary and some 20 bytes for each line. Nothing here needs TensorFlow.
+holds only the vocabulary and some 40 bytes for each line, besides the pairs that are held out. Nothing here needs
+TensorFlow.
 """
 
 import array
@@ -50,7 +51,8 @@ def read(path):
       Pairs, at least two.
 
     Raises:
-      PairsError: a line holds no pair, or the file cannot be read; the message names the first such line.
+      PairsError: the file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
+        pairs or too many symbols, or the temporary file cannot be written.
     """
     names, digest = {}, hashlib.sha256()
     numbers, starts, middles = array.array("i"), array.array("q", [0]), array.array("q")
@@ -97,7 +99,7 @@ def lines_of(path):
 
 
 def parse(line):
-    """Returns the words of both sides of a line, bytes; raises ValueError if it holds no pair."""
+    """Returns the words of both sides of a line (bytes), two lists of str; raises ValueError if it holds no pair."""
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -193,11 +195,11 @@ def examples(pairs, config, largest, generator, held_out_generator):
         f"{len(training)} pairs to learn, {len(held_out)} held out; {len(pairs.names)} symbols; inputs of "
         f"{config.length_from} to {config.length_to}, decoded in up to {config.decoder_steps} steps\n"
     )
-    unheard = unknown(pairs, held_out)
-    for number, name in unheard[:MOST_WARNINGS]:
+    strange = unknown(pairs, held_out)
+    for number, name in strange[:MOST_WARNINGS]:
         print(f"seq2seq_copy.py: line {number} is held out, and {name!r} is in no training pair", file=sys.stderr)
-    if len(unheard) > MOST_WARNINGS:
-        print(f"seq2seq_copy.py: and {len(unheard) - MOST_WARNINGS} more such lines", file=sys.stderr)
+    if len(strange) > MOST_WARNINGS:
+        print(f"seq2seq_copy.py: and {len(strange) - MOST_WARNINGS} more such lines", file=sys.stderr)
 
     def batches():
         while True:

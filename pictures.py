@@ -60,7 +60,8 @@ def attention(batch, prediction, alignment, config):
     Returns:
       A matplotlib Figure.
     """
-    families = fonts_for({character for name in config.symbols for character in name})
+    names = [name[:LONGEST_LABEL] for name in config.vocabulary]
+    families = fonts_for("".join(names[symbol] for symbol in np.union1d(batch.inputs, prediction)))
     panel = min(5, max(3, 0.14 * len(prediction)))  # inches
     figure = Figure(figsize=(panel * batch.lengths.size, panel + 1.2), dpi=120, layout="constrained")
     for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
@@ -70,7 +71,7 @@ def attention(batch, prediction, alignment, config):
         image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1, aspect=aspect)
         if steps <= MOST_LABELS:
             inputs, predicted = (
-                [config.vocabulary[symbol][:LONGEST_LABEL] for symbol in symbols]
+                [names[symbol] for symbol in symbols]
                 for symbols in (batch.inputs[:length, column], prediction[:steps, column])
             )
             style = {"fontsize": min(9, 40 * panel / steps), "fontfamily": families, "parse_math": False}
@@ -86,7 +87,10 @@ def fonts_for(characters):
     """Returns names of fonts: the usual one, and of those installed the one that knows most of what it lacks."""
 
     def known(path):
-        return lacking.intersection(font_manager.get_font(path).get_charmap())
+        try:
+            return lacking.intersection(font_manager.get_font(path).get_charmap())
+        except (OSError, RuntimeError):  # it is gone since matplotlib listed it, or cannot be read
+            return set()
 
     lacking = set(map(ord, characters))
     lacking -= known(font_manager.findfont("DejaVu Sans"))

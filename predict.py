@@ -24,7 +24,7 @@ def answer(lines, decode, config, one_by_one):
 
     Args:
       lines: iterable of str, each the symbols of one sequence, separated by spaces.
-      decode: function from a helpers.Batch to its prediction, int32 [time, batch].
+      decode: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
       config: the Config that the model was trained with.
       one_by_one: bool, whether each line is answered before the next one is read.
 

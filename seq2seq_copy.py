@@ -124,8 +124,7 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
         loop_fn, input_size = variants.extend(  # for the plain model, the same loop_fn
             loop_fn, config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets
         )
-        decoder_hidden_units = variants.output_of(encoder_final_state).shape[1]
-        cell = recurrent_cell(config.cell, "cell", decoder_hidden_units, input_size)
+        cell = recurrent_cell(config.cell, "cell", variants.output_of(encoder_final_state).shape[1], input_size)
         decoder_logits, decoder_prediction, *alignment = decode(cell, loop_fn, loops)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
@@ -263,7 +262,7 @@ def decode(cell, loop_fn, loops):
     Returns:
       decoder_logits: float32 [decoder_time, batch, vocab_size], zero past a sequence's steps.
       decoder_prediction: int32 [decoder_time, batch], PAD past a sequence's steps.
-      and what an extended loop_fn emits besides.
+      with attention also the weights, float32 [decoder_time, batch, time].
     """
     (logits, prediction, *others), _, _ = loops.raw_rnn(cell, loop_fn)
     stacked = [logits.stack("decoder_logits"), prediction.stack("decoder_prediction")]
@@ -416,7 +415,7 @@ def evaluate(decode, batch, size=EVALUATION_BATCH):
     exact, correct_tokens = [], []
     for start in range(0, batch.lengths.size, size):
         part = helpers.columns(batch, start, start + size)
-        correct = decode(part) == part.targets  # [time, batch]
+        correct = decode(part) == part.targets  # [decoder_time, batch]
         exact.append(correct.all(axis=0))
         correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))
     return np.concatenate(exact), np.concatenate(correct_tokens)

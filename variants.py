@@ -149,13 +149,13 @@ def reading_the_truth(loop_fn, config, embeddings, decoder_targets):
       loop_fn: the loop_fn within, which returns the embedded prediction as next_input.
       config: the Config; its feedback is teacher or scheduled.
       embeddings: float32 [vocab_size, input_embedding_size].
-      decoder_targets: int32 [time, batch].
+      decoder_targets: int32 [decoder_time, batch].
 
     Returns:
       A loop_fn.
     """
     steps = tf.shape(decoder_targets)[0]
-    truth = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [time, batch, input_embedding_size]
+    truth = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [decoder_time, batch, input_embedding_size]
     read = tf.ones_like(decoder_targets, tf.bool)
     if config.feedback == "scheduled":
         batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)

@@ -75,6 +75,8 @@ def main(path, form):
         load(data.weights, session)
         if form == "compiled":
             steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)
+            if steps is None:
+                raise SystemExit("the benchmark needs XLA")
 
             def take_steps(first, count):
                 losses, most = [], compiled.most_steps(config)

@@ -111,6 +111,8 @@ def until_99(form):
         session.run(tf.global_variables_initializer())
         if form == "script":
             steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)
+            if steps is None:
+                raise SystemExit("the benchmark needs XLA")
         decode = functools.partial(seq2seq_copy.predicted, session, graph)
         for done in range(100, config.max_batches + 1, 100):
             many = [next(batches) for _ in range(100)]

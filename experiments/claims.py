@@ -22,6 +22,7 @@ from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -108,7 +109,7 @@ QUESTIONS = {
         {"0.015": {}} | {f"{rate}": {"learning_rate": rate} for rate in (0.002, 0.004, 0.008, 0.03, 0.06)},
     ),
     "length": Question(
-        "The final state is enough to repeat a sequence.",
+        "How far does the final state carry? (Nobody says.)",
         {
             "no attention, 20 units": LONG,
             "no attention, 40 units": LONG | {"encoder_hidden_units": 40},
@@ -247,7 +248,7 @@ def table(variants, results, multiples):
 
 def by_length(variants, results):
     """Draws the exact match over the length: the median of the seeds, and their range."""
-    figure = pictures.Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
     for line, (title, runs) in zip(("-", "-", "-", "--"), zip(variants, results)):  # the last two coincide
         lengths = np.unique(runs[0][0])
@@ -263,8 +264,8 @@ def by_length(variants, results):
 
 def main():
     parser = argparse.ArgumentParser(description="The claims of the tutorials, measured.")
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=" ".join(QUESTIONS), default=[])
-    wanted = parser.parse_args().questions or list(QUESTIONS)
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=" ".join(QUESTIONS), default=list(QUESTIONS))
+    wanted = parser.parse_args().questions
     if unknown := set(wanted) - set(QUESTIONS):
         parser.error(f"{unknown.pop()!r} is not one of {' '.join(QUESTIONS)}")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:

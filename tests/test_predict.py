@@ -42,8 +42,8 @@ def test_thousands_of_lines_with_some_that_are_wrong(folder):
         4000: ("5 2 2", "'5' is not a symbol from 2 to 4"),
         4001: ("-2 2 2", "'-2' is not a symbol from 2 to 4"),
         4002: ("2 2.0 2", "'2.0' is not a symbol from 2 to 4"),
-        4004: ("2 3\t4", "a TAB; an input is asked for without its target"),
         4003: ("2 \u00b2 2", "'\u00b2' is not a symbol from 2 to 4"),
+        4004: ("2 3\t4", "a TAB; an input is asked for without its target"),
         5000: ("2 " * 10_001, "10001 symbols; at most 10000 are read"),
     }
     for number, (line, _) in wrong.items():
