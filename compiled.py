@@ -13,7 +13,7 @@ import types
 
 import numpy as np
 
-from tensorflow_v1 import tf
+from tensorflow_v1 import silent_stderr, tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
 LARGEST_CALL = 1_000_000  # symbols times units
@@ -159,8 +159,9 @@ def compile_steps(session, graph, connect, config):
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
     try:
-        fetches = compiled_loop(graph, connect, config)(*arguments)
-        take_steps([])
+        with silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
+            fetches = compiled_loop(graph, connect, config)(*arguments)
+            take_steps([])
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:

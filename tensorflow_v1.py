@@ -53,4 +53,4 @@ tf.enable_resource_variables()  # those that XLA can read and write
 # The cells of 1.x still work, and say at each use that they are deprecated.
 warnings.filterwarnings("ignore", message=r".*rnn_cell.* is deprecated")
 
-__all__ = ["tf"]
+__all__ = ["silent_stderr", "tf"]
