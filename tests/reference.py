@@ -103,3 +103,13 @@ def forward(weights, sequence, fed=None):
 def loss(weights, sequences):
     """The mean cross-entropy over all steps of all sequences, in nats."""
     return np.concatenate([forward(weights, sequence)["cross_entropy"] for sequence in sequences]).mean()
+
+
+def slope(weights, values, index, sequences):
+    """The derivative of the loss by values[index], one of the weights, from a difference."""
+    value, losses = values[index], []
+    for step in (1e-6, -1e-6):
+        values[index] = value + step
+        losses.append(loss(weights, sequences))
+    values[index] = value
+    return (losses[0] - losses[1]) / 2e-6
