@@ -176,7 +176,6 @@ class Variant(NamedTuple):
 
     take_steps: Callable  # from a list of batches
     batches: Iterator  # over training batches
-    steps_of_call: int  # at most
     config: Config
     evaluate: Callable  # to the lengths of 10,000 held-out sequences, and which of them are exact
 
@@ -201,14 +200,14 @@ def build(settings, seed):
         exact, _ = s2s.evaluate(functools.partial(s2s.predicted, session, graph), held_out)
         return held_out.lengths, exact
 
-    return Variant(take_steps, batches, compiled.most_steps(config), config, evaluate)
+    return Variant(take_steps, batches, config, evaluate)
 
 
 def take(variant, count):
     """Makes training steps; returns their seconds, without those for the data."""
     seconds = 0
     while count:
-        some = list(itertools.islice(variant.batches, min(count, variant.steps_of_call)))
+        some = list(itertools.islice(variant.batches, min(count, compiled.most_steps(variant.config))))
         start = time.perf_counter()
         variant.take_steps(some)
         seconds += time.perf_counter() - start
