@@ -10,7 +10,7 @@ A batch is a matrix [time, batch]: column b is sequence b read from top to botto
     lengths 3 2 1                          0 0 0
                                            0 0 0
 
-Other tasks have other targets, the alphabet other inputs too. This module knows NumPy only.
+The other tasks have other targets, and the alphabet has other inputs too. This module needs only NumPy.
 """
 
 import string
@@ -25,11 +25,12 @@ FIRST_SYMBOL = 2
 INT32 = np.dtype(np.int32)
 INT32_MAX = np.iinfo(INT32).max
 
-# The decoder runs this much longer than its input: one step for EOS, two more to make mistakes in.
+# The decoder makes this many more steps than its input has symbols: one for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
 
 TASKS = ("copy", "reverse", "alphabet")
 LETTERS = string.ascii_lowercase  # the symbols of the alphabet, from FIRST_SYMBOL on
+ALPHABET_VOCAB_SIZE = FIRST_SYMBOL + len(LETTERS)
 
 
 class Batch(NamedTuple):
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
 
     inputs: np.ndarray  # int32 [time, batch]
     lengths: np.ndarray  # int32 [batch]
-    targets: np.ndarray  # int32 [time + 3, batch]; with own data, as many more rows as its longest answer needs
+    targets: np.ndarray  # int32 [time + 3, batch]; with --data, as many more rows as the longest answer needs
 
 
 def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
@@ -80,7 +81,12 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
     return batches()
 
 
+def _is_int32_sequence(array):
+    return type(array) is np.ndarray and array.dtype == INT32 and array.ndim == 1 and array.size > 0
+
+
 def _integers(index, sequence):
+    """Returns a sequence as an array, or raises a ValueError that names it by its index."""
     try:
         array = np.asarray(sequence)
     except ValueError:  # a ragged nesting of lists
@@ -108,7 +114,7 @@ def batch(sequences, max_sequence_length=None):
         element; the message names the sequence by its index.
     """
     arrays = list(sequences)
-    if not all(type(one) is np.ndarray and one.dtype == INT32 and one.ndim == 1 and one.size for one in arrays):
+    if not all(_is_int32_sequence(array) for array in arrays):
         arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
     if not arrays:
         raise ValueError("a batch needs at least one sequence")
@@ -131,7 +137,7 @@ def batch(sequences, max_sequence_length=None):
 
 
 def decoder_targets(sequences, lengths, steps=None):
-    """Follows every sequence of a padded batch by EOS and two or more PADs.
+    """Appends EOS and at least two PADs to every sequence of a padded batch.
 
     Args:
       sequences: int32 [time, batch], padded with PAD.
@@ -149,44 +155,48 @@ def decoder_targets(sequences, lengths, steps=None):
 
 
 def task_batch(task, sequences):
-    """Returns a Batch of what a task gives and what it asks for.
+    """Turns random sequences into the questions and answers of a task.
 
-    copy asks for the sequence, reverse for the sequence from its end, alphabet for the run of letters that follows a
-    run of letters: after a b c come d e f, and after z comes a. Its run starts with the first symbol of a sequence.
+    copy asks for the sequence, and reverse for the sequence from its end. alphabet asks for the run of letters that
+    follows a run of letters: after a b c come d e f, and after z comes a. Its run starts with the first symbol of a
+    sequence.
 
     Args:
       task: one of TASKS.
       sequences: as for batch().
+
+    Returns:
+      A Batch.
     """
     inputs, lengths = batch(sequences)
     steps = np.arange(len(inputs))[:, np.newaxis]  # [time, 1]
-    real = steps < lengths  # [time, batch]
+    is_real = steps < lengths  # [time, batch]
     answers = inputs
     if task == "reverse":
-        answers = np.where(real, np.take_along_axis(inputs, np.maximum(lengths - 1 - steps, 0), axis=0), PAD)
+        answers = np.where(is_real, np.take_along_axis(inputs, np.maximum(lengths - 1 - steps, 0), axis=0), PAD)
     elif task == "alphabet":
         letters = inputs[0] - FIRST_SYMBOL + steps
         inputs, answers = (
-            np.where(real, FIRST_SYMBOL + letter % len(LETTERS), PAD) for letter in (letters, letters + lengths)
+            np.where(is_real, FIRST_SYMBOL + letter % len(LETTERS), PAD) for letter in (letters, letters + lengths)
         )
     return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths))
 
 
 def task_batches(config, batch_size, seed):
-    """Yields endless random batches of the task of a Config; seed as for random_sequences()."""
+    """Yields endless random batches of the task of a settings.Config; seed as for random_sequences()."""
     lengths, symbols = (config.length_from, config.length_to), (FIRST_SYMBOL, config.vocab_size)
     for sequences in random_sequences(*lengths, *symbols, batch_size, seed):
         yield task_batch(config.task, sequences)
 
 
-def examples(config, held_out_sequences, generator, held_out_generator):
-    """Returns endless training batches, and a Batch of sequences from a stream of their own."""
-    held_out = next(task_batches(config, held_out_sequences, held_out_generator))
+def examples(config, generator, held_out_generator):
+    """Returns endless training batches, and a Batch of config.held_out_sequences drawn from a stream of their own."""
+    held_out = next(task_batches(config, config.held_out_sequences, held_out_generator))
     return task_batches(config, config.batch_size, generator), held_out
 
 
 def columns(batch, start, stop):
-    """Returns the sequences start ... stop - 1 of a Batch, a Batch with no more rows than they need."""
+    """Returns the sequences start ... stop - 1 of a Batch, as a Batch with no more rows than they need."""
     lengths = batch.lengths[start:stop]
     unused = len(batch.inputs) - lengths.max()
     inputs, targets = (rows[: len(rows) - unused, start:stop] for rows in (batch.inputs, batch.targets))
@@ -194,5 +204,5 @@ def columns(batch, start, stop):
 
 
 def keys(batch):
-    """Returns what tells the inputs of a Batch apart, a bytes for each sequence."""
+    """Returns each input sequence of a Batch, without its padding, as bytes."""
     return [column[:length].tobytes() for column, length in zip(np.ascontiguousarray(batch.inputs.T), batch.lengths)]

@@ -1,8 +1,8 @@
 r"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
 
-The encoder reads a sequence in both directions; the decoder gets its final state, and the length, which
-tells it when to stop. From these it writes the sequence out again, then EOS. Each step of the decoder reads
-the symbol that its step before found most likely: greedy decoding, in training as well as afterwards.
+The encoder reads a sequence in both directions. The decoder starts from the encoder's final state and writes the
+sequence out again, then EOS. At each step it reads the symbol that it found most likely at the step before: greedy
+decoding, in training as well as afterwards.
 
     forward LSTM          o ---> o ---> o ----.
                           |      |      |      \
@@ -14,46 +14,31 @@ the symbol that its step before found most likely: greedy decoding, in training 
       reads                                                 EOS     5      7      8     EOS    PAD
       predicts                                               5      7      8     EOS    PAD    PAD
 
-The text follows the idea: placeholders, embedding, encoder, decoder, loss, training, evaluation, command.
+The text follows the idea: placeholders, embedding, cell, encoder, decoder, loss, training, evaluation, the command.
 """
 
-import dataclasses
+from __future__ import annotations
+
 import functools
-import signal
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 import helpers
-import pairs
-import predict
-import report
-import runs
-from config import EVALUATION_BATCH, read_command
 from helpers import EOS, PAD
+from support.data import ahead, pairs
+from support.graph import compiled, feedback, variants
+from support.graph import tensorflow_v1 as tf
+from support.run import checkpoints, folder
+from support.terminal import pictures, predict, process, report
+from support.terminal.command import read_command
+from support.terminal.settings import EVALUATION_BATCH
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C just ends the process
-    COMMAND = read_command()  # before the imports that take seconds: --help and a typo are answered at once
-
-from tqdm import tqdm  # noqa: E402
-
-import ahead  # noqa: E402
-import checkpoints  # noqa: E402
-import compiled  # noqa: E402
-import pictures  # noqa: E402
-import process  # noqa: E402
-import variants  # noqa: E402
-from tensorflow_v1 import tf  # noqa: E402
-
-ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, for a run of only 3,001 batches
+ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
 CLIP_NORM = 1.0
-HELD_OUT_SEQUENCES = 10_000
-CELLS = {"lstm": tf.nn.rnn_cell.LSTMCell, "gru": tf.nn.rnn_cell.GRUCell}
-ALIGNED = 4  # sequences in the picture of attention
-KEEP_EVERY = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
-
 
 # ---------------------------------------------------------------------------------------------------
 # The graph. Tensors are time-major; their shapes stand behind them.
@@ -64,10 +49,10 @@ class Graph(NamedTuple):
 
     encoder_inputs: tf.Tensor  # int32 [time, batch]
     encoder_inputs_length: tf.Tensor  # int32 [batch]
-    decoder_targets: tf.Tensor  # int32 [decoder_time, batch]; decoder_time is time + 3, or more with own data
+    decoder_targets: tf.Tensor  # int32 [decoder_time, batch]; decoder_time is time + 3, or more with --data
     decoder_logits: tf.Tensor  # [decoder_time, batch, vocab_size]
     decoder_prediction: tf.Tensor  # int32 [decoder_time, batch]
-    alignment: list  # with attention one tensor, its weights [decoder_time, batch, time]; else none
+    alignment: list  # with attention one tensor, its weights [decoder_time, batch, time]; else empty
     loss: tf.Tensor  # []
     gradient_norm: tf.Tensor  # [], before clipping
     learning_rate: tf.Tensor  # [], of the next step
@@ -75,14 +60,15 @@ class Graph(NamedTuple):
     optimizer: tf.train.Optimizer
 
 
-def build_graph(config):
+def build_graph(config, parts):
     """Builds the whole model into a fresh default graph.
 
     Args:
-      config: a Config.
+      config: a settings.Config.
+      parts: the Parts of the model; Parts(tf.nn) is the plain one.
 
     Returns:
-      A Graph, whose decoder reads its own predictions.
+      A Graph.
     """
     tf.reset_default_graph()
     tf.set_random_seed(config.seed)
@@ -92,40 +78,26 @@ def build_graph(config):
     decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
 
     optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=ADAM_BETA2)
-    argmax = dataclasses.replace(config, feedback="argmax")
-    return connect(encoder_inputs, encoder_inputs_length, decoder_targets, argmax, optimizer)
+    return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, parts)
 
 
-def training_graph(graph, config):
-    """Returns the Graph of the training step: with --feedback teacher or scheduled, another one of the same weights."""
-    if config.feedback == "argmax":
-        return graph
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        return connect(*graph[:3], config, graph.optimizer)
-
-
-def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, loops=tf.nn):
-    """Connects embedding, encoder, decoder, loss and Adam to the inputs of a step.
-
-    Args:
-      encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph.
-      config: a Config.
-      optimizer: a tf.train.Optimizer.
-      loops: where bidirectional_dynamic_rnn and raw_rnn come from: tf.nn, or compiled.py.
-
-    Returns:
-      A Graph.
-    """
+def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, parts):
+    """Connects embedding, encoder, decoder, loss and Adam to the inputs of a step; returns a Graph."""
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
-    encoder_outputs, encoder_final_state = encode(encoder_inputs_embedded, encoder_inputs_length, config, loops)
+    encoder_outputs, encoder_final_state = parts.encode(
+        encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units, parts
+    )
     decoder_lengths = tf.add(encoder_inputs_length, config.extra_decoder_steps, name="decoder_lengths")  # [batch]
     with tf.variable_scope("decoder"):
-        loop_fn = make_loop_fn(embeddings, encoder_final_state, decoder_lengths)
-        loop_fn, input_size = variants.extend(  # for the plain model, the same loop_fn
-            loop_fn, config, embeddings, encoder_outputs, encoder_inputs_length, decoder_targets
+        loop_fn = parts.make_loop_fn(
+            embeddings,
+            encoder_final_state,
+            decoder_lengths,
+            encoder_outputs=encoder_outputs,
+            encoder_inputs_length=encoder_inputs_length,
+            decoder_targets=decoder_targets,
         )
-        cell = recurrent_cell(config.cell, "cell", variants.output_of(encoder_final_state).shape[1], input_size)
-        decoder_logits, decoder_prediction, *alignment = decode(cell, loop_fn, loops)
+        decoder_logits, decoder_prediction, *alignment = parts.decode(loop_fn, parts)
 
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
     gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
@@ -135,99 +107,121 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
-    """Gives every symbol a vector of its own, drawn uniformly from [-1, 1] and trained with the rest.
-
-    Args:
-      encoder_inputs: int32 [time, batch].
-      vocab_size: int, the number of symbols, PAD and EOS among them.
-      input_embedding_size: int, the length of a vector.
-
-    Returns:
-      embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
-    """
+    """Gives every symbol a vector of its own, drawn uniformly from [-1, 1] and trained with the rest."""
     with tf.variable_scope("embedding"):
-        embeddings = tf.get_variable(
-            "embeddings", [vocab_size, input_embedding_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
-        )
-        return embeddings, tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
+        uniform = tf.random_uniform_initializer(-1.0, 1.0)
+        embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
+        encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
+        return embeddings, encoder_inputs_embedded  # the latter [time, batch, input_embedding_size]
 
 
-def recurrent_cell(kind, name, units, input_size):
-    """Returns an RNN cell with weights of its own, in a variable scope of that name.
+class LSTMStateTuple(NamedTuple):
+    """The state of an LSTM cell. h is also its output."""
 
-    Its weights are made at once. If tf.nn.raw_rnn made them, it would let a device cache them, and in the loop over
-    training steps of compiled.py they would keep their first values.
+    c: tf.Tensor  # [batch, units]
+    h: tf.Tensor  # [batch, units]
+
+
+class LSTMCell:
+    """A cell with long short-term memory, of the form that TensorFlow's loops run.
+
+    From the input x and the state c, h before the step:
+
+        i, j, f, o = [x, h] kernel + bias                     input gate, new input, forget gate, output gate
+        c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(j)
+        h' = sigmoid(o) * tanh(c')
+
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; the forget gate: Gers et al., "Learning to
+    forget", 2000. forget_bias keeps the memory open at first: Jozefowicz et al., "An empirical exploration of recurrent
+    network architectures", 2015.
     """
-    with tf.variable_scope(name):
-        cell = CELLS[kind](units)
-        cell.build([None, input_size])
-    return cell
+
+    forget_bias = 1.0
+
+    def __init__(self, name, units, input_size):
+        """Makes the weights at once, in a variable scope of that name.
+
+        If tf.nn.raw_rnn made them, it would let a device cache them. In the loop over training steps of compiled.py
+        they would then keep their first values.
+        """
+        with tf.variable_scope(f"{name}/lstm_cell"):
+            self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
+            self.bias = tf.get_variable("bias", [4 * units], initializer=tf.zeros_initializer())
+        self.output_size = units
+        self.state_size = LSTMStateTuple(c=units, h=units)
+
+    def zero_state(self, batch_size, dtype):
+        zeros = tf.zeros([batch_size, self.output_size], dtype)
+        return LSTMStateTuple(c=zeros, h=zeros)
+
+    def __call__(self, inputs, state):
+        """Makes one step; inputs [batch, input_size]. Returns the output [batch, units] and the next LSTMStateTuple."""
+        gates = tf.nn.bias_add(tf.matmul(tf.concat([inputs, state.h], axis=1), self.kernel), self.bias)
+        i, j, f, o = tf.split(gates, 4, axis=1)  # [batch, units] each
+        c = tf.sigmoid(f + self.forget_bias) * state.c + tf.sigmoid(i) * tf.tanh(j)
+        h = tf.sigmoid(o) * tf.tanh(c)
+        return h, LSTMStateTuple(c, h)
 
 
-def encode(encoder_inputs_embedded, encoder_inputs_length, config, loops):
+def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, parts):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
-    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
-
-    Args:
-      encoder_inputs_embedded: float32 [time, batch, input_embedding_size].
-      encoder_inputs_length: int32 [batch].
-      config: the Config; each direction has config.encoder_hidden_units.
-      loops: as in connect().
-
-    Returns:
-      encoder_outputs: float32 [time, batch, 2 * encoder_hidden_units], zero past a sequence's length;
-        only attention reads them.
-      encoder_final_state: LSTMStateTuple of c and h, each float32 [batch, 2 * encoder_hidden_units]; a GRU has h only.
+    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II. Returns encoder_outputs,
+    which only attention reads, and encoder_final_state, which the decoder starts from.
     """
-    options = {"sequence_length": encoder_inputs_length, "dtype": tf.float32, "time_major": True}
-    cell = functools.partial(
-        recurrent_cell, config.cell, units=config.encoder_hidden_units, input_size=encoder_inputs_embedded.shape[2]
-    )
     with tf.variable_scope("encoder"):
-        if config.encoder == "forward":  # from left to right only: [..., encoder_hidden_units]
-            return loops.dynamic_rnn(cell("forward"), encoder_inputs_embedded, **options)
-        outputs, (forward_state, backward_state) = loops.bidirectional_dynamic_rnn(
-            cell("forward"), cell("backward"), encoder_inputs_embedded, **options
+        input_embedding_size = encoder_inputs_embedded.shape[2]
+        (forward_outputs, backward_outputs), (forward_state, backward_state) = parts.loops.bidirectional_dynamic_rnn(
+            parts.cell("forward", encoder_hidden_units, input_embedding_size),
+            parts.cell("backward", encoder_hidden_units, input_embedding_size),
+            encoder_inputs_embedded,
+            sequence_length=encoder_inputs_length,
+            dtype=tf.float32,
+            time_major=True,
         )
-        encoder_outputs = tf.concat(outputs, axis=2, name="encoder_outputs")
-        encoder_final_state = tf.nest.map_structure(
-            lambda *ends: tf.concat(ends, axis=1, name="encoder_final_state"), forward_state, backward_state
-        )  # for c and for h
-        return encoder_outputs, encoder_final_state
+        # [time, batch, 2 * encoder_hidden_units], zero past a sequence's length
+        encoder_outputs = tf.concat([forward_outputs, backward_outputs], axis=2, name="encoder_outputs")
+        return encoder_outputs, parts.concatenate_states(forward_state, backward_state)
 
 
-def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
+def concatenate_states(forward_state, backward_state):
+    """Joins the final states of both directions: all that the plain decoder gets to know of the symbols."""
+    # [batch, 2 * encoder_hidden_units] each
+    c = tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c")
+    h = tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h")
+    return LSTMStateTuple(c, h)
+
+
+def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
     """Makes the function that stands between two steps of the decoder, by the contract of tf.nn.raw_rnn.
 
-    raw_rnn runs the cell; all that it cannot know it asks of loop_fn(time, cell_output, cell_state, loop_state):
-    which sequences are finished, what the cell reads next, and what to emit. It asks once before the first
-    step, with cell_output None, and once after each step. What is emitted for a finished sequence it
-    replaces by zeros, which makes its prediction PAD.
+    raw_rnn runs the cell. All that it cannot know it asks of loop_fn(time, cell_output, cell_state, loop_state): which
+    sequences are finished, what the cell reads next, and what to emit. It asks once before the first step, with
+    cell_output None, and once after each step. What is emitted for a finished sequence it replaces by zeros, which
+    makes the prediction PAD.
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_final_state: what encode() returned; the decoder is as wide.
-      decoder_lengths: int32 [batch], the steps of each sequence.
+      decoder_lengths: int32 [batch], how many steps each sequence is decoded.
+      unread: encoder_outputs, encoder_inputs_length and decoder_targets. The plain decoder does without them.
 
     Returns:
       loop_fn, which returns (elements_finished, next_input, next_cell_state, emit_output, next_loop_state):
         elements_finished: bool [batch].
         next_input: float32 [batch, input_embedding_size].
         next_cell_state: like encoder_final_state.
-        emit_output: the logits float32 [batch, vocab_size] and the prediction int32 [batch] of the last step;
-          before the first step, zeros that show their shapes without the batch.
+        emit_output: the logits float32 [batch, vocab_size] and the prediction int32 [batch] of the last step; before
+          the first step, zeros that show their shapes without the batch.
         next_loop_state: None.
     """
-    vocab_size, decoder_hidden_units = embeddings.shape[0], variants.output_of(encoder_final_state).shape[1]
-    output_weights = tf.get_variable(
-        "output_weights", [decoder_hidden_units, vocab_size], initializer=tf.random_uniform_initializer(-1.0, 1.0)
-    )
+    vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
+    uniform = tf.random_uniform_initializer(-1.0, 1.0)
+    output_weights = tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
-    every_sequence = tf.shape(decoder_lengths)
-    eos_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(every_sequence, EOS), name="eos_step_embedded")
-    pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(every_sequence, PAD), name="pad_step_embedded")
+    batch_shape = tf.shape(decoder_lengths)
+    eos_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(batch_shape, EOS), name="eos_step_embedded")
+    pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(batch_shape, PAD), name="pad_step_embedded")
 
     def loop_fn_initial(time):
         emit_structure = (tf.zeros([vocab_size]), tf.zeros([], tf.int32))
@@ -249,39 +243,27 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths):
     return loop_fn
 
 
-def decode(cell, loop_fn, loops):
+def decode(loop_fn, parts):
     """Writes the sequences, one symbol a step.
 
     Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
-
-    Args:
-      cell: the decoder's RNN cell.
-      loop_fn: what make_loop_fn() returned, or an extension of it.
-      loops: as in connect().
-
-    Returns:
-      decoder_logits: float32 [decoder_time, batch, vocab_size], zero past a sequence's steps.
-      decoder_prediction: int32 [decoder_time, batch], PAD past a sequence's steps.
-      with attention also the weights, float32 [decoder_time, batch, time].
     """
-    (logits, prediction, *others), _, _ = loops.raw_rnn(cell, loop_fn)
-    stacked = [logits.stack("decoder_logits"), prediction.stack("decoder_prediction")]
-    return stacked + [other.stack() for other in others]
+    # loop_fn tells how large the cell must be: as wide as the state it starts from, for inputs like the first one.
+    _, first_input, first_state, _, _ = loop_fn(tf.constant(0), None, None, None)
+    cell = parts.cell("cell", first_state.h.shape[1], first_input.shape[1])
+    (logits, prediction, *alignment), _, _ = parts.loops.raw_rnn(cell, loop_fn)
+    return [
+        logits.stack("decoder_logits"),  # [decoder_time, batch, vocab_size], zero past a sequence's steps
+        prediction.stack("decoder_prediction"),  # [decoder_time, batch], PAD past a sequence's steps
+        *(weights.stack("alignment") for weights in alignment),  # [decoder_time, batch, time]
+    ]
 
 
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
-    """Averages the cross-entropy over the steps that the decoder runs for each sequence, and no others.
+    """Averages the cross-entropy, in nats, over the steps that the decoder really makes for each sequence.
 
-    Without the mask, every step past the end of a sequence would add a constant: the logits are zero there, and
-    the cross-entropy is ln(vocab_size) whatever the model has learned.
-
-    Args:
-      decoder_logits: float32 [decoder_time, batch, vocab_size].
-      decoder_targets: int32 [decoder_time, batch].
-      decoder_lengths: int32 [batch].
-
-    Returns:
-      float32 [], in nats a step.
+    Without the mask, every step past the end of a sequence would add a constant: the logits are zero there, and the
+    cross-entropy is ln(vocab_size) whatever the model has learned.
     """
     with tf.variable_scope("loss"):
         stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -292,7 +274,7 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
 
 
 def falling_learning_rate(config):
-    """Returns the learning rate of the next step, float32 []: it falls linearly to 0 over the run."""
+    """Returns the learning rate of the next step, float32 []. It falls linearly to 0 over the run."""
     global_step = tf.train.get_or_create_global_step()
     return tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
 
@@ -301,25 +283,18 @@ def adam(loss, optimizer, config):
     """Makes one step of Adam on clipped gradients.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form at the end of
-    section 2; clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
+    section 2. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
     2013, algorithm 1.
 
-    Args:
-      loss: float32 [].
-      optimizer: the tf.train.AdamOptimizer.
-      config: the Config.
-
-    Returns:
-      gradient_norm: float32 [], of all gradients together, before clipping.
-      learning_rate: float32 [], of the step that train_op makes.
-      train_op: the operation that makes one step.
+    Returns the norm of all gradients together before clipping, the learning rate of the step, and the operation that
+    makes it.
     """
     with tf.variable_scope("train"):
         global_step = tf.train.get_or_create_global_step()
         learning_rate = tf.identity(falling_learning_rate(config), name="learning_rate")
         gradients, variables = zip(*optimizer.compute_gradients(loss, tf.trainable_variables()))
-        # The gradient of the embeddings comes as a list of rows, some of them for the same symbol; their norm is
-        # that of the matrix only after they are added up.
+        # The gradient of the embeddings is a list of rows, some of them for the same symbol. Their norm is that of the
+        # matrix only after they are added up.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
         with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
@@ -327,89 +302,83 @@ def adam(loss, optimizer, config):
         return gradient_norm, learning_rate, train_op
 
 
+class Parts(NamedTuple):
+    """What the model is made of. Parts(tf.nn) is the plain model; a variant replaces some: parts._replace(cell=...)."""
+
+    loops: Any  # has bidirectional_dynamic_rnn, dynamic_rnn and raw_rnn
+    cell: Callable = LSTMCell
+    encode: Callable = encode
+    concatenate_states: Callable = concatenate_states
+    make_loop_fn: Callable = make_loop_fn
+    decode: Callable = decode
+
+
 # ---------------------------------------------------------------------------------------------------
 # Training and evaluation.
 
 
 def next_feed(graph, batch):
-    """Returns the feed_dict of a Batch."""
-    return dict(zip([graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets], batch))
+    """Returns the feed_dict of a helpers.Batch."""
+    return {
+        graph.encoder_inputs: batch.inputs,
+        graph.encoder_inputs_length: batch.lengths,
+        graph.decoder_targets: batch.targets,
+    }
 
 
 def take_steps(session, graph, batches):
-    """Makes a training step with each batch: the reference for compiled.py.
+    """Makes a training step with each helpers.Batch: the reference for compiled.py.
 
-    Args:
-      session: a tf.Session with initialised variables.
-      graph: a Graph.
-      batches: list of Batch.
-
-    Returns:
-      losses, gradient_norms, learning_rates: each a list of float [batches].
+    Returns the losses, the gradient norms and the learning rates, each a list of float [batches].
     """
     fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.train_op]
-    *each_step, _ = zip(*(session.run(fetches, next_feed(graph, batch)) for batch in batches))
-    return each_step
+    *results, _ = zip(*(session.run(fetches, next_feed(graph, batch)) for batch in batches))
+    return results
 
 
-def train(take_steps, config, batches, decode, held_out, history, keep):
-    """Trains up to config.max_batches batches or until it is interrupted, and prints samples on the way.
+def predicted(session, graph, batch):
+    """Returns what the model makes of a helpers.Batch, int32 [decoder_time, batch]."""
+    return session.run(graph.decoder_prediction, next_feed(graph, batch))
 
-    Args:
-      take_steps: function from a list of batches to what take_steps() above returns.
-      config: the Config.
-      batches: iterator over lists of Batch, each with the state of their generator, like ahead.drawn_ahead().
-      decode: function from a Batch to its prediction, int32 [decoder_time, batch].
-      held_out: a Batch to evaluate now and then.
-      history: the runs.History so far; it grows with each batch.
-      keep: function of the generator's state that brings all there is to the disk.
 
-    Returns:
-      The signal that interrupted training, or None.
+def train(take_steps, decode, calls, run):
+    """Trains until the last batch or a signal, and prints samples on the way; returns the signal, or None.
 
-    Raises:
-      FloatingPointError: the loss or its gradient is not finite any more; the message names the batch.
+    calls yields the batches of each call of take_steps, and the state of their generator after them. A call ends
+    wherever something is printed or kept.
     """
+    config, history = run.config, run.history
+    few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
     progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
     with progress, process.stop_at_signal() as signals:
-        for next_batches, generator_state in batches:
-            for number, values in enumerate(zip(*take_steps(next_batches)), start=len(history.rows)):
-                if not np.isfinite(values).all():
-                    reason = f"the loss is {values[0]} and the gradient norm {values[1]}"
-                    raise FloatingPointError(f"{reason} at batch {number}; a smaller --learning-rate may help")
-                history.rows.append(runs.Row(number, *values))
-            for batch in next_batches:
-                history.unseen.difference_update(helpers.keys(batch))
+        for batches, generator_state in calls:
+            for batch, loss, gradient_norm, learning_rate in zip(batches, *take_steps(batches)):
+                history.record(batch, loss, gradient_norm, learning_rate)
+            progress.update(len(batches))
 
-            progress.update(len(next_batches))
-            last = history.rows[-1]
-            if last.batch % config.batches_in_epoch == 0:
-                progress.write(report.batch_report(last, next_batches[-1], decode(next_batches[-1]), config))
-            if last.batch % KEEP_EVERY == 0:
-                exact, _ = evaluate(decode, held_out, config.evaluation_batch)
-                history.rows[-1] = last._replace(held_out_exact_match=float(exact.mean()))
-            if last.batch % KEEP_EVERY == 0 or last.batch + 1 == config.max_batches or signals:
-                keep(generator_state)
+            batch_number = history.rows[-1].batch
+            if batch_number % config.batches_in_epoch == 0:
+                progress.write(report.batch_report(history.rows[-1], batch, decode(batch), config))
+            if batch_number % config.keep_every == 0:
+                exact, _ = evaluate(decode, few_held_out, config.evaluation_batch)
+                history.record_exact_match(exact.mean())
+            if batch_number % config.keep_every == 0 or batch_number + 1 == config.max_batches or signals:
+                run.keep(generator_state)
             if signals:
                 progress.write("training interrupted")
                 break
     return signals[0] if signals else None
 
 
-def predicted(session, graph, batch):
-    """Returns what the model makes of a Batch, int32 [decoder_time, batch]."""
-    return session.run(graph.decoder_prediction, next_feed(graph, batch))
-
-
-def evaluate(decode, batch, size=EVALUATION_BATCH):
+def evaluate(decode, batch, size):
     """Decodes sequences and compares what comes out with what should.
 
     Args:
-      decode: function from a Batch to its prediction, int32 [decoder_time, batch].
-      batch, size: a Batch, and how many of its sequences are decoded at once.
+      decode: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
+      batch, size: a helpers.Batch, and how many of its sequences are decoded at once.
 
     Returns:
-      exact: bool [batch], whether every step is right: all symbols, EOS and two PADs.
+      exact: bool [batch], whether every step is right: all symbols, EOS and both PADs.
       correct_tokens: int [batch], how many of the symbols and EOS are right.
     """
     exact, correct_tokens = [], []
@@ -428,68 +397,73 @@ def evaluate(decode, batch, size=EVALUATION_BATCH):
 def run_training(command):
     """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
     config = command.config
+    generators = np.random.default_rng(config.seed).spawn(2)  # of the training data and of the held-out sequences
     examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
-    training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    batches, held_out = examples(config, HELD_OUT_SEQUENCES, training_generator, held_out_generator)
-    keys = helpers.keys(held_out)
-    history = runs.History(rows=[], unseen=set(keys))
-    graph = build_graph(config)
-    saver = tf.train.Saver()
+    batches, held_out = examples(config, *generators)
+    if command.pairs:
+        print(report.data_report(command.pairs, held_out, config))
+
+    graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
+        run = checkpoints.open_run(command, session, held_out, generators[0])
+        done = len(run.history.rows)
         if command.resume:
-            run = runs.reopen(command.run)
-            if runs.checkpoints(run):
-                history.rows, history.unseen = checkpoints.restore(run, session, saver, keys, training_generator)
-            print(f"going on with {run} after {len(history.rows)} batches\n")
-        else:
-            run = runs.create(command.run, config)
-        writer = checkpoints.event_writer(run, session.graph, len(history.rows))
-        keep = functools.partial(checkpoints.keep, run, session, saver, writer, history, keys)
-        keep(training_generator.bit_generator.state)
+            print(f"going on with {run.folder} after {done} batches\n")
 
-        steps = compiled.compile_steps(session, graph, connect, config) if config.xla == "on" else None
-        steps = steps or functools.partial(take_steps, session, training_graph(graph, config))
-        done, start = len(history.rows), time.perf_counter()
-        decode = functools.partial(predicted, session, graph)
-        some = helpers.columns(held_out, 0, EVALUATION_BATCH)
-        drawn = ahead.drawn_ahead(batches, ahead.steps_of_calls(done, config, KEEP_EVERY), training_generator)
-        interrupted_by = train(steps, config, drawn, decode, some, history, keep)
-        batches_per_second = (len(history.rows) - done) / (time.perf_counter() - start) or None
-        finish(session, graph, run, config, history, held_out, batches_per_second)
+        sizes = ahead.sizes_of_calls(done, config, compiled.most_steps(config))
+        calls = ahead.drawn_ahead(batches, sizes, generators[0])
+        take_steps = prepare_steps(session, graph, config)
+        start = time.perf_counter()
+        interrupted_by = train(take_steps, functools.partial(predicted, session, graph), calls, run)
+        batches_per_second = (len(run.history.rows) - done) / (time.perf_counter() - start) or None
+        finish(session, graph, run, batches_per_second)
     return 0 if interrupted_by is None else 128 + interrupted_by
 
 
-def finish(session, graph, run, config, history, held_out, batches_per_second):
+def prepare_steps(session, graph, config):
+    """Returns take_steps() for this session: compiled by XLA, or with --xla off the one above."""
+    parts = variants.replace_parts(Parts(tf.nn), config, training=True)
+    connect_step = functools.partial(connect, config=config, optimizer=graph.optimizer)
+    compiled_steps = compiled.compile_steps(session, connect_step, parts, config) if config.xla == "on" else None
+    if compiled_steps is not None:
+        return compiled_steps
+    return functools.partial(take_steps, session, feedback.training_graph(graph, connect_step, parts, config))
+
+
+def finish(session, graph, run, batches_per_second):
     """Prints the final figures, and saves them and the pictures."""
-    decode = functools.partial(predicted, session, graph)
-    exact, correct_tokens = evaluate(decode, held_out, config.evaluation_batch)
-    metrics = report.metrics(config, history, held_out, exact, correct_tokens, batches_per_second)
+    config = run.config
+    exact, correct_tokens = evaluate(
+        functools.partial(predicted, session, graph), run.held_out, config.evaluation_batch
+    )
+    metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
-    pictures.save(pictures.loss_curve(history.rows), run / "loss.png", config.plot)
-    print(f"\nloss curve in {config.plot}, all else in {run}")
+    pictures.save(pictures.loss_curve(run.history.rows, metrics, config), run.folder / "loss.png", config.plot)
+    print(f"\nloss curve in {config.plot}, all else in {run.folder}")
     if graph.alignment:
-        some = helpers.columns(held_out, 0, ALIGNED)
-        prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, some))
-        picture = pictures.attention(some, prediction, alignment, config)
-        pictures.save(picture, run / "attention.png", config.attention_plot)
+        batch = helpers.columns(run.held_out, 0, pictures.ALIGNED_SEQUENCES)
+        prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, batch))
+        picture = pictures.attention(batch, prediction, alignment, config)
+        pictures.save(picture, run.folder / "attention.png", config.attention_plot)
         print(f"attention in {config.attention_plot}")
-    runs.write_json(run / "metrics.json", metrics | {"tensorflow": tf.__version__})
+    folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
 
 
 def run_prediction(command):
     """Answers the user's own sequences; returns the exit status: 0, or 1 if a line held no sequence."""
-    graph = build_graph(command.config)
+    graph = build_graph(command.config, variants.replace_parts(Parts(tf.nn), command.config))
     with tf.Session() as session:
-        checkpoints.restore_variables(runs.newest_checkpoint(command.run), session, tf.train.Saver())
+        checkpoints.restore_newest(command.run, session)
         decode = functools.partial(predicted, session, graph)
         return 1 if predict.answer_all(command.predict, decode, command.config) else 0
 
 
-def main(command):
-    """Carries out a Command; returns the exit status."""
+def main():
+    """Carries out the command line; returns the exit status."""
+    command = read_command()
     return run_prediction(command) if command.predict is not None else run_training(command)
 
 
 if __name__ == "__main__":
-    process.run(main, COMMAND)
+    process.run(main)

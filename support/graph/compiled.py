@@ -1,23 +1,25 @@
-"""Training steps compiled by XLA, many in one call.
+"""The training step compiled by XLA, many steps in one call.
 
-The step is that of seq2seq_copy.py, connected by the same functions. XLA compiles it inside a loop over batches,
-because a call into a compiled program costs half as much as a step.
+The step is the one of seq2seq_copy.py, connected by the same functions. XLA compiles it inside a loop over batches,
+because one call into a compiled program takes half as long as a step.
 
-XLA must know all sizes beforehand. tf.nn.raw_rnn does not: its loop runs for as long as any sequence is unfinished,
-and writes into an array that grows. bounded_raw_rnn keeps its contract in a loop of a known length.
+XLA must know all sizes beforehand. tf.nn.raw_rnn does not know them: its loop runs until every sequence is finished,
+and writes into an array that grows. bounded_raw_rnn has the same contract and a loop of known length.
 """
 
 import functools
-import sys
+import logging
 import types
 
 import numpy as np
 
-from tensorflow_v1 import silent_stderr, tf
+from support.graph import tensorflow_v1 as tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
 LARGEST_CALL = 1_000_000  # symbols times units
-LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a step needs a dozen such tensors
+LARGEST_TENSOR = 2**31 - 1  # elements; XLA counts them in 32 bits, and a step needs a dozen such tensors
+
+log = logging.getLogger(__name__)
 
 
 def bounded_raw_rnn(cell, loop_fn, steps):
@@ -25,8 +27,8 @@ def bounded_raw_rnn(cell, loop_fn, steps):
 
     Args:
       cell: an RNN cell.
-      loop_fn: as for tf.nn.raw_rnn; all shapes that it returns are known, and its loop_state is always None or always
-        of one shape.
+      loop_fn: as for tf.nn.raw_rnn. All shapes that it returns are known, and its loop_state is always None or always
+        of the same shape.
       steps: int, as many as the longest sequence can need.
 
     Returns:
@@ -34,13 +36,13 @@ def bounded_raw_rnn(cell, loop_fn, steps):
       state: the state of the cell after the last step of each sequence.
       loop_state: the last one.
     """
-    each = tf.nest.map_structure
+    map_structure = tf.nest.map_structure
     with tf.variable_scope("rnn"):
         finished, cell_input, state, emit_structure, loop_state = loop_fn(tf.constant(0), None, None, None)
-        keeps_state = loop_state is not None
-        zeros = each(lambda one: tf.zeros([finished.shape[0], *one.shape], one.dtype), emit_structure)
+        has_loop_state = loop_state is not None
+        zeros = map_structure(lambda emit: tf.zeros([finished.shape[0], *emit.shape], emit.dtype), emit_structure)
         # Lists, because the gradient of a write into a TensorArray would copy the whole array at each step.
-        emit = each(
+        emit = map_structure(
             lambda zero: tf.raw_ops.EmptyTensorList(
                 element_shape=zero.shape, max_num_elements=steps, element_dtype=zero.dtype
             ),
@@ -52,13 +54,18 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             now_finished, next_input, next_state, emit_output, loop_state = loop_fn(
                 time + 1, cell_output, cell_state, loop_state
             )
-            unless_finished = functools.partial(tf.where, finished)
-            next_state = each(unless_finished, state, next_state)
-            emit_output = each(unless_finished, zeros, emit_output)
-            emit = each(lambda to, new: tf.raw_ops.TensorListPushBack(input_handle=to, tensor=new), emit, emit_output)
-            return time + 1, finished | now_finished, next_input, next_state, loop_state if keeps_state else (), emit
+            keep_if_finished = functools.partial(tf.where, finished)
+            next_state = map_structure(keep_if_finished, state, next_state)
+            emit_output = map_structure(keep_if_finished, zeros, emit_output)
+            emit = map_structure(
+                lambda emitted, output: tf.raw_ops.TensorListPushBack(input_handle=emitted, tensor=output),
+                emit,
+                emit_output,
+            )
+            loop_state = loop_state if has_loop_state else ()
+            return time + 1, finished | now_finished, next_input, next_state, loop_state, emit
 
-        start = (tf.constant(0), finished, cell_input, state, loop_state if keeps_state else (), emit)
+        start = (tf.constant(0), finished, cell_input, state, loop_state if has_loop_state else (), emit)
         *_, state, loop_state, emit = tf.while_loop(
             lambda time, *_: time < steps, step, start, maximum_iterations=steps
         )
@@ -69,7 +76,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             )
             return tf.TensorArray(zero.dtype, steps).unstack(stacked)
 
-        return each(array, emit, zeros), state, loop_state if keeps_state else None
+        return map_structure(array, emit, zeros), state, loop_state if has_loop_state else None
 
 
 def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
@@ -102,12 +109,12 @@ def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, seque
 
 
 def read_once(getter, *arguments, **options):
-    """A custom_getter that reads a variable where it is asked for, not anew at each step of a loop."""
+    """A custom_getter that reads a variable where it is asked for, and not again at each step of a loop."""
     return tf.identity(getter(*arguments, **options))
 
 
 def bounded_loops(config):
-    """Returns what connect() takes in the place of tf.nn."""
+    """Returns what stands in for tf.nn among the parts of the model."""
     return types.SimpleNamespace(
         raw_rnn=functools.partial(bounded_raw_rnn, steps=config.decoder_steps),
         dynamic_rnn=bounded_dynamic_rnn,
@@ -117,37 +124,31 @@ def bounded_loops(config):
 
 def most_steps(config):
     """Returns how many training steps one call makes, at most."""
-    step = config.length_to * config.batch_size * config.encoder_hidden_units
-    return min(MOST_STEPS, max(1, LARGEST_CALL // step))
+    size_of_step = config.length_to * config.batch_size * config.encoder_hidden_units
+    return min(MOST_STEPS, max(1, LARGEST_CALL // size_of_step))
 
 
-def compile_steps(session, graph, connect, config):
+def compile_steps(session, connect, parts, config):
     """Compiles the training step.
 
     Args:
       session: a tf.Session with initialised variables.
-      graph: the Graph that the variables belong to.
-      connect: seq2seq_copy.connect().
-      config: the Config.
+      connect: function from encoder_inputs, encoder_inputs_length, decoder_targets and parts to a Graph, like
+        seq2seq_copy.connect(). Its variables exist.
+      parts: a seq2seq_copy.Parts.
+      config: a settings.Config.
 
     Returns:
       A function that does for at most most_steps(config) batches what seq2seq_copy.take_steps() does for a session and
-      a graph. If XLA does not compile the step, None, after a line on stderr.
+      a graph. None if XLA does not compile the step; a warning says why.
 
     Raises:
       MemoryError: a tensor would be larger than XLA can handle.
     """
-    most, time, batch_size, decoder_time = most_steps(config), config.length_to, config.batch_size, config.decoder_steps
-    units = config.encoder_hidden_units * (1 if config.encoder == "forward" else 2)  # of the decoder
-    a_step = max(config.vocab_size, 4 * units)
-    if config.attention == "bahdanau":
-        a_step = max(a_step, time * units)  # what the scores are made of, kept for the gradient
-    if decoder_time * batch_size * a_step > LARGEST_TENSOR:
-        raise MemoryError
-    arguments = [
-        tf.placeholder(tf.int32, shape)
-        for shape in ([], [most, time, batch_size], [most, batch_size], [most, decoder_time, batch_size])
-    ]
+    check_sizes(config)
+    most, batch_size = most_steps(config), config.batch_size
+    shapes = ([], [most, config.length_to, batch_size], [most, batch_size], [most, config.decoder_steps, batch_size])
+    arguments = [tf.placeholder(tf.int32, shape) for shape in shapes]
 
     def take_steps(batches):
         inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
@@ -159,43 +160,54 @@ def compile_steps(session, graph, connect, config):
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
     try:
-        with silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
-            fetches = compiled_loop(graph, connect, config)(*arguments)
+        with tf.silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
+            fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
             take_steps([])
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
-        reason = str(error).splitlines()[0]
-        print(f"seq2seq_copy.py: XLA cannot compile the step; going on as with --xla off ({reason})", file=sys.stderr)
+        log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])
         return None
     return take_steps
 
 
-def compiled_loop(graph, connect, config):
+def check_sizes(config):
+    """Raises MemoryError if a tensor of the training step would be larger than XLA can handle."""
+    units = config.encoder_hidden_units * (1 if config.encoder == "forward" else 2)  # of the decoder
+    step_of_sequence = max(config.vocab_size, 4 * units)
+    if config.attention == "bahdanau":
+        step_of_sequence = max(step_of_sequence, config.length_to * units)  # kept for the gradient of the scores
+    if config.decoder_steps * config.batch_size * step_of_sequence > LARGEST_TENSOR:
+        raise MemoryError
+
+
+def compiled_loop(connect, parts, most):
     """Returns the function that XLA compiles: a loop that makes a training step with each of the first batches.
 
-    Args: as for compile_steps().
+    Args:
+      connect: as for compile_steps().
+      parts: a seq2seq_copy.Parts with bounded loops.
+      most: int, how many batches there is room for.
 
     Returns:
       A tf.function from count int32 [], inputs int32 [most, time, batch], lengths int32 [most, batch] and targets int32
       [most, decoder_time, batch] to the losses, gradient norms and learning rates, each float32 [most].
     """
-    most, loops = most_steps(config), bounded_loops(config)
 
     @tf.function(jit_compile=True, autograph=False)
     def steps(count, inputs, lengths, targets):
         def step(done, losses, gradient_norms, learning_rates):
             with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_once):
-                one = connect(inputs[done], lengths[done], targets[done], config, graph.optimizer, loops)
+                graph = connect(inputs[done], lengths[done], targets[done], parts=parts)
             return (
                 done + 1,
-                losses.write(done, one.loss),
-                gradient_norms.write(done, one.gradient_norm),
-                learning_rates.write(done, one.learning_rate),
+                losses.write(done, graph.loss),
+                gradient_norms.write(done, graph.gradient_norm),
+                learning_rates.write(done, graph.learning_rate),
             )
 
         start = (tf.constant(0), *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(3)))
-        _, *each_step = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
-        return [array.stack() for array in each_step]
+        _, *results = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
+        return [array.stack() for array in results]
 
     return steps

@@ -1,14 +1,14 @@
 """The user's own sequences: lines of symbols in, predictions out."""
 
-import sys
+import logging
 
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL, task_batch
-from pairs import LONGEST_SEQUENCE
-from report import show
+from support.data.pairs import LONGEST_SEQUENCE
+from support.terminal.report import show
 
-LARGEST_DECODER = 10_000_000  # numbers; bounds the memory
+log = logging.getLogger(__name__)
 
 
 def answer_all(sequences, decode, config):
@@ -20,84 +20,84 @@ def answer_all(sequences, decode, config):
 
 
 def answer(lines, decode, config, one_by_one):
-    """Prints each sequence and its prediction; what is wrong with a line goes to stderr, with its number.
+    """Prints each sequence and its prediction. Warns of each line that has something wrong, by its number.
 
     Args:
       lines: iterable of str, each the symbols of one sequence, separated by spaces.
       decode: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
-      config: the Config that the model was trained with.
+      config: the settings.Config that the model was trained with.
       one_by_one: bool, whether each line is answered before the next one is read.
 
     Returns:
       int, how many lines held no sequence that the model can read.
     """
-    wrong = 0
+    wrong_lines = 0
     names = config.vocabulary
     symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
-    outside = "no symbol of the training data" if config.data else f"not a symbol from {names[2]} to {names[-1]}"
+    known = "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
 
-    def readable():
-        nonlocal wrong
-        for number, line in enumerate(lines, start=1):
+    def readable_sequences():
+        nonlocal wrong_lines
+        for line_number, line in enumerate(lines, start=1):
             try:
-                sequence = parse(line, symbols, outside)
+                sequence = parse(line, symbols, known)
             except ValueError as error:
-                wrong += 1
-                complain(number, error)
+                wrong_lines += 1
+                log.warning("line %d: %s", line_number, error)
                 continue
             if not config.length_from <= sequence.size <= config.length_to:
-                lengths = f"{config.length_from} to {config.length_to}"
-                complain(number, f"{sequence.size} symbols; the model was trained on {lengths}")
+                trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
+                log.warning("line %d: %d symbols; %s", line_number, sequence.size, trained_on)
             yield sequence
 
-    largest = LARGEST_DECODER // max(config.vocab_size, 8 * config.encoder_hidden_units)  # steps
-    for sequences in groups(readable(), config.extra_decoder_steps, 0 if one_by_one else largest):
-        predictions = decode(task_batch("copy", sequences)).T  # the targets are not read
+    most_steps = 0 if one_by_one else config.steps_at_once
+    for sequences in groups(readable_sequences(), config.extra_decoder_steps, most_steps):
+        predictions = decode(task_batch("copy", sequences)).T  # nothing reads the targets
         for sequence, prediction in zip(sequences, predictions):
             print(f"input     > {show(sequence, names)}")
             print(f"predicted > {show(cut(prediction[: sequence.size + config.extra_decoder_steps]), names)}")
-    return wrong
+    return wrong_lines
 
 
-def parse(line, symbols, outside):
+def parse(line, symbols, known):
     """Returns the sequence of a line, int32 [length].
 
     Args:
       line: str.
       symbols: dict from how a symbol is written to the symbol.
-      outside: str, what to say of a word that is not among them.
+      known: str, which symbols these are.
 
     Raises:
       ValueError: the line holds no sequence.
     """
     if "\t" in line:
-        raise ValueError("a TAB; an input is asked for without its target")
+        raise ValueError("holds a TAB; give the input without its target")
     words = line.split()
     if not words:
         raise ValueError("no symbols")
     if len(words) > LONGEST_SEQUENCE:
-        raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are read")
+        raise ValueError(f"{len(words)} symbols; there may be {LONGEST_SEQUENCE} at most")
     for word in words:
         if word not in symbols:
-            raise ValueError(f"{word[:20]!r} is {outside}")
+            raise ValueError(f"{word[:20]!r} is not a symbol {known}")
     return np.array([symbols[word] for word in words], dtype=np.int32)
 
 
-def groups(sequences, extra, largest):
-    """Yields lists of sequences that are decoded in at most largest steps, all sequences together.
+def groups(sequences, extra_steps, most_steps):
+    """Yields lists of sequences that are decoded together, in at most most_steps steps of all sequences.
 
-    Each takes as many steps as the longest of its list has symbols, and extra ones. A sequence that needs more than
-    largest gets a list of its own; with largest = 0 each does, before the next one is asked for.
+    Each sequence takes as many steps as the longest of its list has symbols, plus extra_steps. A sequence that needs
+    more than most_steps gets a list of its own. With most_steps = 0 each does, before the next one is asked for.
     """
     group, longest = [], 0
     for sequence in sequences:
-        steps = sequence.size + extra
+        steps = sequence.size + extra_steps
         longest = max(longest, steps)
-        if group and (len(group) + 1) * longest > largest:
+        if group and (len(group) + 1) * longest > most_steps:
             yield group
             group, longest = [], steps
         group.append(sequence)
-        if len(group) * longest >= largest:
+        if len(group) * longest >= most_steps:
             yield group
             group, longest = [], 0
     if group:
@@ -108,7 +108,3 @@ def cut(prediction):
     """Returns a prediction up to its EOS, or all its steps if there is none."""
     ends = np.flatnonzero(prediction == EOS)
     return prediction[: ends[0]] if ends.size else prediction
-
-
-def complain(number, problem):
-    print(f"seq2seq_copy.py: line {number}: {problem}", file=sys.stderr)

@@ -1,13 +1,12 @@
 """The user's own data: a file of pairs, INPUT TAB TARGET in each line, symbols separated by spaces, UTF-8.
 
-The file is read once. Its symbols go as numbers to a temporary file, from which batches are drawn, so that memory
-holds only the vocabulary and some 40 bytes for each line, besides the pairs that are held out. Nothing here needs
-TensorFlow.
+The file is read once. Its symbols are written as numbers to a temporary file, from which batches are drawn. So memory
+holds only the vocabulary, about 40 bytes for each line, and the pairs that are held out.
 """
 
 import array
 import hashlib
-import sys
+import logging
 import tempfile
 from typing import NamedTuple
 
@@ -17,11 +16,13 @@ from tqdm import tqdm
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 
-RESERVED = ("<PAD>", "<EOS>")  # how these two are written; no symbol can be
-LARGEST_VOCABULARY = 100_000
+RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
+LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
 LONGEST_SEQUENCE = 10_000
 CHUNK = 1_000_000  # numbers
 MOST_WARNINGS = 5
+
+log = logging.getLogger(__name__)
 
 
 class PairsError(Exception):
@@ -56,23 +57,23 @@ def read(path):
     """
     names, digest = {}, hashlib.sha256()
     numbers, starts, middles = array.array("i"), array.array("q", [0]), array.array("q")
-    first_wrong, wrong = "", 0
+    first_problem, wrong_lines = "", 0
     try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as its numbers are read
-        for number, line in enumerate(lines_of(path), start=1):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
+        for line_number, line in enumerate(lines_of(path), start=1):
             digest.update(line)
             try:
                 sides = parse(line)
             except ValueError as error:
-                first_wrong = first_wrong or f"line {number}: {error}"
-                wrong += 1
+                first_problem = first_problem or f"line {line_number}: {error}"
+                wrong_lines += 1
                 continue
             for words in sides:
                 numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
             middles.append(starts[-1] + len(sides[0]))
             starts.append(middles[-1] + len(sides[1]))
             if len(names) > LARGEST_VOCABULARY:
-                raise PairsError(f"{str(path)!r} line {number}: more than {LARGEST_VOCABULARY} different symbols")
+                raise PairsError(f"{str(path)!r} line {line_number}: more than {LARGEST_VOCABULARY} different symbols")
             if len(numbers) > CHUNK:
                 numbers.tofile(file)
                 del numbers[:]
@@ -80,9 +81,9 @@ def read(path):
         file.flush()
     except OSError as error:
         raise PairsError(f"cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
-    if wrong:
-        more = f", and {wrong - 1} more wrong lines" if wrong > 1 else ""
-        raise PairsError(f"{str(path)!r} {first_wrong}{more}")
+    if wrong_lines:
+        more = f", and {wrong_lines - 1} more wrong line{'s' if wrong_lines > 2 else ''}" if wrong_lines > 1 else ""
+        raise PairsError(f"{str(path)!r} {first_problem}{more}")
     if len(middles) < 2:
         raise PairsError(f"{str(path)!r} holds fewer than 2 pairs")
     symbols = np.memmap(file, np.int32, mode="r")
@@ -90,7 +91,7 @@ def read(path):
 
 
 def lines_of(path):
-    """Yields the lines of a file, bytes; raises PairsError if it cannot be read."""
+    """Yields the lines of a file as bytes. Raises PairsError if it cannot be read."""
     try:
         with open(path, "rb") as lines:
             yield from tqdm(lines, desc=f"reading {path}", unit=" lines", disable=None)
@@ -99,7 +100,7 @@ def lines_of(path):
 
 
 def parse(line):
-    """Returns the words of both sides of a line (bytes), two lists of str; raises ValueError if it holds no pair."""
+    """Returns the words of both sides of a line (bytes), two lists of str. Raises ValueError if it holds no pair."""
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -111,50 +112,50 @@ def parse(line):
         raise ValueError(f"{len(sides) - 1 or 'no'} TAB between input and target; one is needed")
     for side, words in zip(("input", "target"), sides):
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
-            raise ValueError(f"{len(words) or 'no'} symbols in the {side}; 1 to {LONGEST_SEQUENCE} are read")
+            raise ValueError(f"{len(words) or 'no'} symbols in the {side}; there must be 1 to {LONGEST_SEQUENCE}")
         for name in RESERVED:
             if name in words:
-                raise ValueError(f"{name} is the model's own symbol")
+                raise ValueError(f"{name} is reserved for the model")
     return sides
 
 
 def sizes(pairs):
-    """Returns what the model must be large enough for, as settings of a Config."""
-    lengths, answers = pairs.middles - pairs.starts[:-1], pairs.starts[1:] - pairs.middles
+    """Returns what the model must be large enough for, as fields of a settings.Config."""
+    lengths, target_lengths = pairs.middles - pairs.starts[:-1], pairs.starts[1:] - pairs.middles
     return {
         "length_from": int(lengths.min()),
         "length_to": int(lengths.max()),
         "vocab_size": FIRST_SYMBOL + len(pairs.names),
-        "extra_decoder_steps": EXTRA_DECODER_STEPS + max(0, int((answers - lengths).max())),
+        "extra_decoder_steps": EXTRA_DECODER_STEPS + max(0, int((target_lengths - lengths).max())),
     }
 
 
-def split(pairs, largest, generator):
+def split(pairs, most_held_out, generator):
     """Holds out a tenth of the pairs, at random.
 
     Args:
       pairs: Pairs.
-      largest: int, the most to hold out.
+      most_held_out: int.
       generator: a np.random.Generator.
 
     Returns:
-      training, held_out: int [...], the pairs of each, by their place in the file.
+      training, held_out: int [...], the pairs of each, by their index in the file.
     """
     lines = len(pairs.middles)
-    held_out = np.sort(generator.choice(lines, min(largest, max(1, lines // 10)), replace=False))
+    held_out = np.sort(generator.choice(lines, min(most_held_out, max(1, lines // 10)), replace=False))
     return np.delete(np.arange(lines), held_out), held_out
 
 
-def unknown(pairs, held_out):
-    """Returns the held-out lines with a symbol that no training pair holds: list of (line number, symbol)."""
+def untrained_symbols(pairs, held_out):
+    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line number, symbol)."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
     for start in range(0, pairs.symbols.size, CHUNK):
         counts += np.bincount(pairs.symbols[start : start + CHUNK], minlength=counts.size)
     lines = [pairs.symbols[pairs.starts[line] : pairs.starts[line + 1]] for line in held_out]
     for line in lines:
         np.subtract.at(counts, line, 1)
-    firsts = [(number, line[counts[line] == 0][:1]) for number, line in zip(held_out + 1, lines)]
-    return [(int(number), pairs.names[first[0] - FIRST_SYMBOL]) for number, first in firsts if first.size]
+    untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1, lines)]
+    return [(int(number), pairs.names[symbols[0] - FIRST_SYMBOL]) for number, symbols in untrained if symbols.size]
 
 
 def batch(pairs, lines, extra_decoder_steps):
@@ -162,8 +163,8 @@ def batch(pairs, lines, extra_decoder_steps):
 
     Args:
       pairs: Pairs.
-      lines: int [batch], their places in the file.
-      extra_decoder_steps: int, how much longer than its input a target with EOS and two PADs can be.
+      lines: int [batch], the index of each pair in the file.
+      extra_decoder_steps: int, by how much a target with EOS and two PADs can be longer than its input.
 
     Returns:
       A helpers.Batch.
@@ -175,31 +176,24 @@ def batch(pairs, lines, extra_decoder_steps):
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths, steps))
 
 
-def examples(pairs, config, largest, generator, held_out_generator):
-    """Splits the pairs of a file, and says what it holds.
-
-    On stderr it says which held-out pairs hold a symbol that no training pair does.
+def examples(pairs, config, generator, held_out_generator):
+    """Splits the pairs of a file. Warns of held-out pairs with a symbol that is in no training pair.
 
     Args:
       pairs: Pairs.
-      config: the Config.
-      largest: int, the most pairs to hold out.
+      config: a settings.Config.
       generator: the np.random.Generator that training pairs are drawn by, with replacement.
       held_out_generator: the np.random.Generator that decides what is held out.
 
     Returns:
-      an iterator over endless training batches, and a helpers.Batch of all held-out pairs.
+      An iterator over endless training batches, and a helpers.Batch of all held-out pairs.
     """
-    training, held_out = split(pairs, largest, held_out_generator)
-    print(
-        f"{len(training)} pairs to learn, {len(held_out)} held out; {len(pairs.names)} symbols; inputs of "
-        f"{config.length_from} to {config.length_to}, decoded in up to {config.decoder_steps} steps\n"
-    )
-    strange = unknown(pairs, held_out)
-    for number, name in strange[:MOST_WARNINGS]:
-        print(f"seq2seq_copy.py: line {number} is held out, and {name!r} is in no training pair", file=sys.stderr)
-    if len(strange) > MOST_WARNINGS:
-        print(f"seq2seq_copy.py: and {len(strange) - MOST_WARNINGS} more such lines", file=sys.stderr)
+    training, held_out = split(pairs, config.held_out_sequences, held_out_generator)
+    untrained = untrained_symbols(pairs, held_out)
+    for line_number, name in untrained[:MOST_WARNINGS]:
+        log.warning("line %d is held out, and %r is in no training pair", line_number, name)
+    if len(untrained) > MOST_WARNINGS:
+        log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
 
     def batches():
         while True:

@@ -1,22 +1,38 @@
-"""What a run says: the block printed while it trains, and its final figures."""
+"""What a run prints: the block while it trains, and its final figures."""
 
 import platform
 
 import numpy as np
 
-from helpers import PAD, keys
+from helpers import PAD
 
 MOST_LINES = 30  # of the exact match by length
+
+
+def data_report(pairs, held_out, config):
+    """Returns the text printed about a file of pairs, before training.
+
+    Args:
+      pairs: the pairs.Pairs of the file.
+      held_out: the helpers.Batch of the held-out ones.
+      config: the settings.Config.
+    """
+    held_out_pairs = held_out.lengths.size
+    return (
+        f"{len(pairs.middles) - held_out_pairs} pairs to learn, {held_out_pairs} held out; "
+        f"{len(pairs.names)} symbol{'' if len(pairs.names) == 1 else 's'}; inputs of {config.length_from} to "
+        f"{config.length_to}, decoded in up to {config.decoder_steps} steps\n"
+    )
 
 
 def batch_report(row, batch, prediction, config):
     """Returns the text printed while training.
 
     Args:
-      row: the runs.Row of the batch.
+      row: the history.Row of the batch. Its loss is that before the update.
       batch: the helpers.Batch.
-      prediction: int32 [decoder_time, batch].
-      config: the Config.
+      prediction: int32 [decoder_time, batch], made after the update.
+      config: the settings.Config.
     """
     names = config.vocabulary
     lines = [f"batch {row.batch}", f"  minibatch loss: {row.loss:.4f}"]
@@ -30,25 +46,24 @@ def batch_report(row, batch, prediction, config):
 
 
 def show(sequence, names):
-    """Returns a sequence as text, like [5 7 8]; names: list of str, how each symbol is written."""
+    """Returns a sequence as text, like [5 7 8]. names is a list of str: how each symbol is written."""
     return f"[{' '.join(names[symbol] for symbol in sequence)}]"
 
 
-def metrics(config, history, held_out, exact, correct_tokens, batches_per_second):
+def metrics(run, exact, correct_tokens, batches_per_second):
     """Gathers the final figures of a run, for final_report() and metrics.json.
 
     Args:
-      config: the Config.
-      history: the runs.History.
-      held_out: the helpers.Batch of all held-out sequences.
-      exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for them.
-      batches_per_second: float, or None if no batch was left to train on.
+      run: the checkpoints.Run.
+      exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for all held-out sequences.
+      batches_per_second: float, or None if there was no batch left to train on.
 
     Returns:
-      dict of what JSON can hold; shares are in 0 ... 1, or None where there is no sequence.
+      dict of what JSON can hold. Shares are in 0 ... 1, or None where there is no sequence.
     """
+    config, history, held_out = run.config, run.history, run.held_out
     lengths = held_out.lengths
-    new = np.array([key in history.unseen for key in keys(held_out)])
+    never_seen = np.array([key in history.unseen for key in history.keys])
 
     def share(hits):
         return {"share": hits.mean() if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
@@ -58,7 +73,7 @@ def metrics(config, history, held_out, exact, correct_tokens, batches_per_second
         "batch_size": config.batch_size,
         "loss": float(history.rows[-1].loss),
         "exact_match": share(exact),
-        "exact_match_never_seen": share(exact[new]),
+        "exact_match_never_seen": share(exact[never_seen]),
         "exact_match_by_length": {str(length): share(exact[lengths == length]) for length in np.unique(lengths)},
         "token_accuracy": correct_tokens.sum() / (held_out.targets != PAD).sum(),
         "seed": config.seed,
@@ -91,7 +106,7 @@ def final_report(metrics):
 
 
 def in_few_lines(by_length):
-    """Returns pairs of a title and a match for each length, or for ranges of lengths if there are very many."""
+    """Returns (title, match) for each length, or for ranges of lengths if there are very many."""
     if len(by_length) <= MOST_LINES:
         return list(by_length.items())
     ranges = []

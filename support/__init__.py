@@ -1,0 +1,1 @@
+"""What stands behind seq2seq_copy.py, in four rooms. Each answers one question."""

@@ -1,0 +1,1 @@
+"""Where else do batches come from?"""

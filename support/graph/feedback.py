@@ -1,0 +1,76 @@
+"""What the decoder reads while it trains: true symbols in place of its own predictions, always or by chance."""
+
+from support.graph import tensorflow_v1 as tf
+
+
+def teach(parts, config):
+    """Lets the decoder read the true symbol of the step before.
+
+    Source: always (--feedback teacher): Williams and Zipser, "A learning algorithm for continually running fully
+    recurrent neural networks", 1989. By chance (--feedback scheduled): Bengio et al., "Scheduled sampling for sequence
+    prediction with recurrent neural networks", 2015, section 2.4. The probability of the true symbol falls linearly,
+    here from config.teacher_probability to 0 over the run.
+
+    Args:
+      parts: a seq2seq_copy.Parts.
+      config: the settings.Config; its feedback is teacher or scheduled.
+
+    Returns:
+      A seq2seq_copy.Parts.
+    """
+
+    def make_loop_fn(embeddings, *arguments, decoder_targets, **unread):
+        loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **unread)
+        return read_the_truth(loop_fn, embeddings, decoder_targets, config)
+
+    return parts._replace(make_loop_fn=make_loop_fn)
+
+
+def read_the_truth(loop_fn, embeddings, decoder_targets, config):
+    """Wraps a loop_fn in one that gives the cell the true symbol of the step before, or the loop_fn's choice.
+
+    The coin that decides is tossed for each sequence and step. It depends only on the seed and the batch, but XLA
+    tosses other coins than TensorFlow.
+
+    Args:
+      loop_fn: the loop_fn to wrap, whose next_input is [batch, input_embedding_size].
+      embeddings: float32 [vocab_size, input_embedding_size].
+      decoder_targets: int32 [decoder_time, batch].
+      config: the settings.Config.
+
+    Returns:
+      A loop_fn with the same results.
+    """
+    true_inputs = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [decoder_time, batch, input_embedding_size]
+    reads_truth = tf.ones_like(decoder_targets, tf.bool)
+    if config.feedback == "scheduled":
+        batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
+        probability = config.teacher_probability * (1 - tf.cast(batch, tf.float32) / config.max_batches)
+        coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], [config.seed, batch])
+        reads_truth = coins[: tf.shape(decoder_targets)[0]] < probability
+
+    def taught_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+        if cell_output is not None:
+            next_input = tf.where(reads_truth[time - 1], true_inputs[time - 1], next_input)
+        return finished, next_input, next_state, emit, loop_state
+
+    return taught_loop_fn
+
+
+def training_graph(graph, connect, parts, config):
+    """Returns the Graph whose train_op a session runs where XLA compiles nothing.
+
+    Args:
+      graph: the Graph that is asked, whose decoder reads its own predictions.
+      connect: as for compiled.compile_steps().
+      parts: the seq2seq_copy.Parts for the training step.
+      config: the settings.Config.
+
+    Returns:
+      A Graph: the same one, or if the decoder reads something else in training, another one on the same weights.
+    """
+    if config.feedback == "argmax":
+        return graph
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        return connect(graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets, parts=parts)

@@ -1,0 +1,147 @@
+"""Saving and restoring a training run exactly: tf.train.Saver for the variables, JSON for the rest."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+import helpers
+from support.graph import tensorflow_v1 as tf
+from support.run import folder as folders
+from support.run import history as histories
+from support.run import tensorboard
+
+
+@dataclasses.dataclass
+class Run:
+    """A run that trains: all that is saved, restored and kept of it."""
+
+    config: object  # the settings.Config
+    folder: Path
+    held_out: helpers.Batch  # all held-out sequences
+    history: histories.History
+    session: tf.Session
+    saver: tf.train.Saver
+    writer: tf.io.TFRecordWriter
+
+    def keep(self, generator_state):
+        """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
+
+        Args:
+          generator_state: dict, the state after the last batch of the generator that the training data is drawn from.
+
+        Raises:
+          OSError: something cannot be written. The checkpoint before is untouched.
+        """
+        batches, kept = len(self.history.rows), folders.batches_kept(self.folder)
+        if kept == batches:
+            return
+        new_rows = self.history.rows[kept or 0 :]
+        with clear_write_errors(self.folder):
+            histories.append_rows(self.folder / "history.csv", new_rows)
+            tensorboard.write_rows(self.writer, new_rows)
+            with folders.new_checkpoint(self.folder, batches) as checkpoint:
+                path = os.fspath(checkpoint / "model")
+                self.saver.save(self.session, path, write_meta_graph=False, write_state=False)
+                write_state(checkpoint / "state.json", generator_state, self.history)
+
+
+def open_run(command, session, held_out, generator):
+    """Makes the folder of a new run, or goes back to the newest checkpoint of a stopped one.
+
+    Args:
+      command: the command.Command.
+      session: a tf.Session with initialised variables; they are set to those of the checkpoint.
+      held_out: the helpers.Batch of all held-out sequences.
+      generator: the np.random.Generator that the training data is drawn from; its state is set to that of the
+        checkpoint.
+
+    Returns:
+      A Run.
+
+    Raises:
+      RunError: the folder cannot be used, another process trains the run, or the checkpoint or history.csv is torn or
+        of another model.
+      OSError: something cannot be written.
+    """
+    history, saver = histories.History(held_out), tf.train.Saver()
+    if command.resume:
+        folder = folders.reopen(command.run)
+        if folders.checkpoints(folder):
+            checkpoint = restore_newest(folder, session)
+            read_state(checkpoint / "state.json", generator, history)
+            history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
+    else:
+        folder = folders.create(command.run, command.config)
+    with clear_write_errors(folder):
+        writer = tensorboard.event_writer(folder, session.graph, len(history.rows))
+    run = Run(command.config, folder, held_out, history, session, saver, writer)
+    run.keep(generator.bit_generator.state)
+    return run
+
+
+def restore_newest(folder, session):
+    """Loads the weights, Adam's state and the step of a run's newest checkpoint into a session.
+
+    Returns:
+      The checkpoint's pathlib.Path.
+
+    Raises:
+      RunError: there is no checkpoint, or it is torn or of a model of another shape.
+    """
+    checkpoint = folders.newest_checkpoint(folder)
+    path = os.fspath(checkpoint / "model")
+    try:
+        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        if saved != {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}:
+            raise unusable(checkpoint, "its variables have other names or shapes")
+        tf.train.Saver().restore(session, path)
+    except (tf.errors.OpError, ValueError) as error:
+        raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+    return checkpoint
+
+
+def write_state(path, generator_state, history):
+    """Writes what a checkpoint holds besides the variables: the generator's state, and which sequences are unseen."""
+    unseen = np.packbits([key in history.unseen for key in history.keys])
+    path.write_text(json.dumps({"generator": generator_state, "unseen": base64.b64encode(unseen).decode()}))
+
+
+def read_state(path, generator, history):
+    """Sets the state of a generator, and the unseen sequences of a history, from what write_state() wrote.
+
+    Raises:
+      RunError: the file is torn.
+    """
+    try:
+        state = json.loads(path.read_text())
+        generator.bit_generator.state = state["generator"]
+        packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
+        is_unseen = np.unpackbits(packed, count=len(history.keys))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unusable(path.parent, f"{type(error).__name__} in {path.name}") from error
+    history.unseen = {key for key, unseen in zip(history.keys, is_unseen) if unseen}
+
+
+def unusable(checkpoint, reason):
+    """Returns the RunError for a checkpoint that cannot be restored."""
+    message = f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason})"
+    older = folders.checkpoints(checkpoint.parent.parent)[:-1]
+    return folders.RunError(f"{message}; without that folder, {older[-1].name} is used" if older else message)
+
+
+@contextlib.contextmanager
+def clear_write_errors(folder):
+    """Turns whatever is raised when something cannot be written into an OSError that names the run's folder."""
+    try:
+        yield
+    except (OSError, IndexError, tf.errors.OpError) as error:  # tf.io.TFRecordWriter raises the IndexError
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "; " in line), lines[0])  # "FILE; REASON", below a trace of the graph
+        raise OSError(f"cannot write into {str(folder)!r}: {reason}") from error

@@ -1,0 +1,188 @@
+"""The folder of a run: config.json, history.csv, events, pictures, metrics.json and checkpoints/ (see docs/using.md).
+
+Each checkpoint is written under a temporary name, flushed, then renamed. So whenever a run is stopped, and however, a
+folder below checkpoints/ whose name is a number is whole. The last two are kept.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+RUNS = Path("runs")
+LATEST = RUNS / "latest"
+KEPT_CHECKPOINTS = 2
+
+
+class RunError(Exception):
+    """A folder cannot be used as a run. The message is one line for the user."""
+
+
+def create(path, config):
+    """Makes the folder of a new run and writes its settings into it.
+
+    Args:
+      path: pathlib.Path of the folder, new or empty; None for a new one in runs/, named after the time.
+      config: a settings.Config.
+
+    Returns:
+      The folder's pathlib.Path.
+
+    Raises:
+      RunError: the folder is not empty.
+      OSError: it cannot be made or written.
+    """
+    if path is None:
+        now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
+        path = next(RUNS / name for name in names if not (RUNS / name).exists())
+    check_new(path)
+    path.mkdir(parents=True, exist_ok=True)
+    flush(path.parent)
+    write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
+    _lock(path)
+    _point_latest_to(path)
+    return path
+
+
+def reopen(run):
+    """Prepares the folder of a stopped run for training to go on; returns the folder.
+
+    Raises:
+      RunError: another process trains the run.
+    """
+    _lock(run)
+    (run / "metrics.json").unlink(missing_ok=True)  # its figures are those of the moment when the run was stopped
+    if not checkpoints(run):
+        (run / "history.csv").unlink(missing_ok=True)
+    return run
+
+
+def check_new(path):
+    """Raises RunError if the folder of a new run cannot be path: it is not empty, or cannot be written."""
+    try:
+        # A run that is killed while it makes its folder may leave this one file.
+        if path.exists() and {file.name for file in path.iterdir()} - {"config.json.partial"}:
+            raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
+        check_writable(path / "config.json")
+    except OSError as error:
+        raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
+
+
+def check_writable(path):
+    """Raises OSError if no file could be written at path, with the folders that it needs. Makes none."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    with contextlib.suppress(FileNotFoundError):
+        (existing / path.name).stat()  # raises for a name that is too long
+    tempfile.TemporaryFile(dir=existing).close()
+
+
+def _lock(run):
+    """Keeps other processes from training a run until this one ends, however it ends."""
+    descriptor = os.open(run / "config.json", os.O_RDONLY)  # open, and so locked, until the process ends
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{str(run)!r} is being trained by another process") from None
+
+
+def _point_latest_to(run):
+    """Makes runs/latest a link to a run, in one step."""
+    RUNS.mkdir(exist_ok=True)
+    link = RUNS / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
+    link.replace(LATEST)
+    flush(RUNS)
+
+
+def read_settings(run):
+    """Returns the settings of a run as config.json holds them. Raises RunError if the folder holds no run."""
+    try:
+        return json.loads((run / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(run)!r} holds no run: config.json: {reason(error)}") from None
+
+
+def newest_checkpoint(run):
+    """Returns the newest whole checkpoint of a run, a pathlib.Path whose name is its number of batches.
+
+    Raises:
+      RunError: there is none.
+    """
+    folders = checkpoints(run)
+    if not folders:
+        raise RunError(f"{str(run)!r} holds no checkpoint")
+    return folders[-1]
+
+
+def checkpoints(run):
+    """Returns the whole checkpoints of a run, the oldest first."""
+    folders = [path for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
+    return sorted(folders, key=lambda path: int(path.name))
+
+
+def batches_kept(run):
+    """Returns after how many batches the newest checkpoint of a run was written, or None if there is none."""
+    folders = checkpoints(run)
+    return int(folders[-1].name) if folders else None
+
+
+@contextlib.contextmanager
+def new_checkpoint(run, batches):
+    """Yields a folder to write a checkpoint into, and makes it the newest one unless something is raised."""
+    for left_over in (run / "checkpoints").glob("*.partial"):
+        shutil.rmtree(left_over)
+    partial = run / "checkpoints" / f"{batches}.partial"
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for path in [*partial.iterdir(), partial]:
+            flush(path)
+        partial.rename(partial.with_suffix(""))
+        flush(partial.parent)
+        flush(run)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for old in checkpoints(run)[:-KEPT_CHECKPOINTS]:
+        shutil.rmtree(old.rename(old.with_suffix(".partial")))
+
+
+def write_json(path, value):
+    """Writes a JSON file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(value, indent=2) + "\n")
+        flush(partial)
+        partial.replace(path)
+        flush(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def flush(path):
+    """Waits until a file, or the list of files of a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value):
+    return str(value) if isinstance(value, Path) else value
+
+
+def reason(error):
+    """Returns in one line why a file cannot be read."""
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

@@ -1,0 +1,102 @@
+"""What training leaves behind besides the weights: history.csv, and which held-out sequences it has met."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+import helpers
+from support.run import folder
+
+
+class Row(NamedTuple):
+    """What is known of one batch: the columns of history.csv."""
+
+    batch: int
+    loss: np.float32  # nats a step, before the update
+    gradient_norm: np.float32  # before clipping
+    learning_rate: np.float32
+    held_out_exact_match: float | None = None  # share in 0 ... 1, after the update, of some batches
+
+
+class History:
+    """The history of a run. It grows with each batch.
+
+    rows: list of Row, one for each batch.
+    keys: list of bytes, the held-out sequences.
+    unseen: set of those among keys that have not occurred in training.
+    """
+
+    def __init__(self, held_out):
+        """held_out: the helpers.Batch of all held-out sequences."""
+        self.rows = []
+        self.keys = helpers.keys(held_out)
+        self.unseen = set(self.keys)
+
+    def record(self, batch, loss, gradient_norm, learning_rate):
+        """Adds a helpers.Batch that was trained on, and what its step returned.
+
+        Raises:
+          FloatingPointError: the loss or the gradient norm is not finite.
+        """
+        number = len(self.rows)
+        if not np.isfinite([loss, gradient_norm]).all():
+            reason = f"the loss is {loss} and the gradient norm {gradient_norm}"
+            raise FloatingPointError(f"{reason} at batch {number}; a smaller --learning-rate may help")
+        self.rows.append(Row(number, loss, gradient_norm, learning_rate))
+        self.unseen.difference_update(helpers.keys(batch))
+
+    def record_exact_match(self, share):
+        """Adds the share of held-out sequences that the model gets exactly right after the last batch."""
+        self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share))
+
+
+def append_rows(path, rows):
+    """Writes further rows to history.csv and flushes them to the disk."""
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writerow(Row._fields)
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+    folder.flush(path.parent)
+
+
+def read_rows(path, batches):
+    """Reads the first rows of history.csv, and cuts off what a stopped run wrote after its last checkpoint.
+
+    Args:
+      path: pathlib.Path of history.csv.
+      batches: int, how many rows to keep.
+
+    Returns:
+      list of Row.
+
+    Raises:
+      RunError: there are fewer rows, or other ones.
+    """
+    try:
+        with open(path, newline="") as file:
+            records = list(itertools.islice(csv.DictReader(file), batches))
+        rows = [
+            Row(
+                int(record["batch"]),
+                *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
+                float(record["held_out_exact_match"]) if record["held_out_exact_match"] else None,
+            )
+            for record in records
+        ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise folder.RunError(f"{str(path)!r} cannot be read: {folder.reason(error)}") from None
+    if [row.batch for row in rows] != list(range(batches)):
+        raise folder.RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
+    with open(path, "r+b") as file:
+        for _ in range(batches + 1):
+            file.readline()
+        file.truncate()
+    return rows

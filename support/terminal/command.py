@@ -1,0 +1,200 @@
+"""The command line: which flags there are, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers import ALPHABET_VOCAB_SIZE
+from support.data import pairs
+from support.run import folder
+from support.terminal import settings
+from support.terminal.process import PROGRAM
+from support.terminal.settings import FLAGS, Config, SettingsError, flag
+
+
+class Command(NamedTuple):
+    """What the command line asks for."""
+
+    config: Config
+    run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
+    resume: bool = False
+    predict: list | None = None  # lines of symbols; "-" alone stands for standard input
+    pairs: pairs.Pairs | None = None  # the user's own data
+
+
+class OneLineErrorParser(argparse.ArgumentParser):
+    """argparse, with an error that is one line instead of the usage and the error."""
+
+    def error(self, message):
+        line = " ".join(message.removeprefix("argument ").split())
+        self.exit(2, f"{self.prog}: {line} (see --help)\n")
+
+
+def flag_parser():
+    """Returns the parser of the command line. What was not typed is not among the values that it returns."""
+    parser = OneLineErrorParser(
+        prog=PROGRAM,
+        description="Trains a sequence-to-sequence model to repeat random integer sequences (or to do another task, or "
+        "to answer as in your own pairs), and reports how many held-out sequences it gets exactly right.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    groups = {}
+    for entry in FLAGS:
+        title, kind = entry.metadata["group"], entry.metadata["type"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(
+            flag(entry.name),
+            type=kind,
+            help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
+            metavar=getattr(
+                entry.metadata["type"], "metavar", {"int": "N", "float": "X", "Path": "FILE"}.get(entry.type)
+            ),
+        )
+    runs = parser.add_argument_group("runs")
+    runs.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the new run (default: a new one in runs/); with --predict: of the run to ask",
+    )
+    runs.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        nargs="?",
+        const=folder.LATEST,
+        help="go on with a stopped run, to the same end as if it had never stopped (default: runs/latest)",
+    )
+    runs.add_argument(
+        "--predict",
+        action="append",
+        metavar="SEQUENCE",
+        help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of standard input; '
+        "may be repeated",
+    )
+    return parser
+
+
+def read_command(arguments=None):
+    """Reads the command line.
+
+    Args:
+      arguments: list of str; None for the command line of this process.
+
+    Returns:
+      A Command that can be carried out: its run exists, and its pictures can be saved.
+
+    Raises:
+      SystemExit: status 0 after --help; status 2 after one line on stderr that names what is wrong.
+    """
+    parser = flag_parser()
+    given = vars(parser.parse_args(arguments))
+    run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
+    try:
+        if predict is not None:
+            return command_to_predict(predict, run_dir, resume, given)
+        is_new = resume is None
+        command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
+        settings.check(command.config)
+        check_plots(command.config)
+    except SettingsError as error:
+        parser.error(str(error))
+    except pairs.PairsError as error:
+        parser.error(f"--data: {error}")
+    except folder.RunError as error:
+        parser.error(f"{'--run-dir' if resume is None else '--resume'}: {error}")
+    return command
+
+
+def command_to_train(run_dir, given):
+    """Returns the Command for a new run."""
+    if run_dir is not None:
+        folder.check_new(run_dir)
+    config = Config(**given)
+    if config.data is not None:
+        for name in ("task", "vocab_size", "length_from", "length_to"):
+            if name in given:
+                raise SettingsError(f"{flag(name)} does not go with --data")
+        user_pairs = pairs.read(config.data)
+        return Command(with_data(config, user_pairs), run_dir, pairs=user_pairs)
+    if config.task == "alphabet" and "vocab_size" not in given:
+        config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
+    return Command(config, run_dir)
+
+
+def with_data(config, user_pairs):
+    """Returns a Config with what only the user's pairs can tell."""
+    path, names = config.data.absolute(), tuple(user_pairs.names)
+    return replace(config, data=path, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
+
+
+def command_to_predict(predict, run_dir, resume, given):
+    """Returns the Command that asks a trained model."""
+    if given or resume is not None:
+        raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
+    if "-" in predict and len(predict) > 1:
+        raise SettingsError("--predict: - for standard input goes alone")
+    run = real_path(run_dir or folder.LATEST)
+    config = saved_config(run)
+    folder.newest_checkpoint(run)
+    return Command(config, run, predict=predict)
+
+
+def command_to_resume(run, run_dir, given):
+    """Returns the Command that goes on with a stopped run."""
+    if run_dir is not None:
+        raise SettingsError("--run-dir does not go with --resume, which names the folder itself")
+    run = real_path(run)
+    config = saved_config(run)
+    if "data" in given and config.data is None:
+        raise SettingsError("--resume: this run has no --data")
+    data = given.pop("data", config.data)  # the file may have been moved
+    check_resumable(config, given, folder.batches_kept(run), (run / "metrics.json").exists())
+    user_pairs = None
+    if data is not None:
+        user_pairs = pairs.read(data)
+        if user_pairs.sha256 != config.sha256:
+            raise SettingsError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
+    return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
+
+
+def check_resumable(config, given, batches_kept, has_metrics):
+    """Raises SettingsError if flags contradict the settings of a stopped run, or if it has come to its end."""
+    may_change = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
+    wrong = [name for name in given if name not in may_change and given[name] != getattr(config, name)]
+    if wrong:
+        contradictions = ", ".join(f"{flag(name)} is {getattr(config, name)}, not {given[name]}" for name in wrong)
+        if given.get("max_batches", 0) > config.max_batches:
+            contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
+        raise SettingsError(f"--resume: in this run {contradictions}")
+    if batches_kept == config.max_batches and has_metrics:
+        raise SettingsError(f"--resume: all {batches_kept} batches of this run are done")
+
+
+def real_path(run):
+    """Returns the folder that runs/latest points to now. It may point elsewhere later."""
+    return Path(os.path.relpath(os.path.realpath(run)))
+
+
+def saved_config(run):
+    """Returns the Config of a run. Raises folder.RunError if there is none."""
+    try:
+        return settings.from_json(folder.read_settings(run))
+    except ValueError as error:
+        path = str(run / "config.json")
+        raise folder.RunError(f"{path!r} does not hold the settings of a run: {error}") from None
+
+
+def check_plots(config):
+    """Raises SettingsError if a picture cannot be saved."""
+    for plot in [config.plot] if config.attention == "none" else [config.plot, config.attention_plot]:
+        try:
+            folder.check_writable(plot)
+        except OSError as error:
+            raise SettingsError(f"--plot: cannot write {str(plot)!r}: {error.strerror}") from None

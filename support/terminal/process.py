@@ -1,0 +1,78 @@
+"""How the process starts and ends: its messages, its exit status, and Ctrl-C or SIGTERM while a run trains."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from support.graph import tensorflow_v1 as tf
+from support.run.folder import RunError
+
+PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
+
+
+@contextlib.contextmanager
+def stop_at_signal():
+    """Yields a list that the first SIGINT (Ctrl-C) or SIGTERM is put into. A second one ends the process."""
+    received = []
+
+    def receive(number, frame):
+        received.append(number)
+        for number in handlers:
+            signal.signal(number, signal.SIG_DFL)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def run(main):
+    """Runs the command and ends the process.
+
+    Args:
+      main: function without arguments that returns an exit status. What it raises for the user becomes one line on
+        stderr.
+
+    Raises:
+      SystemExit: always.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C simply ends the process
+    # Each line of output shows at once, in a pipe as well. A symbol that the terminal does not know ends no run.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    show_warnings()
+    try:
+        status = main()
+    except Exception as error:
+        status, message = explain(error)
+        if message:
+            print(f"{PROGRAM}: {message}", file=sys.stderr)
+        if isinstance(error, OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
+    sys.exit(status)
+
+
+def show_warnings():
+    """Prints what support/ logs on stderr, a line each, like all other messages."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(message)s"))
+    logging.getLogger("support").addHandler(handler)
+    logging.getLogger("support").propagate = False  # TensorFlow has a handler of its own for all that is logged
+
+
+def explain(error):
+    """Returns the exit status for an exception, and a line for the user or None. Raises what is not for the user."""
+    if isinstance(error, RunError):
+        return 2, str(error)
+    if isinstance(error, BrokenPipeError):  # whoever closed the pipe behind stdout has had enough
+        return 1, None
+    if isinstance(error, (OSError, FloatingPointError)):
+        return 1, str(error)
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        return 1, "too little memory for these sizes"
+    raise error

@@ -1,0 +1,234 @@
+"""The settings of a run.
+
+Config is the one place for a default. The flags, their help and their checks are read off its fields (see command.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, INT32_MAX, LETTERS, TASKS
+from support.data import pairs
+
+FLOAT32_MAX = 3.4e38
+LARGEST_LAYER = 4_096  # units; patience and memory end here
+EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
+LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
+PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
+
+
+def whole_number(minimum, maximum=INT32_MAX):
+    """Returns an argparse type: text to an int in minimum ... maximum."""
+
+    def convert(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
+        return value
+
+    return convert
+
+
+def decimal_number(is_allowed, description):
+    """Returns an argparse type: text to a float that is allowed. description says in words which are."""
+
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_allowed(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
+        return value
+
+    return convert
+
+
+positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
+probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+
+
+def one_of(*words):
+    """Returns an argparse type: text that must be one of the words."""
+
+    def convert(text):
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {' '.join(words)}")
+        return text
+
+    convert.metavar = "|".join(words)
+    return convert
+
+
+def picture_path(text):
+    """An argparse type: text to the path of a picture of a known format."""
+    path = Path(text)
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
+    return path
+
+
+def setting(default, kind, group, text):
+    """Returns a field of Config with all that its flag needs: argparse type, group and help text."""
+    return field(default=default, metadata={"type": kind, "group": group, "help": text})
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one run."""
+
+    max_batches: int = setting(3001, whole_number(1), "training", "number of batches to train on")
+    batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
+    learning_rate: float = setting(
+        0.015, positive_number, "training", "learning rate of the first step; it falls linearly to 0"
+    )
+    seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
+    xla: str = setting(
+        "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
+    )
+
+    task: str = setting(
+        "copy", one_of(*TASKS), "data", "what to learn: to copy, to reverse, or to continue the alphabet"
+    )
+    data: Path = setting(
+        None, Path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, symbols separated by spaces"
+    )
+    length_from: int = setting(3, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "length of the shortest sequences")
+    length_to: int = setting(8, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "length of the longest sequences")
+    vocab_size: int = setting(
+        10,
+        whole_number(FIRST_SYMBOL + 1, pairs.LARGEST_VOCABULARY + FIRST_SYMBOL),
+        "data",
+        "number of symbols, PAD = 0 and EOS = 1 among them",
+    )
+
+    input_embedding_size: int = setting(
+        20, whole_number(1, LARGEST_LAYER), "model", "length of the vector that stands for a symbol"
+    )
+    encoder_hidden_units: int = setting(
+        20,
+        whole_number(1, LARGEST_LAYER),
+        "model",
+        "units of the encoder in each direction; the decoder has as many as all directions together",
+    )
+    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
+    encoder: str = setting(
+        "bidirectional",
+        one_of("bidirectional", "forward"),
+        "model",
+        "bidirectional: read from both ends; forward: read from left to right only",
+    )
+    attention: str = setting(
+        "none", one_of("none", "bahdanau", "luong"), "model", "attention over the outputs of the encoder"
+    )
+    feedback: str = setting(
+        "argmax",
+        one_of("argmax", "teacher", "scheduled"),
+        "training",
+        "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; scheduled: either",
+    )
+    teacher_probability: float = setting(
+        1.0, probability, "training", "with --feedback scheduled: of the true symbol at first; it falls linearly to 0"
+    )
+
+    batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
+    samples: int = setting(3, whole_number(0), "report", "number of sequences that a report prints")
+    plot: Path = setting(
+        Path("plots/loss.png"), picture_path, "report", f"where to save the loss curve ({' '.join(PICTURE_ENDINGS)})"
+    )
+
+    # No flag sets these. The last three are read from the data.
+    held_out_sequences: int = 10_000  # at most, with data
+    keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
+    extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how many more steps than its input a sequence is decoded
+    symbols: tuple = ()  # of str: those from FIRST_SYMBOL on
+    sha256: str = ""
+
+    @property
+    def decoder_steps(self):
+        """How many steps the decoder makes for the longest sequence."""
+        return self.length_to + self.extra_decoder_steps
+
+    @property
+    def steps_at_once(self):
+        """How many decoder steps fit into memory, those of all sequences together."""
+        return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units)
+
+    @property
+    def evaluation_batch(self):
+        """How many held-out sequences are decoded at once."""
+        return max(1, min(EVALUATION_BATCH, self.steps_at_once // self.decoder_steps))
+
+    @property
+    def attention_plot(self):
+        """Where the picture of attention is saved: beside that of the loss, attention.png for loss.png."""
+        stem = self.plot.stem
+        return self.plot.with_stem("attention" if stem == "loss" else f"{stem}-attention")
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """How each symbol is written."""
+        if self.task == "alphabet" or self.data is not None:
+            return [*pairs.RESERVED, *(self.symbols or LETTERS)]
+        return [str(symbol) for symbol in range(self.vocab_size)]
+
+
+FLAGS = [entry for entry in fields(Config) if entry.metadata]
+
+
+class SettingsError(Exception):
+    """Settings do not go together. The message is one line for the user."""
+
+
+def flag(name):
+    """Returns the flag of a field of Config."""
+    return "--" + name.replace("_", "-")
+
+
+def check(config):
+    """Raises SettingsError if settings contradict each other."""
+    if config.length_from > config.length_to:
+        raise SettingsError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
+    if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
+        raise SettingsError(f"--vocab-size: with --task alphabet it is {ALPHABET_VOCAB_SIZE}")
+    if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
+        raise SettingsError("--teacher-probability goes with --feedback scheduled")
+
+
+def from_json(values):
+    """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
+
+    A run of an earlier version may lack settings that no flag sets; they have their defaults.
+
+    Args:
+      values: what JSON holds.
+
+    Returns:
+      A Config.
+
+    Raises:
+      ValueError: they are not the settings of a run.
+    """
+    try:
+        texts = {entry: str(values[entry.name]) for entry in FLAGS if values[entry.name] is not None}
+        settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
+        for name in ("held_out_sequences", "keep_every"):
+            settings[name] = int(values.get(name, getattr(Config, name)))
+        config = Config(
+            **settings,
+            extra_decoder_steps=int(values["extra_decoder_steps"]),
+            symbols=tuple(map(str, values["symbols"])),
+            sha256=str(values["sha256"]),
+        )
+    except (KeyError, TypeError, AttributeError, argparse.ArgumentTypeError) as error:
+        raise ValueError(str(error)) from None
+    if config.data and len(config.vocabulary) != config.vocab_size:
+        raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
+    return config
