@@ -1,10 +1,10 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
-# make test   checks style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
-# make lint   checks style only
-# make bench  measures it side by side with JAX and PyTorch (a quarter of an hour)
+# make test   checks the style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
+# make lint   checks the style only
+# make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
 # make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
 #
-# Each sets up what it needs by itself, in a virtual environment of this folder.
+# Each installs what it needs, into a virtual environment in this folder.
 
 PYTHON ?= python3
 TENSORFLOW ?=
@@ -25,7 +25,7 @@ lint: $(VENV)/test-installed
 	$(VENV)/bin/ruff format --check .
 
 bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
-	$(VENV)/bin/python benchmarks/bench.py
+	$(VENV)/bin/python -m benchmarks.bench
 
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)

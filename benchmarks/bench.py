@@ -1,6 +1,6 @@
-"""Measures seq2seq_copy.py side by side with its peers: make bench (half an hour).
+"""Measures seq2seq_copy.py side by side with its peers: make bench.
 
-Prints Markdown tables and saves plots/benchmark.png. Peers are processes that are all prepared first; then they take
+Prints Markdown tables and saves plots/benchmark.png. Each peer is a process. All are prepared first. Then they take
 steps in turn, one at a time, round by round, so that a slow minute of the machine is slow for all of them. Each does
 the work of work.py, and must come to the same losses.
 """
@@ -17,22 +17,22 @@ import time
 from pathlib import Path
 
 import numpy as np
-import work
 from matplotlib.figure import Figure
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+from benchmarks import work
+
+ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "plots/benchmark.png"
 PYTHON = {name: ROOT / f".venv{name}" / "bin/python" for name in ("", "-jax", "-torch")}
 SCRIPT, RAW_RNN, TALK = "seq2seq_copy.py", "seq2seq_copy.py --xla off", "the talk's graph"
 TORCH, TORCH_COMPILE, JAX = "PyTorch eager", "torch.compile", "jax.jit"
 PEERS = {
-    SCRIPT: (PYTHON[""], "peer_tensorflow.py", "compiled"),
-    RAW_RNN: (PYTHON[""], "peer_tensorflow.py", "raw_rnn"),
-    TALK: (PYTHON[""], "peer_tensorflow.py", "talk"),
-    TORCH: (PYTHON["-torch"], "peer_torch.py", "eager"),
-    TORCH_COMPILE: (PYTHON["-torch"], "peer_torch.py", "compile"),
-    JAX: (PYTHON["-jax"], "peer_jax.py"),
+    SCRIPT: (PYTHON[""], "benchmarks.peer_tensorflow", "compiled"),
+    RAW_RNN: (PYTHON[""], "benchmarks.peer_tensorflow", "raw_rnn"),
+    TALK: (PYTHON[""], "benchmarks.peer_tensorflow", "talk"),
+    TORCH: (PYTHON["-torch"], "benchmarks.peer_torch", "eager"),
+    TORCH_COMPILE: (PYTHON["-torch"], "benchmarks.peer_torch", "compile"),
+    JAX: (PYTHON["-jax"], "benchmarks.peer_jax"),
 }
 ROUNDS, STEPS = 15, 100
 GROWTH = {  # one size at a time; the others as by default
@@ -51,7 +51,8 @@ class Peer:
         python, program, *form = PEERS[name]
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [python, HERE / program, path, *form],
+            [python, "-m", program, path, *form],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -169,7 +170,8 @@ def speed(folder):
 
 
 def run_json(*arguments):
-    run = subprocess.run([PYTHON[""], HERE / "whole_run.py", *arguments], capture_output=True, text=True)
+    command = [PYTHON[""], "-m", "benchmarks.whole_run", *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(run.stderr)
     return json.loads(run.stdout.splitlines()[-1])

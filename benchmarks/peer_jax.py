@@ -1,4 +1,7 @@
-"""JAX as a peer: python peer_jax.py WORK. Each layer a lax.scan, the whole step one jax.jit that reuses its memory."""
+"""JAX as a peer: python -m benchmarks.peer_jax WORK.
+
+Each layer is a lax.scan; the whole step is one jax.jit that reuses its memory.
+"""
 
 import functools
 import sys
@@ -6,7 +9,8 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-import work
+
+from benchmarks import work
 
 AFTER_IMPORT = work.peak_memory()
 

@@ -1,6 +1,6 @@
 """PyTorch as a peer.
 
-    python peer_torch.py WORK eager|compile
+    python -m benchmarks.peer_torch WORK eager|compile
 
 eager reads with nn.LSTM over packed sequences; torch.compile cannot follow these, and reads with nn.LSTMCell.
 """
@@ -9,8 +9,9 @@ import sys
 
 import numpy as np
 import torch
-import work
 from torch.nn import functional
+
+from benchmarks import work
 
 AFTER_IMPORT = work.peak_memory()
 

@@ -1,7 +1,7 @@
-"""The work that every peer does, and how bench.py talks to a peer.
+"""The work that every peer does, and how bench.py talks to a peer. Needs only NumPy.
 
-A peer is a process that gets a file with initial weights and batches, tells the losses of its first steps from
-there, and then takes as many further steps as it is asked to, each time telling the seconds. NumPy only.
+A peer is a process that gets a file with initial weights and batches. It tells the losses of its first steps from
+there, then takes as many further steps as it is asked to, and tells their seconds each time.
 """
 
 import json

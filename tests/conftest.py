@@ -1,5 +1,5 @@
-import command
 import pytest
+import running
 from hypothesis import settings
 
 settings.register_profile("shared machine", deadline=None)
@@ -9,7 +9,7 @@ settings.load_profile("shared machine")
 @pytest.fixture(autouse=True)
 def no_process_is_left_running():
     yield
-    for process in command.started:
+    for process in running.started:
         process.kill()
         process.wait()
-    command.started.clear()
+    running.started.clear()

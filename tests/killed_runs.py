@@ -1,12 +1,12 @@
 """Stops a run again and again at random moments, resumes it each time, and lets it come to its end.
 
-    python tests/killed_runs.py FOLDER SIGNAL TIMES XLA
+    python -m tests.killed_runs FOLDER SIGNAL TIMES XLA
 
-TensorFlow is imported once; each run is a fork of this process. In FOLDER, `whole` is the run that was never
-stopped; `stopped-0`, `stopped-1` and so on are the ones that were.
+TensorFlow is imported once; each run is a fork of this process. In FOLDER, `whole` is the run that was never stopped.
+`stopped-0`, `stopped-1` and so on were.
 """
 
-import functools
+import dataclasses
 import itertools
 import os
 import random
@@ -15,21 +15,15 @@ import sys
 import time
 from pathlib import Path
 
-import runs
 import seq2seq_copy
-from config import read_command
-from tensorflow_v1 import tf
+from support.graph import tensorflow_v1 as tf
+from support.run import folder
+from support.terminal.command import read_command
 
 BATCHES = 60
-ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches"] + [str(BATCHES)]
-seq2seq_copy.KEEP_EVERY = 3  # many checkpoints, so that many signals meet one being written
-seq2seq_copy.HELD_OUT_SEQUENCES = 500
-seq2seq_copy.EVALUATION_BATCH = 50
-# Only for speed: graphs as they are, which start sooner, and no pictures.
-unoptimized = tf.ConfigProto()
-unoptimized.graph_options.rewrite_options.disable_meta_optimizer = True
-tf.Session = functools.partial(tf.Session, config=unoptimized)
-seq2seq_copy.pictures.save = lambda figure, *paths: None
+ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", str(BATCHES)]
+# Many checkpoints, so that many signals meet one being written; few sequences, so that a run is short.
+SETTINGS = {"keep_every": 3, "held_out_sequences": 500}
 
 
 def start(arguments):
@@ -41,42 +35,46 @@ def start(arguments):
             os.dup2(log.fileno(), 2)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
-            os._exit(seq2seq_copy.main(read_command(arguments)))
+            command = read_command(arguments)
+            if not command.resume:
+                command = command._replace(config=dataclasses.replace(command.config, **SETTINGS))
+            os._exit(seq2seq_copy.run_training(command))
         finally:
             os._exit(99)
     return child
 
 
-def ended(child):
+def wait_for(child):
     """Waits for a process; returns its exit status, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def finished(run):
-    return runs.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
+def is_finished(run):
+    return folder.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
 
 
-def main(folder, number, times, xla):
-    os.chdir(folder)
+def main(path, number, times, xla):
+    os.chdir(path)
+    assert tf.__version__  # imports TensorFlow, for all forks
     ARGUMENTS.extend(["--xla", xla])
     start_of_whole = time.perf_counter()
-    assert ended(start([*ARGUMENTS, "--run-dir", "whole"])) == 0, Path("log").read_text()
+    assert wait_for(start([*ARGUMENTS, "--run-dir", "whole"])) == 0, Path("log").read_text()
     duration = time.perf_counter() - start_of_whole
 
     chance, stops = random.Random(0), []
     for run in (Path(f"stopped-{count}") for count in itertools.count()):
-        while not finished(run):
-            resumable = (run / "config.json").exists()
-            child = start(["--resume", str(run)] if resumable else [*ARGUMENTS, "--run-dir", f"{run}"])
+        while not is_finished(run):
+            is_resumable = (run / "config.json").exists()
+            child = start(["--resume", str(run)] if is_resumable else [*ARGUMENTS, "--run-dir", f"{run}"])
             if len(stops) < times:
                 time.sleep(chance.uniform(0, duration))
                 os.kill(child, number)
-                status = ended(child)
+                status = wait_for(child)
                 assert status in (0, -number, 128 + number), Path("log").read_text()
                 if status != 0:
-                    stops.append(runs.batches_kept(run))
+                    stops.append(folder.batches_kept(run))
             else:
-                assert ended(child) == 0, Path("log").read_text()
+                assert wait_for(child) == 0, Path("log").read_text()
         if len(stops) == times:
             break
     print(f"stopped {times} times, with a checkpoint after these batches: {stops}")

@@ -8,6 +8,33 @@ and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
 import numpy as np
 
 from helpers import EOS, PAD
+from support.graph import tensorflow_v1 as tf
+
+SCOPES = {  # of the graph's variables, and what forward() calls their arrays
+    "encoder/forward": "forward",
+    "encoder/backward": "backward",
+    "decoder/cell": "decoder",
+    "decoder/bahdanau": "bahdanau",
+    "decoder/luong": "luong",
+}
+
+
+def weights_of(session):
+    """Returns the weights of the graph, for forward(). The others keep the last part of their name."""
+    weights = {}
+    for variable, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables())):
+        scope, _, name = variable.op.name.rpartition("/")
+        part = next((part for prefix, part in SCOPES.items() if scope.startswith(prefix)), None)
+        if part is None:
+            weights[name] = value.astype(np.float64)
+        else:
+            weights[part] = (*weights.get(part, ()), value.astype(np.float64))
+    return weights
+
+
+def arrays(weights):
+    """Returns all arrays of weights_of(), in the order of tf.trainable_variables()."""
+    return [array for part in weights.values() for array in (part if isinstance(part, tuple) else [part])]
 
 
 def sigmoid(x):

@@ -5,18 +5,18 @@ import subprocess
 import sys
 
 import numpy as np
-from command import ROOT
+from running import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import work
+from benchmarks import work
 
 
 def test_the_peers_have_equal_losses(tmp_path):
     work.make(tmp_path / "work.npz", batch_size=60, units=4)
-    program = ROOT / "benchmarks/peer_tensorflow.py"
-    commands = [[sys.executable, program, tmp_path / "work.npz", form] for form in ("talk", "raw_rnn", "compiled")]
-    peers = [subprocess.run(command, input="", capture_output=True, text=True) for command in commands]
+    program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
+    peers = [
+        subprocess.run([*program, form], cwd=ROOT, input="", capture_output=True, text=True)
+        for form in ("talk", "raw_rnn", "compiled")
+    ]
     assert [peer.stderr for peer in peers] == [""] * 3
     talk, raw_rnn, compiled = (json.loads(peer.stdout)["losses"] for peer in peers)
     assert len(talk) == work.CHECKED_LOSSES

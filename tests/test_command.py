@@ -11,11 +11,12 @@ import termios
 
 import numpy as np
 import pytest
-from command import ENDLESS, SHORT, files, run, start
+from running import ENDLESS, SHORT, files, run, start
 
-import pictures
-import runs
 from helpers import random_sequences
+from support.run.history import Row
+from support.terminal import pictures
+from support.terminal.settings import FLAGS, Config, flag
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +166,8 @@ def test_the_progress_bar_is_for_terminals(tmp_path):
 def test_help_names_every_flag(tmp_path):
     status, stdout, stderr = run(["--help"], tmp_path)
     assert (status, stderr) == (0, "")
-    names = "max-batches batch-size batches-in-epoch length-from length-to vocab-size input-embedding-size "
-    names += "encoder-hidden-units learning-rate seed samples plot run-dir resume predict"
-    for name in names.split():
-        assert re.search(rf"^  --{name} ", stdout, re.MULTILINE), name
+    for name in [*(flag(entry.name) for entry in FLAGS), "--run-dir", "--resume", "--predict"]:
+        assert re.search(rf"^  {name} ", stdout, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
-    figure = pictures.loss_curve([runs.Row(0, 2.0, 1.0, 0.1, 0.5)])
+    figure = pictures.loss_curve(
+        [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}, Config()
+    )
     path = tmp_path / "loss.png"
     path.write_text("earlier")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -6,11 +6,13 @@ import itertools
 import numpy as np
 import pytest
 
-import compiled
 import helpers
 import seq2seq_copy
-from config import Config, read_command
-from tensorflow_v1 import tf
+from seq2seq_copy import Parts, prepare_steps
+from support.graph import compiled
+from support.graph import tensorflow_v1 as tf
+from support.terminal.command import read_command
+from support.terminal.settings import Config
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60)
 
@@ -21,7 +23,7 @@ def random_batches(config, count):
 
 @pytest.fixture
 def graph():
-    return seq2seq_copy.build_graph(CONFIG)
+    return seq2seq_copy.build_graph(CONFIG, Parts(tf.nn))
 
 
 @pytest.fixture
@@ -40,15 +42,16 @@ def test_logits_and_gradients_are_the_same(graph, session):
     (batch,) = random_batches(CONFIG, 1)
     assert len(batch.inputs) == CONFIG.length_to
 
+    def gradients_of(any_graph):
+        gradients = tf.gradients(any_graph.loss, tf.trainable_variables())
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
+        parts = seq2seq_copy.Parts(compiled.bounded_loops(CONFIG))
         with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=compiled.read_once):
-            one = seq2seq_copy.connect(*arguments, CONFIG, graph.optimizer, compiled.bounded_loops(CONFIG))
-        return one.decoder_logits, one.decoder_prediction, one.loss, gradients_of(one)
-
-    def gradients_of(one):
-        gradients = tf.gradients(one.loss, tf.trainable_variables())
-        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+            in_xla = seq2seq_copy.connect(*arguments, CONFIG, graph.optimizer, parts)
+        return in_xla.decoder_logits, in_xla.decoder_prediction, in_xla.loss, gradients_of(in_xla)
 
     reference = [graph.decoder_logits, graph.decoder_prediction, graph.loss, gradients_of(graph)]
     logits, prediction, loss, gradients = session.run(reference, seq2seq_copy.next_feed(graph, batch))
@@ -73,7 +76,7 @@ def test_50_training_steps_are_the_same(graph, session):
     end = session.run(tf.global_variables())
 
     restart(session, start)
-    steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, CONFIG)
+    steps = prepare_steps(session, graph, CONFIG)
     for before, after in zip(start, session.run(tf.global_variables())):
         np.testing.assert_array_equal(before, after, "compiling is no training")
     calls = [steps(batches[:1]), steps(batches[1:21]), steps(batches[21:])]
@@ -86,14 +89,14 @@ def test_50_training_steps_are_the_same(graph, session):
 
 def test_the_default_model_takes_50_equal_steps():
     config = Config()
-    graph = seq2seq_copy.build_graph(config)
+    graph = seq2seq_copy.build_graph(config, Parts(tf.nn))
     batches = random_batches(config, 50)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         start = session.run(tf.global_variables())
         losses, *_ = seq2seq_copy.take_steps(session, graph, batches)
         restart(session, start)
-        steps = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)
+        steps = prepare_steps(session, graph, config)
         np.testing.assert_allclose(steps(batches)[0], losses, rtol=1e-3)
 
 
@@ -103,9 +106,8 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     tf.reset_default_graph()
     lengths, generator = np.array([3, 0, 9, 5]), np.random.default_rng(0)
     embeddings = tf.constant(generator.normal(size=[6, 4]), tf.float32)
-    state = tf.nn.rnn_cell.LSTMStateTuple(*tf.unstack(tf.constant(generator.normal(size=[2, 4, 3]), tf.float32)))
-    cell = tf.nn.rnn_cell.LSTMCell(3)
-    cell.build([None, 4])
+    state = seq2seq_copy.LSTMStateTuple(*tf.unstack(tf.constant(generator.normal(size=[2, 4, 3]), tf.float32)))
+    cell = seq2seq_copy.LSTMCell("cell", 3, 4)
     loop_fn = seq2seq_copy.make_loop_fn(embeddings, state, tf.constant(lengths, tf.int32))
     results = []
     for raw_rnn in (tf.nn.raw_rnn, functools.partial(compiled.bounded_raw_rnn, steps=steps)):
@@ -121,21 +123,22 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
 
 
-def test_without_xla_one_line(graph, capfd):
+def test_without_xla_one_line(caplog):
     class Session:
         def run(self, fetches, feed):
             raise tf.errors.UnimplementedError(None, None, "no compiler here\nand more")
 
-    assert compiled.compile_steps(Session(), graph, seq2seq_copy.connect, CONFIG) is None
-    reason = "XLA cannot compile the step; going on as with --xla off (no compiler here)"
-    assert capfd.readouterr() == ("", f"seq2seq_copy.py: {reason}\n")
+    graph = seq2seq_copy.build_graph(CONFIG, Parts(tf.nn))
+    connect = functools.partial(seq2seq_copy.connect, config=CONFIG, optimizer=graph.optimizer)
+    assert compiled.compile_steps(Session(), connect, Parts(tf.nn), CONFIG) is None
+    assert caplog.messages == ["XLA cannot compile the step; going on as with --xla off (no compiler here)"]
 
 
 def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compiled, "compile_steps", lambda *_: None)
     command = read_command(["--max-batches", "3", "--batch-size", "5", "--feedback", "teacher"])
-    assert seq2seq_copy.main(command) == 0
+    assert seq2seq_copy.run_training(command) == 0
     assert "after 15 examples" in capsys.readouterr().out
 
 
@@ -147,9 +150,9 @@ def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys):
         {"length_to": 1100, "attention": "bahdanau", "encoder": "forward"},
     ],
 )
-def test_tensors_too_large_for_xla_are_refused_before_it_is_asked(change, graph):
+def test_tensors_too_large_for_xla_are_refused_before_it_is_asked(change):
     with pytest.raises(MemoryError):
-        compiled.compile_steps(None, graph, seq2seq_copy.connect, Config(**change, vocab_size=5))
+        compiled.compile_steps(None, None, None, Config(**change, vocab_size=5))
 
 
 @pytest.mark.parametrize("change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4)])
@@ -161,9 +164,7 @@ def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
     """Without XLA; outputs and final states, sequences of no and of full length."""
     tf.reset_default_graph()
     inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
-    cells = [tf.nn.rnn_cell.LSTMCell(3, name=name) for name in ("a", "b")]
-    for cell in cells:
-        cell.build([None, 2])
+    cells = [seq2seq_copy.LSTMCell(name, 3, 2) for name in ("a", "b")]
     options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
     loops = (tf.nn.bidirectional_dynamic_rnn, compiled.bounded_bidirectional_dynamic_rnn)
     results = [loop(*cells, inputs, **options) for loop in loops]

@@ -1,13 +1,12 @@
 """Runs that are stopped at random moments, by each of three signals, against one that never was."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command import ROOT
+from running import ROOT
 from same_end import assert_same_end
 
 
@@ -16,8 +15,8 @@ from same_end import assert_same_end
     [("SIGKILL", "25", "off"), ("SIGINT", "25", "off"), ("SIGTERM", "25", "off"), ("SIGKILL", "3", "on")],
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, xla, tmp_path):
-    command = [sys.executable, str(ROOT / "tests/killed_runs.py"), str(tmp_path), name, times, xla]
-    process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.killed_runs", str(tmp_path), name, times, xla]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert re.match(rf"stopped {times} times, with a checkpoint after these batches: \[", process.stdout)
     stopped = sorted(Path(tmp_path).glob("stopped-*"))

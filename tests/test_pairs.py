@@ -6,14 +6,17 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from command import ROOT, run
+from running import ROOT, run
 from same_end import assert_same_end
 
-import pairs
-from config import Config, with_data
+from support.data import pairs
+from support.terminal import report
+from support.terminal.command import with_data
+from support.terminal.settings import Config
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]
@@ -53,21 +56,20 @@ def test_the_split_depends_on_the_seed_and_loses_no_line(own):
     assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
 
 
-def test_no_held_out_pair_is_trained_on(own, capsys):
+def test_no_held_out_pair_is_trained_on(own, caplog):
     lines = np.arange(100)
     made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, [f"s{line}" for line in lines], "")
-    config = Config(data="pairs.tsv", length_from=1, length_to=1, vocab_size=102, batch_size=50)
-    batches, held_out = pairs.examples(made, config, 10_000, *np.random.default_rng(0).spawn(2))
+    config = Config(data=Path("pairs.tsv"), length_from=1, length_to=1, vocab_size=102, batch_size=50)
+    batches, held_out = pairs.examples(made, config, *np.random.default_rng(0).spawn(2))
     trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
     assert trained_on == set(lines + 2) - set(held_out.inputs[0])
     assert held_out.inputs.shape == (1, 10)
     numbers = held_out.inputs[0] - 1
-    stdout, stderr = capsys.readouterr()
-    assert stdout == "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1, decoded in up to 4 steps\n\n"
-    assert stderr.splitlines() == [
-        f"seq2seq_copy.py: line {number} is held out, and 's{number - 1}' is in no training pair"
-        for number in numbers[:5]
-    ] + ["seq2seq_copy.py: and 5 more such lines"]
+    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1, decoded in up to 4 steps\n"
+    assert report.data_report(made, held_out, config) == description
+    assert caplog.messages == [
+        f"line {number} is held out, and 's{number - 1}' is in no training pair" for number in numbers[:5]
+    ] + ["and 5 more such lines"]
 
 
 def test_two_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
@@ -97,8 +99,8 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_symbols_that_only_held_out_pairs_hold_are_found(own):
-    assert pairs.unknown(own, np.array([1, 3])) == [(2, "e"), (4, "1")]
-    assert pairs.unknown(own, np.array([2])) == []
+    assert pairs.untrained_symbols(own, np.array([1, 3])) == [(2, "e"), (4, "1")]
+    assert pairs.untrained_symbols(own, np.array([2])) == []
 
 
 @pytest.mark.parametrize(
@@ -107,11 +109,11 @@ def test_symbols_that_only_held_out_pairs_hold_are_found(own):
         (b"a\tb\n\nc\td\n", "line 2: empty"),
         (b"a\tb\nc d\n", "line 2: no TAB between input and target; one is needed"),
         (b"a\tb\tc\n", "line 1: 2 TAB between input and target; one is needed"),
-        (b"a\tb\na\t \n", "line 2: no symbols in the target; 1 to 10000 are read"),
-        (b"a\tb\n\t a\n", "line 2: no symbols in the input; 1 to 10000 are read"),
+        (b"a\tb\na\t \n", "line 2: no symbols in the target; there must be 1 to 10000"),
+        (b"a\tb\n\t a\n", "line 2: no symbols in the input; there must be 1 to 10000"),
         (b"a\tb\nc \xff\td\n", "line 2: byte 3 is not UTF-8"),
-        (b"a\tb\nc\t<EOS>\n", "line 2: <EOS> is the model's own symbol"),
-        (b"x " * 10_001 + b"\ty\n", "line 1: 10001 symbols in the input; 1 to 10000 are read"),
+        (b"a\tb\nc\t<EOS>\n", "line 2: <EOS> is reserved for the model"),
+        (b"x " * 10_001 + b"\ty\n", "line 1: 10001 symbols in the input; there must be 1 to 10000"),
         (b"a\n\n\xff", "line 1: no TAB between input and target; one is needed, and 2 more wrong lines"),
     ],
 )
@@ -157,7 +159,7 @@ def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path)
 
     asked = ["--predict", "seven one", "--predict", "seven ten", "--run-dir", "whole"]
     answer = "input     > [seven one]\npredicted > [7 + 1 +]\n"
-    assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is no symbol of the training data\n")
+    assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is not a symbol of the training data\n")
 
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     answer = "input     > [\\u4e5d]\npredicted > [9 +]\n"
@@ -190,7 +192,8 @@ def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):
     line = " ".join(map(str, range(20)))
     (tmp_path / "long.tsv").write_text(f"{line}\t{line}\n" * 500_000)
     program = (
-        "import pairs, pathlib, resource, numpy as np\n"
+        "import pathlib, resource, numpy as np\n"
+        "from support.data import pairs\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "own = pairs.read(pathlib.Path('long.tsv'))\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"

@@ -5,11 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from command import run, start
 from hypothesis import given
 from hypothesis import strategies as st
+from running import run, start
 
-import predict
+from support.terminal import predict
 
 EASY = ["--max-batches", "1200", "--vocab-size", "5", "--length-to", "5", "--samples", "0"]
 
@@ -43,8 +43,8 @@ def test_thousands_of_lines_with_some_that_are_wrong(folder):
         4001: ("-2 2 2", "'-2' is not a symbol from 2 to 4"),
         4002: ("2 2.0 2", "'2.0' is not a symbol from 2 to 4"),
         4003: ("2 \u00b2 2", "'\u00b2' is not a symbol from 2 to 4"),
-        4004: ("2 3\t4", "a TAB; an input is asked for without its target"),
-        5000: ("2 " * 10_001, "10001 symbols; at most 10000 are read"),
+        4004: ("2 3\t4", "holds a TAB; give the input without its target"),
+        5000: ("2 " * 10_001, "10001 symbols; there may be 10000 at most"),
     }
     for number, (line, _) in wrong.items():
         lines[number - 1] = line
@@ -89,9 +89,9 @@ def test_a_prediction_ends_before_its_eos():
 @given(st.lists(st.integers(1, 60), max_size=50), st.integers(0, 40))
 def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths, extra):
     sequences = [np.full(length, 2) for length in lengths]
-    groups = list(predict.groups(sequences, extra, largest=100))
+    groups = list(predict.groups(sequences, extra, most_steps=100))
     assert [sequence for group in groups for sequence in group] == sequences
     for group in groups:
         assert len(group) * (max(sequence.size for sequence in group) + extra) <= 100
-    assert [len(group) for group in predict.groups(sequences, extra, largest=0)] == [1] * len(sequences)
-    assert len(list(predict.groups(sequences, extra, largest=10**6))) == bool(sequences)
+    assert [len(group) for group in predict.groups(sequences, extra, most_steps=0)] == [1] * len(sequences)
+    assert len(list(predict.groups(sequences, extra, most_steps=10**6))) == bool(sequences)

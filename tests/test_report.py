@@ -8,23 +8,22 @@ import numpy as np
 import pytest
 
 import helpers
-import pictures
-import report
-from config import Config
-from runs import Row
+from support.run.history import History, Row
+from support.terminal import pictures, report
+from support.terminal.settings import Config
 
 CONFIG = Config(batch_size=5, seed=7)
 HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
 
 
 def metrics():
-    history = SimpleNamespace(
-        rows=[Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)],
-        unseen=set(helpers.keys(HELD_OUT)[:3]),
-    )
+    history = History(HELD_OUT)
+    history.rows = [Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)]
+    history.unseen.remove(history.keys[3])
+    run = SimpleNamespace(config=CONFIG, history=history, held_out=HELD_OUT)
     exact = np.array([True, False, False, True])
     correct_tokens = np.array([3, 2, 2, 4])
-    return report.metrics(CONFIG, history, HELD_OUT, exact, correct_tokens, 9.0)
+    return report.metrics(run, exact, correct_tokens, 9.0)
 
 
 def test_metrics():
@@ -89,20 +88,35 @@ def test_moving_average():
 
 def test_the_picture_shows_the_history():
     losses = np.geomspace(2, 0.01, 120)
-    rows = [Row(batch, loss, 1.0, 0.1, batch / 120 if batch % 40 == 0 else None) for batch, loss in enumerate(losses)]
-    loss_axes, match_axes = pictures.loss_curve(rows).axes
+    shares = {0: 0.0, 40: 0.98, 80: 1.0}
+    rows = [Row(batch, loss, 1.0, 0.1, shares.get(batch)) for batch, loss in enumerate(losses)]
+    figures = {"exact_match": {"share": 0.998, "sequences": 5000}}
+    loss_axes, error_axes = pictures.loss_curve(rows, figures, CONFIG).axes
     each, smoothed = loss_axes.get_lines()
     np.testing.assert_array_equal(each.get_xydata(), list(enumerate(losses)))
-    np.testing.assert_allclose(smoothed.get_xydata()[0], [24.5, losses[:50].mean()])
-    np.testing.assert_allclose(smoothed.get_xydata()[-1], [94.5, losses[70:].mean()])
-    (match,) = match_axes.get_lines()
-    np.testing.assert_allclose(match.get_xydata(), [[0, 0], [40, 100 / 3], [80, 200 / 3]])
-    assert loss_axes.get_yscale() == "log"
-    assert loss_axes.get_ylabel() and match_axes.get_ylabel() and match_axes.get_xlabel()
+    np.testing.assert_allclose(smoothed.get_xydata()[0], [24.5, np.sqrt(losses[24] * losses[25])])
+    np.testing.assert_allclose(smoothed.get_xydata()[-1], [94.5, np.sqrt(losses[94] * losses[95])])
+    curve, end = error_axes.get_lines()
+    np.testing.assert_allclose(curve.get_xydata(), [[0, 100], [40, 2], [80, 100 / 10_000]])  # half an error of 5,000
+    np.testing.assert_allclose(end.get_xydata(), [[119, 0.2]])
+
+
+def test_the_picture_says_what_it_shows():
+    rows = [Row(0, 2.0, 1.0, 0.1, 0.5), Row(1, 1.0, 1.0, 0.1)]
+    figures = {"exact_match": {"share": 0.998, "sequences": 5000}}
+    figure = pictures.loss_curve(rows, figures, CONFIG)
+    assert figure.get_suptitle() == "copy, seed 7: 99.80% of 5000 held-out sequences exact"
+    loss_axes, error_axes = figure.axes
+    assert (loss_axes.get_yscale(), error_axes.get_yscale()) == ("log", "log")
+    assert [label.get_text() for label in error_axes.get_yticklabels()] == ["0", "0.1", "1", "10", "100"]
+    assert [text.get_text() for text in error_axes.get_legend().texts] == [
+        "the first 1000 sequences",
+        "all 5000 at the end",
+    ]
 
 
 def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
-    config = Config(data="own.tsv", symbols=("$x_$", "\u732b", "a" * 300), extra_decoder_steps=4)
+    config = Config(data=Path("own.tsv"), symbols=("$x_$", "\u732b", "a" * 300), extra_decoder_steps=4)
     inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
@@ -115,10 +129,12 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     def labels(axis):
         return [label.get_text() for label in axis.get_ticklabels()]
 
-    assert labels(first.xaxis) == ["$x_$", "\u732b", "a" * 20]
-    assert labels(first.yaxis) == ["$x_$", "\u732b", "a" * 20, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
-    assert labels(second.xaxis) == ["a" * 20]
-    assert labels(second.yaxis) == ["a" * 20, "a" * 20, "<EOS>", "<PAD>", "<PAD>"]
+    long = "a" * 19 + "\u2026"
+    assert labels(first.xaxis) == ["$x_$", "\u732b", long]
+    assert labels(first.yaxis) == ["$x_$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
+    assert labels(second.xaxis) == [long]
+    assert labels(second.yaxis) == [long, long, "<EOS>", "<PAD>", "<PAD>"]
+    assert figure.get_suptitle().startswith("own.tsv, seed 0: which inputs the decoder attends to")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.save(figure, tmp_path / "attention.png")

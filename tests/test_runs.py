@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import ENDLESS, SHORT, run, start
+from running import ENDLESS, SHORT, run, start
 from same_end import assert_same_end
 
-import runs
-from tensorflow_v1 import tf
+from support.graph import tensorflow_v1 as tf
+from support.run import folder as folders
 
 SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
@@ -147,7 +147,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
 
 def test_figures_of_an_interruption_are_gone_once_the_run_goes_on(copy):
     (copy / "metrics.json").write_text('{"batches": 37}')
-    runs.reopen(copy)
+    folders.reopen(copy)
     assert not (copy / "metrics.json").exists()
 
 
@@ -239,4 +239,4 @@ def test_the_same_seed_keeps_the_same(tmp_path, whole):
 
 def test_a_short_run_is_kept_too(tmp_path):
     assert run([*SHORT, "--max-batches", "1"], tmp_path)[0] == 0
-    assert runs.newest_checkpoint(Path(tmp_path / "runs/latest")).name == "1"
+    assert folders.newest_checkpoint(Path(tmp_path / "runs/latest")).name == "1"

@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from command import run
+from running import run
 
 TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
 

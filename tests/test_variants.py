@@ -1,6 +1,7 @@
 """Attention, cells, encoders and feedback against NumPy, against each other, and in the real command."""
 
 import dataclasses
+import functools
 import itertools
 import re
 import shutil
@@ -8,27 +9,20 @@ import shutil
 import numpy as np
 import pytest
 import reference
-from command import SHORT, files, run, start
+from running import SHORT, files, run, start
 from same_end import assert_same_end
 
-import compiled
 import helpers
 import seq2seq_copy
-import variants
-from config import Config
-from tensorflow_v1 import tf
+from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, prepare_steps
+from support.graph import attention, feedback, variants
+from support.graph import tensorflow_v1 as tf
+from support.terminal.settings import Config
 
 CONFIG = Config(
     vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4
 )
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
-WEIGHTS = {
-    "encoder/forward": "forward",
-    "encoder/backward": "backward",
-    "decoder/cell": "decoder",
-    "decoder/bahdanau": "bahdanau",
-    "decoder/luong": "luong",
-}
 
 
 def start_session(session):
@@ -39,26 +33,26 @@ def start_session(session):
         variable.load(generator.normal(size=variable.shape), session)
 
 
-def reference_weights(session):
-    weights = {}
-    for variable, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables())):
-        scope, _, name = variable.op.name.rpartition("/")
-        part = next((part for prefix, part in WEIGHTS.items() if scope.startswith(prefix)), None)
-        if part is None:
-            weights[name] = value.astype(np.float64)
-        else:
-            weights[part] = (*weights.get(part, ()), value.astype(np.float64))
-    return weights
+def build(**changes):
+    """Returns a Config with changes, and its Graph."""
+    config = dataclasses.replace(CONFIG, **changes)
+    return config, build_graph(config, variants.replace_parts(Parts(tf.nn), config))
+
+
+def training_graph(graph, config):
+    """Returns the Graph that trains without XLA."""
+    connect = functools.partial(seq2seq_copy.connect, config=config, optimizer=graph.optimizer)
+    return feedback.training_graph(graph, connect, variants.replace_parts(Parts(tf.nn), config, training=True), config)
 
 
 @pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("encoder", ["bidirectional", "forward"])
 def test_forward_pass_equals_numpy(attention, cell, encoder):
-    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention, cell=cell, encoder=encoder))
+    _, graph = build(attention=attention, cell=cell, encoder=encoder)
     with tf.Session() as session:
         start_session(session)
-        weights = reference_weights(session)
+        weights = reference.weights_of(session)
         fetches = [graph.decoder_logits, graph.decoder_prediction, graph.alignment]
         logits, prediction, alignment = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
     assert ("backward" in weights) == (encoder == "bidirectional")
@@ -73,16 +67,15 @@ def test_forward_pass_equals_numpy(attention, cell, encoder):
 
 @pytest.mark.parametrize(("attention", "cell"), [("bahdanau", "lstm"), ("luong", "lstm"), ("none", "gru")])
 def test_gradients_equal_finite_differences_of_numpy(attention, cell):
-    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention, cell=cell))
+    _, graph = build(attention=attention, cell=cell)
     gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, tf.trainable_variables())]
     with tf.Session() as session:
         start_session(session)
-        weights = reference_weights(session)
+        weights = reference.weights_of(session)
         gradients = session.run(gradients, seq2seq_copy.next_feed(graph, BATCH))
-    arrays = [array for part in weights.values() for array in (part if isinstance(part, tuple) else [part])]
     sequences = [BATCH.inputs[:length, column] for column, length in enumerate(BATCH.lengths)]
     generator = np.random.default_rng(0)
-    for variable, values, gradient in zip(tf.trainable_variables(), arrays, gradients):
+    for variable, values, gradient in zip(tf.trainable_variables(), reference.arrays(weights), gradients):
         assert np.abs(gradient).max() > 1e-3
         for index in map(tuple, generator.integers(0, values.shape, size=[10, values.ndim])):
             slope = reference.slope(weights, values, index, sequences)
@@ -91,7 +84,7 @@ def test_gradients_equal_finite_differences_of_numpy(attention, cell):
 
 @pytest.mark.parametrize("attention", ["bahdanau", "luong"])
 def test_attention_sums_to_1_over_real_steps_and_is_0_on_padding(attention):
-    graph = seq2seq_copy.build_graph(dataclasses.replace(CONFIG, attention=attention))
+    _, graph = build(attention=attention)
     with tf.Session() as session:
         start_session(session)
         alignment = session.run(graph.alignment[0], seq2seq_copy.next_feed(graph, BATCH))
@@ -105,7 +98,7 @@ def test_attention_sums_to_1_over_real_steps_and_is_0_on_padding(attention):
 
 def test_weights_stay_finite_when_no_score_is_near_another():
     scores = tf.constant([[1e30, -1e30], [-1e30, 3.0], [1e38, 1e38]])  # [time, batch]
-    context, weights = variants.weighted(scores, tf.ones([3, 2, 1]), tf.constant([2, 1]))
+    context, weights = attention.weighted_mean(scores, tf.ones([3, 2, 1]), tf.constant([2, 1]))
     with tf.Session() as session:
         context, weights = session.run([context, weights])
     np.testing.assert_array_equal(weights, [[1, 0, 0], [1, 0, 0]])
@@ -113,14 +106,13 @@ def test_weights_stay_finite_when_no_score_is_near_another():
 
 
 def test_teacher_reads_the_truth_and_reporting_does_not():
-    config = dataclasses.replace(CONFIG, feedback="teacher")
-    graph = seq2seq_copy.build_graph(config)
-    training = seq2seq_copy.training_graph(graph, config)
+    config, graph = build(feedback="teacher")
+    training = training_graph(graph, config)
     with tf.Session() as session:
         start_session(session)
-        weights = reference_weights(session)
+        weights = reference.weights_of(session)
         fetches = [training.decoder_logits, training.loss, graph.decoder_logits]
-        logits, loss, own = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
+        logits, loss, asked_logits = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
     losses = []
     for column, length in enumerate(BATCH.lengths):
         fed = BATCH.targets[:, column]
@@ -128,39 +120,36 @@ def test_teacher_reads_the_truth_and_reporting_does_not():
         losses.append(expected["cross_entropy"])
         np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], atol=1e-4)
         expected = reference.forward(weights, BATCH.inputs[:length, column])
-        np.testing.assert_allclose(own[: length + 3, column], expected["logits"], atol=1e-4)
+        np.testing.assert_allclose(asked_logits[: length + 3, column], expected["logits"], atol=1e-4)
     assert loss == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
-    assert not np.allclose(logits, own)
+    assert not np.allclose(logits, asked_logits)
 
 
 def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
     """What the decoder reads is known beforehand then: no loop_fn is needed."""
-    config = dataclasses.replace(CONFIG, feedback="teacher")
-    graph = seq2seq_copy.build_graph(config)
-    training = seq2seq_copy.training_graph(graph, config)
+    config, graph = build(feedback="teacher")
+    training = training_graph(graph, config)
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
-    names = ("encoder/encoder_final_state:0", "encoder/encoder_final_state_1:0")  # c and h
-    state = tf.nn.rnn_cell.LSTMStateTuple(*map(tf.get_default_graph().get_tensor_by_name, names))
-    cell = tf.nn.rnn_cell.LSTMCell(2 * config.encoder_hidden_units)
-    cell.build([None, config.input_embedding_size])
+    names = ("encoder/encoder_final_state_c:0", "encoder/encoder_final_state_h:0")
+    state = LSTMStateTuple(*map(tf.get_default_graph().get_tensor_by_name, names))
+    cell = LSTMCell("second_cell", 2 * config.encoder_hidden_units, config.input_embedding_size)
     read = np.concatenate([np.full([1, 4], helpers.EOS), BATCH.targets[:-1]])
     read_embedded = tf.nn.embedding_lookup(variables["embedding/embeddings"], read)
     outputs, _ = tf.nn.dynamic_rnn(cell, read_embedded, BATCH.lengths + 3, initial_state=state, time_major=True)
     logits = tf.tensordot(outputs, variables["decoder/output_weights"], 1) + variables["decoder/output_bias"]
     with tf.Session() as session:
         start_session(session)
-        for own, of_script in zip(cell.weights, ("kernel", "bias")):
-            own.load(session.run(variables[f"decoder/cell/lstm_cell/{of_script}"]), session)
+        cell.kernel.load(session.run(variables["decoder/cell/lstm_cell/kernel"]), session)
+        cell.bias.load(session.run(variables["decoder/cell/lstm_cell/bias"]), session)
         results = session.run([training.decoder_logits, logits], seq2seq_copy.next_feed(graph, BATCH))
     for column, length in enumerate(BATCH.lengths):
         ours, one_line = (result[: length + 3, column] for result in results)
         np.testing.assert_allclose(ours, one_line, atol=1e-5)
 
 
-def logits_after(batches_done, feedback, probability=1.0):
-    config = dataclasses.replace(CONFIG, feedback=feedback, teacher_probability=probability)
-    graph = seq2seq_copy.build_graph(config)
-    training = seq2seq_copy.training_graph(graph, config)
+def logits_after(batches_done, reads, probability=1.0):
+    config, graph = build(feedback=reads, teacher_probability=probability)
+    training = training_graph(graph, config)
     with tf.Session() as session:
         start_session(session)
         tf.train.get_global_step().load(batches_done, session)
@@ -189,7 +178,7 @@ def truth_read(batches_done, seed=3, columns=20_000):
         return tf.fill([columns], False), tf.zeros([columns, 1]), None, None, None
 
     truth = tf.ones([5, columns], tf.int32)
-    teaching = variants.reading_the_truth(loop_fn, config, tf.constant([[0.0], [1.0]]), truth)
+    teaching = feedback.read_the_truth(loop_fn, tf.constant([[0.0], [1.0]]), truth, config)
     steps = [teaching(tf.constant(time), tf.zeros([]), None, None)[1][:, 0] for time in range(1, 6)]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -209,11 +198,10 @@ def test_the_coins_of_scheduled_sampling():
 
 
 def first_compiled_loss(**changes):
-    config = dataclasses.replace(CONFIG, **changes)
-    graph = seq2seq_copy.build_graph(config)
+    config, graph = build(**changes)
     with tf.Session() as session:
         start_session(session)
-        losses, *_ = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)([BATCH])
+        losses, *_ = prepare_steps(session, graph, config)([BATCH])
     return losses[0]
 
 
@@ -233,16 +221,15 @@ def test_scheduled_sampling_compiled():
     ],
 )
 def test_the_compiled_step_is_the_same(changes):
-    config = dataclasses.replace(CONFIG, **changes)
-    graph = seq2seq_copy.build_graph(config)
+    config, graph = build(**changes)
     batches = list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), 20))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         first = session.run(tf.global_variables())
-        expected = seq2seq_copy.take_steps(session, seq2seq_copy.training_graph(graph, config), batches)
+        expected = seq2seq_copy.take_steps(session, training_graph(graph, config), batches)
         for variable, value in zip(tf.global_variables(), first):
             variable.load(value, session)
-        results = compiled.compile_steps(session, graph, seq2seq_copy.connect, config)(batches)
+        results = prepare_steps(session, graph, config)(batches)
     for values, same in zip(results, expected):
         np.testing.assert_allclose(values, same, rtol=1e-3)
 

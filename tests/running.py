@@ -27,6 +27,6 @@ def run(arguments, folder, text=None, **options):
 
 
 def files(folder):
-    """Returns the files below a folder, but for those of the runs."""
+    """Returns the files below a folder, except those of runs."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in paths if path.parts[0] != "runs")

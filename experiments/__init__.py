@@ -1,0 +1,1 @@
+"""Questions about the model, answered by measurement."""

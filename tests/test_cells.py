@@ -1,0 +1,67 @@
+"""The cells written out in the script and in support/, against those of tf-keras and against NumPy."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import reference
+from running import ROOT
+
+from seq2seq_copy import LSTMCell, LSTMStateTuple
+from support.graph import tensorflow_v1 as tf
+from support.graph.gru import GRUCell, GRUStateTuple
+
+UNITS, INPUT_SIZE, BATCH = 3, 4, 5
+CELLS = {
+    "lstm": (LSTMCell, LSTMStateTuple, ["kernel", "bias"], 2),
+    "gru": (GRUCell, GRUStateTuple, ["gate_kernel", "gate_bias", "candidate_kernel", "candidate_bias"], 1),
+}
+
+
+def random_arrays(*shapes):
+    generator = np.random.default_rng(0)
+    return [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+def results_of(name):
+    """Returns random arrays, the output and state after a step with them, and the gradients of weights and inputs."""
+    make_cell, make_state, weight_names, parts_of_state = CELLS[name]
+    tf.reset_default_graph()
+    cell = make_cell("cell", UNITS, INPUT_SIZE)
+    weights = [getattr(cell, weight) for weight in weight_names]
+    arrays = random_arrays([BATCH, INPUT_SIZE], *[[BATCH, UNITS]] * parts_of_state, *(w.shape for w in weights))
+    inputs, *state = map(tf.constant, arrays[: 1 + parts_of_state])
+    output, next_state = cell(inputs, make_state(*state))
+    gradients = tf.gradients(tf.reduce_sum(output**2), [*weights, inputs, *state])
+    with tf.Session() as session:
+        for variable, array in zip(weights, arrays[1 + parts_of_state :]):
+            variable.load(array, session)
+        return arrays, session.run([output, *next_state]), session.run(gradients)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_cell_equals_numpy(name):
+    (inputs, *others), (output, *next_state), _ = results_of(name)
+    parts_of_state = CELLS[name][3]
+    states, weights = others[:parts_of_state], others[parts_of_state:]
+    for row in range(BATCH):
+        expected = reference.step(inputs[row], [state[row] for state in states], weights)
+        np.testing.assert_allclose([part[row] for part in next_state], expected, atol=1e-5)
+        np.testing.assert_allclose(output[row], expected[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_cell_equals_that_of_tf_keras_with_its_gradients(name, tmp_path):
+    """tf-keras needs a process of its own, in which TensorFlow uses it in the place of Keras 3."""
+    arrays, values, gradients = results_of(name)
+    np.savez(tmp_path / "arrays.npz", *arrays)
+    environment = os.environ | {"TF_USE_LEGACY_KERAS": "1"}
+    command = [sys.executable, "-m", "tests.keras_cell", name, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    expected = list(np.load(tmp_path / "results.npz").values())
+    assert len(expected) == len(values) + len(gradients)
+    for value, keras_value in zip([*values, *gradients], expected):
+        assert np.abs(keras_value).max() > 1e-3
+        np.testing.assert_allclose(value, keras_value, rtol=1e-5, atol=1e-6)
