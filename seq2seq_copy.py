@@ -341,26 +341,26 @@ def predicted(session, graph, batch):
     return session.run(graph.decoder_prediction, next_feed(graph, batch))
 
 
-def train(take_steps, decode, calls, run):
+def train(make_steps, decode_batch, calls, run):
     """Trains until the last batch or a signal, and prints samples on the way; returns the signal, or None.
 
-    calls yields the batches of each call of take_steps, and the state of their generator after them. A call ends
-    wherever something is printed or kept.
+    make_steps does what take_steps() does for a list of batches. calls yields the batches of each call, and the state
+    of their generator after them. A call ends wherever something is printed or kept.
     """
     config, history = run.config, run.history
     few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
     progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
     with progress, process.stop_at_signal() as signals:
         for batches, generator_state in calls:
-            for batch, loss, gradient_norm, learning_rate in zip(batches, *take_steps(batches)):
+            for batch, loss, gradient_norm, learning_rate in zip(batches, *make_steps(batches)):
                 history.record(batch, loss, gradient_norm, learning_rate)
             progress.update(len(batches))
 
             batch_number = history.rows[-1].batch
             if batch_number % config.batches_in_epoch == 0:
-                progress.write(report.batch_report(history.rows[-1], batch, decode(batch), config))
+                progress.write(report.batch_report(history.rows[-1], batches[-1], decode_batch(batches[-1]), config))
             if batch_number % config.keep_every == 0:
-                exact, _ = evaluate(decode, few_held_out, config.evaluation_batch)
+                exact, _ = evaluate(decode_batch, few_held_out, config.evaluation_batch)
                 history.record_exact_match(exact.mean())
             if batch_number % config.keep_every == 0 or batch_number + 1 == config.max_batches or signals:
                 run.keep(generator_state)
@@ -370,11 +370,11 @@ def train(take_steps, decode, calls, run):
     return signals[0] if signals else None
 
 
-def evaluate(decode, batch, size):
+def evaluate(decode_batch, batch, size):
     """Decodes sequences and compares what comes out with what should.
 
     Args:
-      decode: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
+      decode_batch: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
       batch, size: a helpers.Batch, and how many of its sequences are decoded at once.
 
     Returns:
@@ -384,7 +384,7 @@ def evaluate(decode, batch, size):
     exact, correct_tokens = [], []
     for start in range(0, batch.lengths.size, size):
         part = helpers.columns(batch, start, start + size)
-        correct = decode(part) == part.targets  # [decoder_time, batch]
+        correct = decode_batch(part) == part.targets  # [decoder_time, batch]
         exact.append(correct.all(axis=0))
         correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))
     return np.concatenate(exact), np.concatenate(correct_tokens)
@@ -397,25 +397,26 @@ def evaluate(decode, batch, size):
 def run_training(command):
     """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
     config = command.config
-    generators = np.random.default_rng(config.seed).spawn(2)  # of the training data and of the held-out sequences
+    training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
     examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
-    batches, held_out = examples(config, *generators)
+    batches, held_out = examples(config, training_generator, held_out_generator)
     if command.pairs:
         print(report.data_report(command.pairs, held_out, config))
 
     graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        run = checkpoints.open_run(command, session, held_out, generators[0])
+        run = checkpoints.open_run(command, session, held_out, training_generator)
         done = len(run.history.rows)
         if command.resume:
             print(f"going on with {run.folder} after {done} batches\n")
 
+        make_steps = prepare_steps(session, graph, config)
+        decode_batch = functools.partial(predicted, session, graph)
         sizes = ahead.sizes_of_calls(done, config, compiled.most_steps(config))
-        calls = ahead.drawn_ahead(batches, sizes, generators[0])
-        take_steps = prepare_steps(session, graph, config)
+        calls = ahead.drawn_ahead(batches, sizes, training_generator)
         start = time.perf_counter()
-        interrupted_by = train(take_steps, functools.partial(predicted, session, graph), calls, run)
+        interrupted_by = train(make_steps, decode_batch, calls, run)
         batches_per_second = (len(run.history.rows) - done) / (time.perf_counter() - start) or None
         finish(session, graph, run, batches_per_second)
     return 0 if interrupted_by is None else 128 + interrupted_by
@@ -455,8 +456,8 @@ def run_prediction(command):
     graph = build_graph(command.config, variants.replace_parts(Parts(tf.nn), command.config))
     with tf.Session() as session:
         checkpoints.restore_newest(command.run, session)
-        decode = functools.partial(predicted, session, graph)
-        return 1 if predict.answer_all(command.predict, decode, command.config) else 0
+        decode_batch = functools.partial(predicted, session, graph)
+        return 1 if predict.answer_all(command.predict, decode_batch, command.config) else 0
 
 
 def main():

@@ -11,20 +11,20 @@ from support.terminal.report import show
 log = logging.getLogger(__name__)
 
 
-def answer_all(sequences, decode, config):
+def answer_all(sequences, decode_batch, config):
     """Answers the sequences of the command line, or for ["-"] those of standard input; else like answer()."""
     if sequences != ["-"]:
-        return answer(sequences, decode, config, one_by_one=False)
+        return answer(sequences, decode_batch, config, one_by_one=False)
     with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
-        return answer(lines, decode, config, one_by_one=lines.isatty())
+        return answer(lines, decode_batch, config, one_by_one=lines.isatty())
 
 
-def answer(lines, decode, config, one_by_one):
+def answer(lines, decode_batch, config, one_by_one):
     """Prints each sequence and its prediction. Warns of each line that has something wrong, by its number.
 
     Args:
       lines: iterable of str, each the symbols of one sequence, separated by spaces.
-      decode: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
+      decode_batch: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
       config: the settings.Config that the model was trained with.
       one_by_one: bool, whether each line is answered before the next one is read.
 
@@ -52,7 +52,7 @@ def answer(lines, decode, config, one_by_one):
 
     most_steps = 0 if one_by_one else config.steps_at_once
     for sequences in groups(readable_sequences(), config.extra_decoder_steps, most_steps):
-        predictions = decode(task_batch("copy", sequences)).T  # nothing reads the targets
+        predictions = decode_batch(task_batch("copy", sequences)).T  # nothing reads the targets
         for sequence, prediction in zip(sequences, predictions):
             print(f"input     > {show(sequence, names)}")
             print(f"predicted > {show(cut(prediction[: sequence.size + config.extra_decoder_steps]), names)}")
