@@ -82,7 +82,27 @@ def build_graph(config, parts):
 
 
 def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, parts):
-    """Connects embedding, encoder, decoder, loss and Adam to the inputs of a step; returns a Graph."""
+    """Connects the model, the loss and Adam to the inputs of a step; returns a Graph."""
+    inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
+    decoder_logits, decoder_prediction, alignment, decoder_lengths = run_model(*inputs, config, parts)
+    loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
+    gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
+    outputs = (decoder_logits, decoder_prediction, alignment, loss, gradient_norm, learning_rate, train_op)
+    return Graph(*inputs, *outputs, optimizer)
+
+
+def run_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, parts):
+    """Connects embedding, encoder and decoder to the inputs of a step.
+
+    Args:
+      encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph.
+      config: a settings.Config.
+      parts: a Parts.
+
+    Returns:
+      decoder_logits, decoder_prediction, alignment: as in a Graph.
+      decoder_lengths: int32 [batch], how many steps each sequence is decoded.
+    """
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, config.input_embedding_size)
     encoder_outputs, encoder_final_state = parts.encode(
         encoder_inputs_embedded, encoder_inputs_length, config.encoder_hidden_units, parts
@@ -98,12 +118,7 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
             decoder_targets=decoder_targets,
         )
         decoder_logits, decoder_prediction, *alignment = parts.decode(loop_fn, parts)
-
-    loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
-    gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
-    inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
-    outputs = (decoder_logits, decoder_prediction, alignment, loss, gradient_norm, learning_rate, train_op)
-    return Graph(*inputs, *outputs, optimizer)
+    return decoder_logits, decoder_prediction, alignment, decoder_lengths
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
