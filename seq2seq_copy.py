@@ -30,7 +30,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, PAD
 from support.data import ahead, pairs
-from support.graph import compiled, feedback, variants
+from support.graph import beam, compiled, feedback, variants
 from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints, folder
 from support.terminal import pictures, predict, process, report
@@ -460,7 +460,7 @@ def finish(session, graph, run, batches_per_second):
     if graph.alignment:
         batch = helpers.columns(run.held_out, 0, pictures.ALIGNED_SEQUENCES)
         prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, batch))
-        picture = pictures.attention(batch, prediction, alignment, config)
+        picture = pictures.attention(pictures.aligned(batch, prediction, alignment, config), config)
         pictures.save(picture, run.folder / "attention.png", config.attention_plot)
         print(f"attention in {config.attention_plot}")
     folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
@@ -468,11 +468,14 @@ def finish(session, graph, run, batches_per_second):
 
 def run_prediction(command):
     """Answers the user's own sequences; returns the exit status: 0, or 1 if a line held no sequence."""
-    graph = build_graph(command.config, variants.replace_parts(Parts(tf.nn), command.config))
+    config, asking = command.config, command.asking
+    parts = variants.replace_parts(Parts(tf.nn), config)
+    graph = build_graph(config, parts)
     with tf.Session() as session:
         checkpoints.restore_newest(command.run, session)
-        decode_batch = functools.partial(predicted, session, graph)
-        return 1 if predict.answer_all(command.predict, decode_batch, command.config) else 0
+        search = (asking.beam, asking.n_best, asking.length_penalty)
+        ask = beam.asker(session, graph, run_model, parts, config, *search)
+        return 1 if predict.answer_all(command.predict, ask, config, asking) else 0
 
 
 def main():

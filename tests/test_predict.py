@@ -1,7 +1,12 @@
 """The user's own sequences, through the real command and function by function."""
 
+import fcntl
 import os
 import re
+import select
+import signal
+import struct
+import termios
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import run, start
 
+from support.graph import beam
 from support.terminal import predict
 
 EASY = ["--max-batches", "1200", "--vocab-size", "5", "--length-to", "5", "--samples", "0"]
@@ -81,9 +87,50 @@ def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
 
 
 def test_a_prediction_ends_before_its_eos():
-    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 1, 0, 0])), [4, 3])
-    np.testing.assert_array_equal(predict.cut(np.array([1, 3, 1, 0])), [])
-    np.testing.assert_array_equal(predict.cut(np.array([4, 3, 5, 0, 2])), [4, 3, 5, 0, 2])
+    for symbols, shown in (([4, 3, 1, 0, 0], [4, 3]), ([1, 3, 1, 0], []), ([4, 3, 5, 0, 2], [4, 3, 5, 0, 2])):
+        hypothesis = beam.up_to_eos(np.array(symbols), np.zeros(len(symbols)), None)
+        np.testing.assert_array_equal(predict.without_eos(hypothesis.symbols), shown)
+
+
+def start_conversation(folder):
+    """Returns the process, and the keyboard and screen of its terminal."""
+    keyboard, terminal = os.openpty()
+    fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = start(["--predict", "-"], folder, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    return process, keyboard
+
+
+def read_until(keyboard, text):
+    """Returns what the terminal shows up to and with a text."""
+    shown = ""
+    while text not in shown:
+        assert select.select([keyboard], [], [], 60)[0], shown
+        shown += os.read(keyboard, 1000).decode()
+    return shown
+
+
+def test_a_terminal_is_a_conversation_with_line_editing(folder):
+    process, keyboard = start_conversation(folder)
+    read_until(keyboard, "> ")
+    os.write(keyboard, b"4 3 x\x7f2\n")  # the x is deleted again
+    shown = read_until(keyboard, "predicted > [4 3 2]\r\n> ")
+    assert "input     > [4 3 2]" in shown
+    os.write(keyboard, b"nonsense\n")
+    read_until(keyboard, "line 2: 'nonsense' is not a symbol from 2 to 4\r\n> ")
+    os.write(keyboard, b"\x04")
+    assert process.wait(timeout=60) == 1
+
+
+def test_ctrl_c_ends_a_conversation_and_leaves_the_terminal_as_it_was(folder):
+    process, keyboard = start_conversation(folder)
+    before = termios.tcgetattr(keyboard)
+    read_until(keyboard, "> ")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert termios.tcgetattr(keyboard) == before
+    os.set_blocking(keyboard, False)
+    assert "Traceback" not in os.read(keyboard, 10_000).decode()
 
 
 @given(st.lists(st.integers(1, 60), max_size=50), st.integers(0, 40))

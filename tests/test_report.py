@@ -121,7 +121,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
     alignment = np.random.default_rng(0).random([7, 2, 3])
-    figure = pictures.attention(batch, prediction, alignment, config)
+    figure = pictures.attention(pictures.aligned(batch, prediction, alignment, config), config)
     first, second, _ = figure.axes
     np.testing.assert_array_equal(first.images[0].get_array(), alignment[:, 0])
     np.testing.assert_array_equal(second.images[0].get_array(), alignment[:5, 1, :1])
@@ -134,7 +134,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     assert labels(first.yaxis) == ["$x_$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
     assert labels(second.xaxis) == [long]
     assert labels(second.yaxis) == [long, long, "<EOS>", "<PAD>", "<PAD>"]
-    assert figure.get_suptitle().startswith("own.tsv, seed 0: which inputs the decoder attends to")
+    assert figure.get_suptitle() == "own.tsv, seed 0: where the decoder looks"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.save(figure, tmp_path / "attention.png")

@@ -16,6 +16,17 @@ from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
 
 
+class Asking(NamedTuple):
+    """How a trained model is asked, and what is shown of its answers."""
+
+    beam: int = 1
+    n_best: int = 1
+    length_penalty: float = 0.0
+    scores: bool = False
+    json: bool = False
+    plot: Path | None = None  # where to save the attention of the sequences
+
+
 class Command(NamedTuple):
     """What the command line asks for."""
 
@@ -24,6 +35,11 @@ class Command(NamedTuple):
     resume: bool = False
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     pairs: pairs.Pairs | None = None  # the user's own data
+    asking: Asking = Asking()
+
+
+LARGEST_BEAM = 1_000  # patience ends here
+MOST_DRAWN = 4  # sequences in a picture of attention
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -78,7 +94,27 @@ def flag_parser():
         help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of standard input; '
         "may be repeated",
     )
+    add_asking_flags(parser.add_argument_group("asking, with --predict"))
     return parser
+
+
+def add_asking_flags(group):
+    """Adds the flags that become an Asking, except --plot."""
+    size = settings.whole_number(1, LARGEST_BEAM)
+    group.add_argument(
+        "--beam", type=size, metavar="N", help="search with N hypotheses at each step (default: 1, greedy decoding)"
+    )
+    group.add_argument(
+        "--n-best", type=size, metavar="M", help="print the M best answers of the beam, best first (default: 1)"
+    )
+    group.add_argument(
+        "--length-penalty",
+        type=settings.decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10"),
+        metavar="X",
+        help="with --beam: favours long answers the more, the larger it is; 0.6 to 1 is usual (default: 0.0)",
+    )
+    group.add_argument("--scores", action="store_true", help="print the log-probability and those of the symbols too")
+    group.add_argument("--json", action="store_true", help="print a line of JSON for each sequence instead")
 
 
 def read_command(arguments=None):
@@ -99,10 +135,14 @@ def read_command(arguments=None):
     try:
         if predict is not None:
             return command_to_predict(predict, run_dir, resume, given)
+        for name in Asking._fields:
+            if name in given and name != "plot":
+                raise SettingsError(f"{flag(name)} goes with --predict")
         is_new = resume is None
         command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
         settings.check(command.config)
-        check_plots(command.config)
+        for plot in [command.config.plot] + [command.config.attention_plot] * (command.config.attention != "none"):
+            check_plot(plot)
     except SettingsError as error:
         parser.error(str(error))
     except pairs.PairsError as error:
@@ -136,6 +176,7 @@ def with_data(config, user_pairs):
 
 def command_to_predict(predict, run_dir, resume, given):
     """Returns the Command that asks a trained model."""
+    asking = Asking(**{name: given.pop(name) for name in Asking._fields if name in given})
     if given or resume is not None:
         raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
     if "-" in predict and len(predict) > 1:
@@ -143,7 +184,24 @@ def command_to_predict(predict, run_dir, resume, given):
     run = real_path(run_dir or folder.LATEST)
     config = saved_config(run)
     folder.newest_checkpoint(run)
-    return Command(config, run, predict=predict)
+    check_asking(asking, predict, config)
+    return Command(config, run, predict=predict, asking=asking)
+
+
+def check_asking(asking, predict, config):
+    """Raises SettingsError if the flags of an Asking contradict each other or the run."""
+    if asking.n_best > asking.beam:
+        raise SettingsError(f"--n-best: {asking.n_best} is more than --beam {asking.beam}")
+    if asking.length_penalty and asking.beam == 1:
+        raise SettingsError("--length-penalty goes with --beam")
+    if asking.scores and asking.json:
+        raise SettingsError("--scores does not go with --json, which holds them")
+    if asking.plot is not None:
+        if config.attention == "none":
+            raise SettingsError("--plot: the model of this run has no attention to draw")
+        if predict == ["-"] or len(predict) > MOST_DRAWN:
+            raise SettingsError(f"--plot: goes with 1 to {MOST_DRAWN} sequences on the command line")
+        check_plot(asking.plot)
 
 
 def command_to_resume(run, run_dir, given):
@@ -191,10 +249,9 @@ def saved_config(run):
         raise folder.RunError(f"{path!r} does not hold the settings of a run: {error}") from None
 
 
-def check_plots(config):
-    """Raises SettingsError if a picture cannot be saved."""
-    for plot in [config.plot] if config.attention == "none" else [config.plot, config.attention_plot]:
-        try:
-            folder.check_writable(plot)
-        except OSError as error:
-            raise SettingsError(f"--plot: cannot write {str(plot)!r}: {error.strerror}") from None
+def check_plot(plot):
+    """Raises SettingsError if a picture cannot be saved under a path."""
+    try:
+        folder.check_writable(plot)
+    except OSError as error:
+        raise SettingsError(f"--plot: cannot write {str(plot)!r}: {error.strerror}") from None

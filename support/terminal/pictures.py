@@ -82,13 +82,11 @@ def title(config):
     return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
 
 
-def attention(batch, prediction, alignment, config):
+def attention(sequences, config):
     """Draws which inputs the decoder attends to when it writes each symbol.
 
     Args:
-      batch: a helpers.Batch.
-      prediction: int32 [decoder_time, batch].
-      alignment: float32 [decoder_time, batch, time], the weights.
+      sequences: list of (inputs int [length], symbols int [steps], weights float [steps, length]).
       config: the settings.Config.
 
     Returns:
@@ -97,31 +95,41 @@ def attention(batch, prediction, alignment, config):
     from matplotlib.figure import Figure
 
     names = label_names(config)
-    families = fonts_for("".join(names[symbol] for symbol in np.union1d(batch.inputs, prediction)))
-    panel = min(5, max(3, 0.14 * len(prediction)))  # inches
-    figure = Figure(figsize=(panel * batch.lengths.size, panel + 1.4), dpi=120, layout="constrained")
-    figure.suptitle(
-        f"{title(config)}: which inputs the decoder attends to, in {batch.lengths.size} held-out sequences",
-        fontfamily=families,
-        parse_math=False,
-    )
-    for column, axes in enumerate(figure.subplots(1, batch.lengths.size, squeeze=False)[0]):
-        length = batch.lengths[column]
-        steps = length + config.extra_decoder_steps
-        aspect = "equal" if steps <= 4 * length else "auto"
-        image = axes.imshow(alignment[:steps, column, :length], cmap="Blues", vmin=0, vmax=1, aspect=aspect)
-        if steps <= MOST_LABELS:
-            inputs, predicted = (
-                [names[symbol] for symbol in symbols]
-                for symbols in (batch.inputs[:length, column], prediction[:steps, column])
-            )
-            style = {"fontsize": min(9, 40 * panel / steps), "fontfamily": families, "parse_math": False}
-            axes.set_xticks(range(length), inputs, rotation=90 if max(map(len, inputs)) > 2 else 0, **style)
-            axes.set_yticks(range(steps), predicted, **style)
+    shown = {symbol for inputs, symbols, _ in sequences for symbol in (*inputs, *symbols)}
+    families = fonts_for("".join(names[symbol] for symbol in shown))
+    panel = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in sequences)))  # inches
+    figure = Figure(figsize=(max(6, panel * len(sequences)), panel + 1.4), dpi=120, layout="constrained")
+    for (inputs, symbols, weights), axes in zip(sequences, figure.subplots(1, len(sequences), squeeze=False)[0]):
+        aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
+        image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect=aspect)
+        if len(symbols) <= MOST_LABELS:
+            input_names, symbol_names = ([names[symbol] for symbol in part] for part in (inputs, symbols))
+            style = {"fontsize": min(9, 40 * panel / len(symbols)), "fontfamily": families, "parse_math": False}
+            rotation = 90 if max(map(len, input_names)) > 2 else 0
+            axes.set_xticks(range(len(inputs)), input_names, rotation=rotation, **style)
+            axes.set_yticks(range(len(symbols)), symbol_names, **style)
         axes.set_xlabel("input")
     figure.axes[0].set_ylabel("predicted")
     figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
+    figure.suptitle(f"{title(config)}: where the decoder looks", fontfamily=families, parse_math=False)
     return figure
+
+
+def aligned(batch, prediction, alignment, config):
+    """Returns what attention() draws.
+
+    Args:
+      batch: a helpers.Batch.
+      prediction: int32 [decoder_time, batch].
+      alignment: float32 [decoder_time, batch, time], the weights.
+      config: the settings.Config.
+    """
+    sequences = []
+    for column, length in enumerate(batch.lengths):
+        steps = length + config.extra_decoder_steps
+        weights = alignment[:steps, column, :length]
+        sequences.append((batch.inputs[:length, column], prediction[:steps, column], weights))
+    return sequences
 
 
 def label_names(config):

@@ -1,35 +1,82 @@
 """The user's own sequences: lines of symbols in, predictions out."""
 
+import contextlib
+import importlib
+import json
 import logging
+import signal
+import sys
 
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL, task_batch
-from support.data.pairs import LONGEST_SEQUENCE
+from support.data.pairs import LONGEST_SEQUENCE, RESERVED
+from support.terminal import pictures
 from support.terminal.report import show
 
 log = logging.getLogger(__name__)
 
 
-def answer_all(sequences, decode_batch, config):
-    """Answers the sequences of the command line, or for ["-"] those of standard input; else like answer()."""
-    if sequences != ["-"]:
-        return answer(sequences, decode_batch, config, one_by_one=False)
-    with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
-        return answer(lines, decode_batch, config, one_by_one=lines.isatty())
-
-
-def answer(lines, decode_batch, config, one_by_one):
-    """Prints each sequence and its prediction. Warns of each line that has something wrong, by its number.
+def answer_all(sequences, ask, config, asking):
+    """Answers the sequences of the command line, or for ["-"] those of standard input.
 
     Args:
-      lines: iterable of str, each the symbols of one sequence, separated by spaces.
-      decode_batch: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
+      sequences: list of str, each the symbols of one sequence, separated by spaces.
+      ask: function from a helpers.Batch to a list of beam.Hypothesis for each sequence, the best first.
       config: the settings.Config that the model was trained with.
-      one_by_one: bool, whether each line is answered before the next one is read.
+      asking: the command.Asking.
 
     Returns:
       int, how many lines held no sequence that the model can read.
+    """
+    if sequences != ["-"]:
+        return answer(sequences, ask, config, asking)
+    with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
+        if lines.isatty():
+            return answer(conversation(lines), ask, config, asking, one_by_one=True)
+        return answer(lines, ask, config, asking)
+
+
+def conversation(lines):
+    """Yields the lines that the user types into a terminal. Ctrl-D ends it.
+
+    If the answers go to a terminal too, there is a prompt and line editing.
+    """
+    if not sys.stdout.isatty():
+        yield from lines
+        return
+    with contextlib.suppress(ImportError):  # not every platform has it
+        importlib.import_module("readline")  # from now on input() edits lines with it
+    print("Type a sequence and press Enter. Ctrl-D ends.", file=sys.stderr)
+    while (line := typed_line()) is not None:
+        yield line
+
+
+def typed_line():
+    """Returns the next line that the user types, or None after Ctrl-D. Ctrl-C ends the process."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # lets readline restore the terminal
+    try:
+        return input("> ")
+    except EOFError:
+        print()
+        return None
+    except KeyboardInterrupt:
+        print()
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def answer(lines, ask, config, asking, one_by_one=False):
+    """Prints the answers to sequences. Warns of each line that has something wrong, by its number.
+
+    Args:
+      lines: iterable of str.
+      ask, config, asking: as for answer_all().
+      one_by_one: bool, whether each line is answered before the next one is read.
+
+    Returns:
+      int, how many lines held no sequence.
     """
     wrong_lines = 0
     names = config.vocabulary
@@ -50,13 +97,44 @@ def answer(lines, decode_batch, config, one_by_one):
                 log.warning("line %d: %d symbols; %s", line_number, sequence.size, trained_on)
             yield sequence
 
-    most_steps = 0 if one_by_one else config.steps_at_once
+    drawn = []
+    most_steps = 0 if one_by_one else config.steps_at_once // asking.beam
     for sequences in groups(readable_sequences(), config.extra_decoder_steps, most_steps):
-        predictions = decode_batch(task_batch("copy", sequences)).T  # nothing reads the targets
-        for sequence, prediction in zip(sequences, predictions):
-            print(f"input     > {show(sequence, names)}")
-            print(f"predicted > {show(cut(prediction[: sequence.size + config.extra_decoder_steps]), names)}")
+        for sequence, hypotheses in zip(sequences, ask(task_batch("copy", sequences))):  # nothing reads the targets
+            print(as_json(sequence, hypotheses, names) if asking.json else as_text(sequence, hypotheses, names, asking))
+            if asking.plot is not None:
+                drawn.append((sequence, hypotheses[0].symbols, hypotheses[0].alignment))
+    if drawn:
+        pictures.save(pictures.attention(drawn, config), asking.plot)
+        if not asking.json:
+            print(f"attention in {asking.plot}")
     return wrong_lines
+
+
+def as_text(sequence, hypotheses, names, asking):
+    """Returns a sequence and its answers as lines for a person."""
+    lines = [f"input     > {show(sequence, names)}"]
+    for hypothesis in hypotheses:
+        lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}")
+        if asking.scores:
+            probabilities = zip(hypothesis.symbols, np.exp(hypothesis.log_probabilities))
+            shown = " ".join(f"{written(symbol, names)}:{probability:.4f}" for symbol, probability in probabilities)
+            lines.append(f"scores    > {hypothesis.log_probability:.4f} {shown}")
+    return "\n".join(lines)
+
+
+def as_json(sequence, hypotheses, names):
+    """Returns a sequence and its answers as one line of JSON. Its form is documented in docs/using.md."""
+    predictions = [
+        {
+            "symbols": [names[symbol] for symbol in without_eos(hypothesis.symbols)],
+            "ended": bool(hypothesis.symbols[-1] == EOS),
+            "log_probability": hypothesis.log_probability,
+            "probabilities": np.exp(hypothesis.log_probabilities).tolist(),
+        }
+        for hypothesis in hypotheses
+    ]
+    return json.dumps({"input": [names[symbol] for symbol in sequence], "predictions": predictions}, ensure_ascii=False)
 
 
 def parse(line, symbols, known):
@@ -104,7 +182,11 @@ def groups(sequences, extra_steps, most_steps):
         yield group
 
 
-def cut(prediction):
-    """Returns a prediction up to its EOS, or all its steps if there is none."""
-    ends = np.flatnonzero(prediction == EOS)
-    return prediction[: ends[0]] if ends.size else prediction
+def without_eos(symbols):
+    """Returns the symbols of a hypothesis without its EOS, if it has one."""
+    return symbols[:-1] if symbols[-1] == EOS else symbols
+
+
+def written(symbol, names):
+    """Returns how a symbol is written among scores: PAD and EOS by their names."""
+    return RESERVED[symbol] if symbol < FIRST_SYMBOL else names[symbol]

@@ -1,0 +1,233 @@
+"""Beam search and probabilities: against all answers of a tiny vocabulary, greedy decoding, and the real command."""
+
+import dataclasses
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+import reference
+from running import run
+
+import helpers
+from helpers import EOS, PAD
+from seq2seq_copy import Parts, build_graph, run_model
+from support.graph import beam, variants
+from support.graph import tensorflow_v1 as tf
+from support.terminal.settings import Config
+
+CONFIG = Config(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
+LARGER = dataclasses.replace(CONFIG, vocab_size=9)
+MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]
+
+
+@pytest.fixture
+def make_ask():
+    """Returns a function that builds a model with random weights, and returns its asker() and the weights."""
+    sessions = []
+
+    def make(config, attention="none", cell="lstm", scale=1.5):
+        config = dataclasses.replace(config, attention=attention, cell=cell)
+        parts = variants.replace_parts(Parts(tf.nn), config)
+        graph = build_graph(config, parts)
+        session = tf.Session()
+        sessions.append(session)
+        generator = np.random.default_rng(0)
+        session.run(tf.global_variables_initializer())
+        for variable in tf.trainable_variables():
+            variable.load(scale * generator.normal(size=variable.shape), session)
+
+        def ask(sequences, *search):
+            answer = beam.asker(session, graph, run_model, parts, config, *search)
+            return answer(helpers.task_batch("copy", sequences))
+
+        return ask, reference.weights_of(session)
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+def all_answers(weights, sequence, vocab_size):
+    """Returns the log-probability of every answer, a dict by the symbols up to EOS. Nothing is searched or pruned."""
+    answers = {}
+    for symbols in itertools.product(range(vocab_size), repeat=len(sequence) + 3):
+        end = symbols.index(EOS) + 1 if EOS in symbols else len(symbols)
+        if symbols[:end] not in answers:
+            logits = reference.forward(weights, sequence, fed=symbols)["logits"][:end]
+            probabilities = [reference.softmax(row)[symbol] for row, symbol in zip(logits, symbols)]
+            answers[symbols[:end]] = np.log(probabilities).sum()
+    return answers
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_wide_beam_finds_what_an_exhaustive_search_finds(attention, cell, length_penalty, make_ask):
+    ask, weights = make_ask(CONFIG, attention, cell)
+    expected = all_answers(weights, [3], CONFIG.vocab_size)
+    assert len(expected) == 1 + 3 + 9 + 27 + 81  # EOS at each of the four steps, or at none
+    ranked = sorted(expected, key=lambda answer: -expected[answer] / ((5 + len(answer)) / 6) ** length_penalty)
+    (hypotheses,) = ask([[3]], 300, 20, length_penalty)
+    assert [tuple(hypothesis.symbols) for hypothesis in hypotheses] == ranked[:20]
+    for hypothesis, answer in zip(hypotheses, ranked):
+        assert hypothesis.log_probability == pytest.approx(expected[answer], abs=1e-4)
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
+    config = dataclasses.replace(LARGER, attention=attention, cell=cell)
+    parts = variants.replace_parts(Parts(tf.nn), config)
+    graph = build_graph(config, parts)
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        _, symbols, _, _ = run_model(*graph[:3], config, beam.search(parts, 1, 0.0))
+    batch = helpers.task_batch("copy", [[3, 4, 5], [6], [2, 2, 8, 7, 3]])
+    feed = {graph.encoder_inputs: batch.inputs, graph.encoder_inputs_length: batch.lengths}
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        greedy, found = session.run([graph.decoder_prediction, symbols], feed)
+    for column in range(3):
+        ends = np.flatnonzero(greedy[:, column] == EOS)
+        end = ends[0] + 1 if ends.size else len(greedy)
+        np.testing.assert_array_equal(found[:end, column], greedy[:end, column])
+        assert (found[end:, column] == PAD).all()
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+def test_a_beam_is_never_worse_than_greedy_and_often_better(attention, cell, make_ask):
+    ask, _ = make_ask(LARGER, attention, cell, scale=0.7)
+    generator = np.random.default_rng(1)
+    sequences = [generator.integers(2, 9, size=generator.integers(1, 7)) for _ in range(200)]
+    greedy, searched = ask(sequences), ask(sequences, 3)
+    gains = np.array([found.log_probability - first.log_probability for (first,), (found,) in zip(greedy, searched)])
+    assert (gains > -1e-5).all()
+    assert (gains > 1e-3).mean() > 0.2
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+def test_the_company_in_a_batch_makes_no_difference(attention, cell, make_ask):
+    ask, _ = make_ask(LARGER, attention, cell)
+    sequences = [[3, 4, 5], [6], [2, 2, 8, 7, 3]]
+    together = ask(sequences, 4, 3)
+    for hypotheses, sequence in zip(together, sequences):
+        (alone,) = ask([sequence], 4, 3)
+        assert len(hypotheses) == 3
+        for hypothesis, same in zip(hypotheses, alone):
+            np.testing.assert_array_equal(hypothesis.symbols, same.symbols)
+            np.testing.assert_allclose(hypothesis.log_probabilities, same.log_probabilities, atol=1e-4)
+            if attention != "none":
+                assert hypothesis.alignment.shape == (hypothesis.symbols.size, len(sequence))
+                np.testing.assert_allclose(hypothesis.alignment, same.alignment, atol=1e-4)
+                np.testing.assert_allclose(hypothesis.alignment.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+def test_probabilities_and_alignment_of_an_answer_are_those_of_numpy(attention, cell, make_ask):
+    ask, weights = make_ask(LARGER, attention, cell)
+    sequence = [3, 8, 5, 2]
+    for search in ((1,), (5, 5)):
+        for hypothesis in ask([sequence], *search)[0]:
+            steps = hypothesis.symbols.size
+            fed = [*hypothesis.symbols, *[PAD] * (7 - steps)]
+            expected = reference.forward(weights, sequence, fed)
+            rows = [reference.softmax(row) for row in expected["logits"][:steps]]
+            probabilities = [row[symbol] for row, symbol in zip(rows, hypothesis.symbols)]
+            np.testing.assert_allclose(hypothesis.log_probabilities, np.log(probabilities), atol=1e-4)
+            if attention != "none":
+                np.testing.assert_allclose(hypothesis.alignment, expected["alignment"][:steps], atol=1e-4)
+
+
+def test_tracing_back_by_hand():
+    """Three steps, two rows. Row 1 of the end came from row 0, which came from row 1."""
+    symbols = np.array([[5, 6], [7, 8], [9, EOS]])
+    parents = np.array([[0, 0], [1, 0], [1, 0]])
+    log_probabilities = np.array([[-1.0, -2.0], [-3.0, -4.0], [-np.inf, -6.0]])
+    (hypothesis,) = beam.trace_back(log_probabilities, symbols, parents, length=1)
+    assert hypothesis.symbols.tolist() == [6, 7, EOS]
+    assert hypothesis.log_probabilities.tolist() == [-2.0, -3.0, -6.0]
+    assert hypothesis.log_probability == -11
+    assert hypothesis.score(1.0) == -11 / (8 / 6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a plain run and one with attention, both half trained."""
+    folder = tmp_path_factory.mktemp("asked")
+    settings = ["--max-batches", "150", "--batch-size", "50", "--samples", "0", "--xla", "off"]
+    assert run([*settings, "--run-dir", "plain"], folder)[0] == 0
+    alphabet = ["--attention", "luong", "--task", "alphabet"]
+    assert run([*settings, *alphabet, "--run-dir", "attentive"], folder)[0] == 0
+    return folder
+
+
+def test_scores_and_json_say_the_same(folder):
+    asked = ["--predict", "4 8 5", "--predict", "2 3 4 5 6 7", "--run-dir", "plain", "--beam", "4", "--n-best", "2"]
+    status, text, stderr = run([*asked, "--scores"], folder)
+    assert (status, stderr) == (0, "")
+    status, lines, stderr = run([*asked, "--json"], folder)
+    assert (status, stderr) == (0, "")
+    pattern = r"input     > \[(.*)\]\n" + 2 * r"predicted > \[(.*)\]\nscores    > (\S+) (.*)\n"
+    shown = re.findall(pattern, text)
+    assert len(shown) == len(lines.splitlines()) == 2
+    for (given, *answers), line in zip(shown, lines.splitlines()):
+        answer = json.loads(line)
+        assert answer["input"] == given.split()
+        assert len(answer["predictions"]) == 2
+        for prediction, symbols, total, pairs in zip(answer["predictions"], answers[::3], answers[1::3], answers[2::3]):
+            assert prediction["symbols"] == symbols.split()
+            assert prediction["log_probability"] == pytest.approx(float(total), abs=1e-4)
+            written = [pair.rpartition(":")[::2] for pair in pairs.split()]
+            assert [name for name, _ in written] == prediction["symbols"] + ["<EOS>"] * prediction["ended"]
+            assert prediction["probabilities"] == pytest.approx([float(share) for _, share in written], abs=1e-4)
+            assert np.log(prediction["probabilities"]).sum() == pytest.approx(prediction["log_probability"])
+
+
+def test_the_first_answer_of_a_beam_is_the_only_one_without_n_best(folder):
+    asked = ["--predict", "4 8 5", "--run-dir", "plain", "--beam", "4"]
+    few, more = (run([*asked, *n_best], folder)[1].splitlines() for n_best in ([], ["--n-best", "4"]))
+    assert few == more[:2]
+    assert len(more) == 5
+    assert len(set(more)) == 5
+
+
+def test_thousands_of_lines_through_a_beam(folder):
+    generator = np.random.default_rng(0)
+    lines = [" ".join(map(str, generator.integers(2, 10, size=generator.integers(3, 9)))) for _ in range(3000)]
+    status, stdout, _ = run(["--predict", "-", "--run-dir", "plain", "--beam", "8", "--json"], folder, "\n".join(lines))
+    assert status == 0
+    assert [" ".join(json.loads(line)["input"]) for line in stdout.splitlines()] == lines
+
+
+def test_the_attention_of_asked_sequences_is_drawn(folder):
+    asked = ["--predict", "x y z", "--predict", "a b c d", "--run-dir", "attentive", "--plot", "drawn/seen.svg"]
+    status, stdout, stderr = run([*asked, "--beam", "3"], folder)
+    assert (status, stderr) == (0, "")
+    assert stdout.endswith("\nattention in drawn/seen.svg\n")
+    assert (folder / "drawn/seen.svg").read_text().startswith("<?xml")
+    assert run([*asked, "--json"], folder)[1].count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--predict 3 --run-dir plain --beam 0", "--beam: '0' is not a whole number from 1 to 1000"),
+        ("--predict 3 --run-dir plain --beam 2 --n-best 3", "--n-best: 3 is more than --beam 2"),
+        ("--predict 3 --run-dir plain --n-best 2", "--n-best: 2 is more than --beam 1"),
+        ("--predict 3 --run-dir plain --length-penalty 1", "--length-penalty goes with --beam"),
+        ("--predict 3 --run-dir plain --beam 2 --length-penalty -1", "--length-penalty: '-1' is not a number from 0"),
+        ("--predict 3 --run-dir plain --scores --json", "--scores does not go with --json, which holds them"),
+        ("--predict 3 --run-dir plain --plot x.png", "--plot: the model of this run has no attention to draw"),
+        ("--predict 3 --run-dir attentive --plot x.txt", "--plot: 'x.txt' must end in one of"),
+        ("--predict 3 --run-dir attentive --plot plain/config.json/x.png", "--plot: cannot write"),
+        ("--predict - --run-dir attentive --plot x.png", "--plot: goes with 1 to 4 sequences on the command line"),
+        ("--beam 3", "--beam goes with --predict"),
+        ("--resume plain --scores", "--scores goes with --predict"),
+    ],
+)
+def test_wrong_questions_are_one_line(arguments, message, folder):
+    before = sorted(folder.rglob("*"))
+    status, stdout, stderr = run(arguments.split(), folder)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith(f"seq2seq_copy.py: {message}")
+    assert stderr.count("\n") == 1
+    assert sorted(folder.rglob("*")) == before
