@@ -118,8 +118,8 @@ def as_text(sequence, hypotheses, names, asking):
         lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}")
         if asking.scores:
             probabilities = zip(hypothesis.symbols, np.exp(hypothesis.log_probabilities))
-            shown = " ".join(f"{written(symbol, names)}:{probability:.4f}" for symbol, probability in probabilities)
-            lines.append(f"scores    > {hypothesis.log_probability:.4f} {shown}")
+            shown = " ".join(f"{written(symbol, names)}:{probability:.6f}" for symbol, probability in probabilities)
+            lines.append(f"scores    > {hypothesis.log_probability:.6f} {shown}")
     return "\n".join(lines)
 
 
