@@ -129,8 +129,8 @@ def as_json(sequence, hypotheses, names):
         {
             "symbols": [names[symbol] for symbol in without_eos(hypothesis.symbols)],
             "ended": bool(hypothesis.symbols[-1] == EOS),
-            "log_probability": hypothesis.log_probability,
-            "probabilities": np.exp(hypothesis.log_probabilities).tolist(),
+            "log_probability": significant(hypothesis.log_probability),
+            "probabilities": [significant(probability) for probability in np.exp(hypothesis.log_probabilities)],
         }
         for hypothesis in hypotheses
     ]
@@ -180,6 +180,11 @@ def groups(sequences, extra_steps, most_steps):
             group, longest = [], 0
     if group:
         yield group
+
+
+def significant(number):
+    """Returns a number with as many digits as float32 has."""
+    return float(f"{number:.7g}")
 
 
 def without_eos(symbols):

@@ -1,0 +1,48 @@
+"""The pages that a person reads: their links, the flags they name, and how long they are."""
+
+import re
+
+import pytest
+from running import ROOT
+
+from support.terminal.command import flag_parser
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors_of(page):
+    """Returns the anchors of the headings of a page, by the rules of GitHub."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    assert links
+    for link in links:
+        if not link.startswith("http"):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors_of(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_flag_exists(page):
+    others = {"--logdir", "--xla_cpu_use_fusion_emitters", "--xla_dump_to"}  # of other programs
+    known = {option for action in flag_parser()._actions for option in action.option_strings} | others
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", page.read_text()))
+    assert named <= known, named - known
+
+
+def test_the_readme_names_every_page_and_is_short():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) < 140
+    for page in PAGES[1:]:
+        assert f"docs/{page.name}" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_placeholder_is_left(page):
+    assert not re.findall(r"\b[A-Z]+_[A-Z_]+\b(?<!TF_NUM_INTRAOP_THREADS)(?<!XLA_FLAGS)", page.read_text())
