@@ -24,6 +24,7 @@ class Command(NamedTuple):
     resume: bool = False
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     pairs: pairs.Pairs | None = None  # the user's own data
+    export: Path | None = None  # where the SavedModel goes
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -61,7 +62,7 @@ def flag_parser():
         "--run-dir",
         type=Path,
         metavar="DIR",
-        help="folder of the new run (default: a new one in runs/); with --predict: of the run to ask",
+        help="folder of the new run (default: a new one in runs/); with --predict or --export: of the trained run",
     )
     runs.add_argument(
         "--resume",
@@ -77,6 +78,9 @@ def flag_parser():
         metavar="SEQUENCE",
         help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of standard input; '
         "may be repeated",
+    )
+    runs.add_argument(
+        "--export", type=Path, metavar="DIR", help="write a trained model as a TensorFlow SavedModel into a new folder"
     )
     return parser
 
@@ -95,10 +99,13 @@ def read_command(arguments=None):
     """
     parser = flag_parser()
     given = vars(parser.parse_args(arguments))
-    run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
+    run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
     try:
-        if predict is not None:
-            return command_to_predict(predict, run_dir, resume, given)
+        for name, command_to in (("predict", command_to_predict), ("export", command_to_export)):
+            if name in given:
+                value = given.pop(name)
+                check_alone(name, given, resume)
+                return command_to(value, run_dir)
         is_new = resume is None
         command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
         settings.check(command.config)
@@ -134,16 +141,34 @@ def with_data(config, user_pairs):
     return replace(config, data=path, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
 
 
-def command_to_predict(predict, run_dir, resume, given):
+def command_to_predict(predict, run_dir):
     """Returns the Command that asks a trained model."""
-    if given or resume is not None:
-        raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
     if "-" in predict and len(predict) > 1:
         raise SettingsError("--predict: - for standard input goes alone")
+    return Command(*trained_run(run_dir), predict=predict)
+
+
+def command_to_export(export, run_dir):
+    """Returns the Command that writes a trained model as a SavedModel."""
+    try:
+        folder.check_absent(export)
+    except OSError as error:
+        raise SettingsError(f"--export: cannot write {str(export)!r}: {error.strerror}") from None
+    return Command(*trained_run(run_dir), export=export)
+
+
+def check_alone(name, given, resume):
+    """Raises SettingsError if a flag that takes only --run-dir beside it was typed with others."""
+    if given or resume is not None:
+        raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with {flag(name)}")
+
+
+def trained_run(run_dir):
+    """Returns the Config and the folder of a run that has a checkpoint. Raises folder.RunError if there is none."""
     run = real_path(run_dir or folder.LATEST)
     config = saved_config(run)
     folder.newest_checkpoint(run)
-    return Command(config, run, predict=predict)
+    return config, run
 
 
 def command_to_resume(run, run_dir, given):
