@@ -32,7 +32,7 @@ from helpers import EOS, PAD
 from support.data import ahead, pairs
 from support.graph import beam, compiled, feedback, variants
 from support.graph import tensorflow_v1 as tf
-from support.run import checkpoints, folder
+from support.run import checkpoints, export, folder
 from support.terminal import pictures, predict, process, report
 from support.terminal.command import read_command
 from support.terminal.settings import EVALUATION_BATCH
@@ -95,7 +95,8 @@ def run_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, pa
     """Connects embedding, encoder and decoder to the inputs of a step.
 
     Args:
-      encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph.
+      encoder_inputs, encoder_inputs_length, decoder_targets: the first three tensors of a Graph. The last may be None
+        if no part reads it.
       config: a settings.Config.
       parts: a Parts.
 
@@ -472,15 +473,26 @@ def run_prediction(command):
     parts = variants.replace_parts(Parts(tf.nn), config)
     graph = build_graph(config, parts)
     with tf.Session() as session:
-        checkpoints.restore_newest(command.run, session)
+        checkpoints.restore_newest(command.run, session, tf.train.Saver())
         search = (asking.beam, asking.n_best, asking.length_penalty)
         ask = beam.asker(session, graph, run_model, parts, config, *search)
         return 1 if predict.answer_all(command.predict, ask, config, asking) else 0
 
 
+def run_export(command):
+    """Writes a trained model as a SavedModel; returns the exit status."""
+    parts = variants.replace_parts(Parts(tf.nn), command.config)
+    model = functools.partial(run_model, decoder_targets=None, config=command.config, parts=parts)
+    export.write(command.run, command.export, model, command.config.vocabulary, process.hold_signals)
+    print(f"exported {command.run} to {command.export}")
+    return 0
+
+
 def main():
     """Carries out the command line; returns the exit status."""
     command = read_command()
+    if command.export is not None:
+        return run_export(command)
     return run_prediction(command) if command.predict is not None else run_training(command)
 
 

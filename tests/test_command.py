@@ -166,7 +166,7 @@ def test_the_progress_bar_is_for_terminals(tmp_path):
 def test_help_names_every_flag(tmp_path):
     status, stdout, stderr = run(["--help"], tmp_path)
     assert (status, stderr) == (0, "")
-    for name in [*(flag(entry.name) for entry in FLAGS), "--run-dir", "--resume", "--predict"]:
+    for name in [*(flag(entry.name) for entry in FLAGS), "--run-dir", "--resume", "--predict", "--export"]:
         assert re.search(rf"^  {name} ", stdout, re.MULTILINE), name
 
 

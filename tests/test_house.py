@@ -96,7 +96,15 @@ def test_the_script_is_a_text():
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "--seed x", "--plot x.txt", "--data nowhere.tsv", "--resume nowhere", "--predict 3 --run-dir nowhere"],
+    [
+        "--help",
+        "--seed x",
+        "--plot x.txt",
+        "--data nowhere.tsv",
+        "--resume nowhere",
+        "--predict 3 --run-dir nowhere",
+        "--export x --run-dir nowhere",
+    ],
 )
 def test_help_and_bad_flags_load_neither_tensorflow_nor_matplotlib(arguments, tmp_path):
     program = f"""if True:

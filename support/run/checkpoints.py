@@ -74,7 +74,7 @@ def open_run(command, session, held_out, generator):
     if command.resume:
         folder = folders.reopen(command.run)
         if folders.checkpoints(folder):
-            checkpoint = restore_newest(folder, session)
+            checkpoint = restore_newest(folder, session, saver)
             read_state(checkpoint / "state.json", generator, history)
             history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
     else:
@@ -86,8 +86,15 @@ def open_run(command, session, held_out, generator):
     return run
 
 
-def restore_newest(folder, session):
-    """Loads the weights, Adam's state and the step of a run's newest checkpoint into a session.
+def restore_newest(folder, session, saver):
+    """Sets all variables of the default graph to those of a run's newest checkpoint.
+
+    A graph that trains has the weights, Adam's state and the step; a graph that only answers has the weights alone.
+
+    Args:
+      folder: pathlib.Path of the run.
+      session: a tf.Session.
+      saver: a tf.train.Saver of all variables.
 
     Returns:
       The checkpoint's pathlib.Path.
@@ -99,9 +106,9 @@ def restore_newest(folder, session):
     path = os.fspath(checkpoint / "model")
     try:
         saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-        if saved != {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}:
+        if any(saved.get(variable.op.name) != variable.shape.as_list() for variable in tf.global_variables()):
             raise unusable(checkpoint, "its variables have other names or shapes")
-        tf.train.Saver().restore(session, path)
+        saver.restore(session, path)
     except (tf.errors.OpError, ValueError) as error:
         raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
     return checkpoint

@@ -76,6 +76,13 @@ def check_new(path):
         raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
 
 
+def check_absent(path):
+    """Raises OSError if no folder can be made at path: something is there, or it cannot be written."""
+    if os.path.lexists(path) or os.path.exists(os.path.realpath(path)):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    check_writable(Path(os.path.realpath(path)))
+
+
 def check_writable(path):
     """Raises OSError if no file could be written at path, with the folders that it needs. Makes none."""
     if path.is_dir():
@@ -156,6 +163,25 @@ def new_checkpoint(run, batches):
         raise
     for old in checkpoints(run)[:-KEPT_CHECKPOINTS]:
         shutil.rmtree(old.rename(old.with_suffix(".partial")))
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """Yields a folder to write into. It becomes path, with the folders above that do not exist yet, in one step.
+
+    If something is raised, nothing is left.
+    """
+    path = Path(os.path.realpath(path))
+    highest = next(folder for folder in reversed([path, *path.parents]) if not folder.exists())
+    above = highest.parent
+    with tempfile.TemporaryDirectory(".partial", ".", above, ignore_cleanup_errors=True) as temporary:
+        partial = Path(temporary) / path.relative_to(above)
+        partial.mkdir(parents=True)
+        yield partial
+        for written in Path(temporary).rglob("*"):
+            flush(written)
+        (Path(temporary) / highest.name).rename(highest)
+        flush(above)
 
 
 def write_json(path, value):

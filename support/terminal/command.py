@@ -16,6 +16,10 @@ from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
 
 
+LARGEST_BEAM = 1_000  # patience ends here
+MOST_DRAWN = 4  # sequences in a picture of attention
+
+
 class Asking(NamedTuple):
     """How a trained model is asked, and what is shown of its answers."""
 
@@ -35,11 +39,8 @@ class Command(NamedTuple):
     resume: bool = False
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     pairs: pairs.Pairs | None = None  # the user's own data
+    export: Path | None = None  # where the SavedModel goes
     asking: Asking = Asking()
-
-
-LARGEST_BEAM = 1_000  # patience ends here
-MOST_DRAWN = 4  # sequences in a picture of attention
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -77,7 +78,7 @@ def flag_parser():
         "--run-dir",
         type=Path,
         metavar="DIR",
-        help="folder of the new run (default: a new one in runs/); with --predict: of the run to ask",
+        help="folder of the new run (default: a new one in runs/); with --predict or --export: of the trained run",
     )
     runs.add_argument(
         "--resume",
@@ -93,6 +94,9 @@ def flag_parser():
         metavar="SEQUENCE",
         help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of standard input; '
         "may be repeated",
+    )
+    runs.add_argument(
+        "--export", type=Path, metavar="DIR", help="write a trained model as a TensorFlow SavedModel into a new folder"
     )
     add_asking_flags(parser.add_argument_group("asking, with --predict"))
     return parser
@@ -131,10 +135,12 @@ def read_command(arguments=None):
     """
     parser = flag_parser()
     given = vars(parser.parse_args(arguments))
-    run_dir, resume, predict = (given.pop(name, None) for name in ("run_dir", "resume", "predict"))
+    run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
     try:
-        if predict is not None:
-            return command_to_predict(predict, run_dir, resume, given)
+        if "export" in given:
+            return command_to_export(given.pop("export"), run_dir, resume, given)
+        if "predict" in given:
+            return command_to_predict(given.pop("predict"), run_dir, resume, given)
         for name in Asking._fields:
             if name in given and name != "plot":
                 raise SettingsError(f"{flag(name)} goes with --predict")
@@ -177,15 +183,36 @@ def with_data(config, user_pairs):
 def command_to_predict(predict, run_dir, resume, given):
     """Returns the Command that asks a trained model."""
     asking = Asking(**{name: given.pop(name) for name in Asking._fields if name in given})
-    if given or resume is not None:
-        raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with --predict")
+    check_alone("predict", given, resume)
     if "-" in predict and len(predict) > 1:
         raise SettingsError("--predict: - for standard input goes alone")
+    config, run = trained_run(run_dir)
+    check_asking(asking, predict, config)
+    return Command(config, run, predict=predict, asking=asking)
+
+
+def command_to_export(export, run_dir, resume, given):
+    """Returns the Command that writes a trained model as a SavedModel."""
+    check_alone("export", given, resume)
+    try:
+        folder.check_absent(export)
+    except OSError as error:
+        raise SettingsError(f"--export: cannot write {str(export)!r}: {error.strerror}") from None
+    return Command(*trained_run(run_dir), export=export)
+
+
+def check_alone(name, given, resume):
+    """Raises SettingsError if a flag that takes only --run-dir beside it was typed with others."""
+    if given or resume is not None:
+        raise SettingsError(f"{flag(next(iter(given), 'resume'))} does not go with {flag(name)}")
+
+
+def trained_run(run_dir):
+    """Returns the Config and the folder of a run that has a checkpoint. Raises folder.RunError if there is none."""
     run = real_path(run_dir or folder.LATEST)
     config = saved_config(run)
     folder.newest_checkpoint(run)
-    check_asking(asking, predict, config)
-    return Command(config, run, predict=predict, asking=asking)
+    return config, run
 
 
 def check_asking(asking, predict, config):

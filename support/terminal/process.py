@@ -1,4 +1,4 @@
-"""How the process starts and ends: its messages, its exit status, and Ctrl-C or SIGTERM while a run trains."""
+"""How the process starts and ends: its messages, its exit status, and Ctrl-C or SIGTERM on the way."""
 
 import contextlib
 import logging
@@ -10,6 +10,7 @@ from support.graph import tensorflow_v1 as tf
 from support.run.folder import RunError
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -19,17 +20,43 @@ def stop_at_signal():
 
     def receive(number, frame):
         received.append(number)
-        for number in handlers:
-            signal.signal(number, signal.SIG_DFL)
+        handle(signal.SIG_DFL)
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in handlers:
-        signal.signal(number, receive)
-    try:
+    with handling(receive):
         yield received
+
+
+@contextlib.contextmanager
+def hold_signals():
+    """Holds back SIGINT and SIGTERM. Yields a function that raises SystemExit if one has come.
+
+    A handler that raises would do so anywhere, and TensorFlow does not survive that everywhere.
+    """
+    received = []
+
+    def exit_if_received():
+        if received:
+            sys.exit(128 + received[0])
+
+    with handling(lambda number, frame: received.append(number)):
+        yield exit_if_received
+
+
+@contextlib.contextmanager
+def handling(handler):
+    """Sets the handler of SIGINT and SIGTERM, and afterwards the earlier ones."""
+    earlier = [signal.getsignal(number) for number in SIGNALS]
+    handle(handler)
+    try:
+        yield
     finally:
-        for number, handler in handlers.items():
+        for number, handler in zip(SIGNALS, earlier):
             signal.signal(number, handler)
+
+
+def handle(handler):
+    for number in SIGNALS:
+        signal.signal(number, handler)
 
 
 def run(main):

@@ -1,0 +1,321 @@
+"""A run as a SavedModel: asked by programs that know only TensorFlow, and never half written."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from running import ROOT, SHORT, run
+from same_end import variables
+from tensorflow.core.protobuf import saved_model_pb2
+
+from seq2seq_copy import Parts, build_graph
+from support.graph import tensorflow_v1 as tf
+from support.graph import variants
+from support.run import checkpoints, folder
+from support.terminal import predict
+from support.terminal.command import saved_config
+
+TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
+SETTINGS = {
+    "plain": [],
+    "luong": ["--attention", "luong", "--cell", "gru", "--encoder", "forward", "--task", "reverse"],
+    "pairs": ["--attention", "bahdanau", "--feedback", "teacher", "--data", "pairs.tsv"],
+}
+PAIRS = "ä b\tb ä ä b c ä\nc ä b d\td\nd\tb\n" * 5
+
+ASK_IN_TENSORFLOW_2 = """
+import json, sys
+import tensorflow as tf
+model = tf.saved_model.load("served")
+asked = json.loads(sys.argv[1])
+outputs = model.signatures["serving_default"](**{name: tf.constant(value) for name, value in asked.items()})
+answer = {name: tensor.numpy().tolist() for name, tensor in outputs.items()}
+dtypes = {name: tensor.dtype.name for name, tensor in outputs.items()}
+vocabulary = tf.io.read_file(model.asset_paths[0].asset_path).numpy().decode()
+assert not {"seq2seq_copy", "helpers", "support"} & sys.modules.keys()
+print(json.dumps([answer, dtypes, vocabulary]))
+"""
+
+ASK_IN_TENSORFLOW_1 = """
+import json, sys
+import tensorflow.compat.v1 as tf
+asked = json.loads(sys.argv[1])
+with tf.Session(graph=tf.Graph()) as session:
+    signature = tf.saved_model.load(session, ["serve"], "served").signature_def["serving_default"]
+    fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
+    outputs = session.run(fetches, {signature.inputs[name].name: value for name, value in asked.items()})
+answer = {name: array.tolist() for name, array in outputs.items()}
+dtypes = {name: array.dtype.name for name, array in outputs.items()}
+assert not {"seq2seq_copy", "helpers", "support"} & sys.modules.keys()
+print(json.dumps([answer, dtypes, None]))
+"""
+
+
+@pytest.fixture(scope="module", params=[*SETTINGS, "earlier"])
+def exported(request, tmp_path_factory):
+    """A folder with a run `run`, the SavedModel `served`, and a file that the export must not take for its own."""
+    where = tmp_path_factory.mktemp(request.param)
+    (where / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
+    (where / "vocabulary.txt").write_text("the user's own\n")
+    if request.param == "earlier":
+        shutil.copytree(ROOT / "tests/earlier_run", where / "run")
+    else:
+        assert run([*TINY, *SETTINGS[request.param], "--run-dir", "run"], where)[0] == 0
+    (where / "pairs.tsv").unlink()
+    assert run(["--export", "served", "--run-dir", "run"], where) == (0, "exported run to served\n", "")
+    return where
+
+
+def sequences_for(config):
+    """Returns sequences that the model can read, of many lengths; some are longer than those of its training."""
+    generator = np.random.default_rng(0)
+    return [generator.integers(2, config.vocab_size, size=length, dtype=np.int32) for length in (3, 1, 12, 5, 4, 8)]
+
+
+def ask(program, sequences, where):
+    """Returns predictions [batch, time] and probabilities [batch, time], their dtypes, and the vocabulary file."""
+    padded = np.zeros([len(sequences), max(map(len, sequences))], int)
+    for row, sequence in zip(padded, sequences):
+        row[: len(sequence)] = sequence
+    asked = json.dumps({"sequences": padded.tolist(), "lengths": [len(sequence) for sequence in sequences]})
+    process = subprocess.run([sys.executable, "-c", program, asked], cwd=where, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    answer, dtypes, vocabulary = json.loads(process.stdout.splitlines()[-1])
+    return {name: np.array(values) for name, values in answer.items()}, dtypes, vocabulary
+
+
+@pytest.mark.parametrize("program", [ASK_IN_TENSORFLOW_2, ASK_IN_TENSORFLOW_1])
+def test_it_answers_like_predict(program, exported):
+    config = saved_config(exported / "run")
+    names, sequences = config.vocabulary, sequences_for(config)
+    asked = [argument for sequence in sequences for argument in ("--predict", " ".join(names[s] for s in sequence))]
+    status, stdout, _ = run([*asked, "--run-dir", "run"], exported)
+    assert status == 0
+
+    answer, dtypes, vocabulary = ask(program, sequences, exported)
+    assert dtypes == {"predictions": "int32", "probabilities": "float32"}
+    assert vocabulary in (None, "".join(f"{name}\n" for name in names))
+    predicted = []
+    for sequence, symbols in zip(sequences, answer["predictions"]):
+        steps = len(sequence) + config.extra_decoder_steps
+        assert (symbols[steps:] == 0).all()
+        predicted.append(f"[{' '.join(names[symbol] for symbol in predict.cut(symbols[:steps]))}]")
+    assert re.findall(r"predicted > (.*)\n", stdout) == predicted
+    assert len(set(predicted)) > 1
+
+
+def test_the_probabilities_are_those_of_numpy(exported):
+    config = saved_config(exported / "run")
+    sequences = sequences_for(config)
+    answer, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
+    build_graph(config, variants.replace_parts(Parts(tf.nn), config))
+    with tf.Session() as session:
+        checkpoints.restore_newest(exported / "run", session, tf.train.Saver())
+        weights = reference.weights_of(session)
+    rows = zip(sequences, answer["predictions"], answer["probabilities"])
+    for sequence, predictions, probabilities in rows:
+        steps, known_steps = len(sequence) + config.extra_decoder_steps, len(sequence) + 3
+        expected = reference.forward(weights, sequence)
+        np.testing.assert_array_equal(predictions[:known_steps], expected["prediction"])
+        highest = [reference.softmax(logits)[symbol] for logits, symbol in zip(expected["logits"], predictions)]
+        np.testing.assert_allclose(probabilities[:known_steps], highest, atol=1e-4)
+        assert (probabilities[:steps] > 0).all()
+        assert (probabilities[steps:] == 0).all()
+
+
+def test_it_holds_the_model_and_nothing_of_its_training(exported):
+    files = {str(path.relative_to(exported / "served")) for path in (exported / "served").rglob("*") if path.is_file()}
+    files.discard("fingerprint.pb")  # which some versions of TensorFlow write
+    variable_files = {"variables/variables.index", "variables/variables.data-00000-of-00001"}
+    assert files == {"saved_model.pb", "assets/vocabulary.txt"} | variable_files
+
+    trained = variables(exported / "run")
+    reader = tf.train.load_checkpoint(str(exported / "served/variables/variables"))
+    weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    of_training = {name for name in trained if "Adam" in name or name.startswith("train/")} | {"global_step"}
+    assert of_training < trained.keys()
+    assert set(weights) == trained.keys() - of_training
+    assert all((value == trained[name]).all() for name, value in weights.items())
+
+    saved_model = saved_model_pb2.SavedModel.FromString((exported / "served/saved_model.pb").read_bytes())
+    (meta_graph,) = saved_model.meta_graphs
+    assert meta_graph.meta_info_def.tags == ["serve"]
+    scopes = {node.name.split("/")[0] for node in meta_graph.graph_def.node}
+    named = {"sequences", "lengths", "encoder_inputs", "decoder_lengths", "vocabulary"}
+    assert scopes == named | {"embedding", "encoder", "decoder", "outputs", "save"}
+    assert not [node.name for node in meta_graph.graph_def.node if "Adam" in node.name or "gradient" in node.name]
+    assert str(exported).encode() not in (exported / "served/saved_model.pb").read_bytes()
+
+
+@pytest.mark.parametrize("exported", ["plain"], indirect=True)
+def test_sequences_asked_together_and_alone_get_the_same(exported):
+    """A server puts requests together along the first axis."""
+    sequences = sequences_for(saved_config(exported / "run"))
+    together, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
+    for row in (0, 2):
+        alone, *_ = ask(ASK_IN_TENSORFLOW_2, [sequences[row]], exported)
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][row, : values.shape[1]], values[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("exported", ["plain"], indirect=True)
+def test_saved_model_cli_shows_the_signature(exported):
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--dir", "served", "--all"]
+    stdout = subprocess.run(command, cwd=exported, capture_output=True, text=True, check=True).stdout
+    assert "MetaGraphDef with tag-set: 'serve'" in stdout
+    assert re.findall(r"signature_def\['(.*)'\]", stdout) == ["serving_default"]
+    assert re.findall(r"(\w+)\['(\w+)'\] tensor_info:\s+dtype: (\w+)\s+shape: (.*)", stdout) == [
+        ("inputs", "lengths", "DT_INT32", "(-1)"),
+        ("inputs", "sequences", "DT_INT32", "(-1, -1)"),
+        ("outputs", "predictions", "DT_INT32", "(-1, -1)"),
+        ("outputs", "probabilities", "DT_FLOAT", "(-1, -1)"),
+    ]
+
+
+@pytest.mark.parametrize("exported", ["plain"], indirect=True)
+def test_the_programs_in_the_documentation_work(exported, tmp_path):
+    """Each prints what --predict prints for its two sequences."""
+    section = (ROOT / "docs/using.md").read_text().split("\n## Export\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.MULTILINE)
+    programs = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks if "import tensorflow" in block]
+    assert len(programs) == 2
+    assert run(["--export", "served/copy/1", "--run-dir", str(exported / "run")], tmp_path)[0] == 0
+    arguments = ["--predict", "4 8 5", "--predict", "7 2 9 6", "--run-dir", str(exported / "run")]
+    expected = re.findall(r"predicted > \[(.*)\]", run(arguments, tmp_path)[1])
+    for program in programs:
+        command = [sys.executable, "-c", program]
+        stdout = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for symbols in expected:
+            assert symbols in stdout
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A folder whose newest run is of an earlier version, which is quickly copied."""
+    shutil.copytree(ROOT / "tests/earlier_run", tmp_path / "runs/latest")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    return tmp_path
+
+
+def everything(where):
+    return sorted(path.relative_to(where) for path in where.rglob("*"))
+
+
+def test_missing_folders_are_made(trained):
+    assert run(["--export", "models/copy/1"], trained) == (0, "exported runs/latest to models/copy/1\n", "")
+    assert (trained / "models/copy/1/saved_model.pb").exists()
+    assert not list(trained.rglob("*.partial"))
+    made = [trained / "models", trained / "models/copy", trained / "models/copy/1"]
+    assert {path.stat().st_mode for path in made} == {(trained / "model").stat().st_mode}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--export model", "--export: cannot write 'model': File exists"),
+        ("--export file", "--export: cannot write 'file': File exists"),
+        ("--export link", "--export: cannot write 'link': File exists"),
+        ("--export nowhere/..", "--export: cannot write 'nowhere/..': File exists"),
+        ("--export file/model", "--export: cannot write 'file/model': Not a directory"),
+        ("--export /proc/model", "--export: cannot write '/proc/model'"),
+        (f"--export {'a' * 300}", f"--export: cannot write '{'a' * 300}': File name too long"),
+        ("--export", "--export: expected one argument"),
+        ("--export new --run-dir model", "--run-dir: 'model' holds no run"),
+        ("--export new --run-dir empty", "--run-dir: 'empty' holds no checkpoint"),
+        ("--export new --seed 1", "--seed does not go with --export"),
+        ("--export new --resume", "--resume does not go with --export"),
+        ("--export new --predict 3", "--export does not go with --predict"),
+    ],
+)
+def test_a_wrong_export_is_one_line_before_tensorflow_is_imported(arguments, message, trained):
+    (trained / "empty").mkdir()
+    shutil.copy(trained / "runs/latest/config.json", trained / "empty")
+    (trained / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    before = everything(trained)
+    environment = os.environ | {"PYTHONPATH": str(trained), "PYTHONDONTWRITEBYTECODE": "1"}
+    status, stdout, stderr = run(arguments.split(), trained, env=environment)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith(f"seq2seq_copy.py: {message}")
+    assert stderr.count("\n") == 1
+    assert everything(trained) == before
+
+
+def test_a_torn_checkpoint_is_one_line(trained):
+    (trained / "runs/latest/checkpoints/501/model.index").write_bytes(b"torn")
+    before = everything(trained)
+    status, stdout, stderr = run(["--export", "new"], trained)
+    assert (status, stdout) == (2, "")
+    assert re.fullmatch(r"seq2seq_copy.py: the checkpoint '.*/501' is torn or of another model .*\n", stderr)
+    assert everything(trained) == before
+
+
+@pytest.mark.parametrize(("file", "largest_file"), [("variables", 1), ("variables", 1000), ("saved_model.pb", 30_000)])
+def test_a_full_disk_leaves_nothing(file, largest_file, trained):
+    def full_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    before = everything(trained)
+    status, stdout, stderr = run(["--export", "models/copy"], trained, preexec_fn=full_disk)
+    assert (status, stdout) == (1, "")
+    assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'models/copy': .*/{file}.*; File too large\n", stderr)
+    assert everything(trained) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("written", ["nothing", "all"])
+def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
+    """Two signals come before TensorFlow writes its last file, or when all files are written and are being flushed."""
+    program = f"""if True:
+        import os, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        import seq2seq_copy
+        from support.graph import tensorflow_v1 as tf
+        from support.run import folder
+        from support.terminal import process
+
+        def interrupted(function):
+            def interrupt(*arguments):
+                for _ in range(2):
+                    os.kill(os.getpid(), {int(number)})
+                return function(*arguments)
+            return interrupt
+
+        if {written == "nothing"}:
+            tf.saved_model.Builder.save = interrupted(tf.saved_model.Builder.save)
+        else:
+            folder.flush = interrupted(folder.flush)
+        process.run(seq2seq_copy.main)
+    """
+    before = everything(trained)
+    command = [sys.executable, "-c", program, "--export", "models/copy"]
+    process = subprocess.run(command, cwd=trained, capture_output=True, text=True)
+    assert process.stderr == ""
+    if written == "nothing":
+        assert (process.returncode, process.stdout) == (128 + number, "")
+        assert everything(trained) == before
+    else:
+        assert (process.returncode, process.stdout) == (0, "exported runs/latest to models/copy\n")
+        assert len(list((trained / "models/copy").rglob("*"))) >= 6
+        assert not list(trained.rglob("*.partial"))
+
+
+def test_what_comes_into_being_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "a/b"
+    with pytest.raises(OSError, match="not empty"), folder.new_folder(path) as partial:
+        (partial / "file").write_text("new")
+        path.mkdir(parents=True)
+        (path / "file").write_text("of someone else")
+    assert everything(tmp_path) == [Path("a"), Path("a/b"), Path("a/b/file")]
+    assert (path / "file").read_text() == "of someone else"
