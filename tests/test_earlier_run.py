@@ -39,10 +39,11 @@ def test_it_goes_on_to_its_end(earlier):
     assert losses[501:].mean() < 2 * losses[451:501].mean()
 
 
-def test_it_has_one_layer(earlier):
+def test_it_has_the_defaults_of_newer_settings(earlier):
     values = json.loads((earlier / "config.json").read_text())
-    assert "layers" not in values
-    assert settings.from_json(values).layers == 1
+    assert not values.keys() & {"layers", "until"}
+    config = settings.from_json(values)
+    assert (config.layers, config.until) == (1, None)
 
 
 @pytest.mark.parametrize("name", ["seed", "plot", "cell", "learning_rate"])

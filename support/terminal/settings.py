@@ -54,6 +54,8 @@ def decimal_number(is_allowed, description):
 
 positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
 probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+share.metavar = "SHARE"
 
 
 def one_of(*words):
@@ -89,6 +91,14 @@ class Config:
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
     learning_rate: float = setting(
         0.015, positive_number, "training", "learning rate of the first step; it falls linearly to 0"
+    )
+    until: float = setting(
+        None,
+        share,
+        "training",
+        f"end training when two evaluations in a row find this share of the first {EVALUATION_BATCH:,} held-out "
+        "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
+        "has not reached 0",
     )
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
     xla: str = setting(
@@ -185,7 +195,7 @@ class Config:
 
 
 FLAGS = [entry for entry in fields(Config) if entry.metadata]
-NEWER_FLAGS = ("layers",)  # the settings of a run of an earlier version do not name them
+NEWER_FLAGS = ("layers", "until")  # the settings of a run of an earlier version do not name them
 
 
 class SettingsError(Exception):
