@@ -358,7 +358,7 @@ def predicted(session, graph, batch):
 
 
 def train(make_steps, decode_batch, calls, run):
-    """Trains until the last batch or a signal, and prints samples on the way; returns the signal, or None.
+    """Trains until the last batch, --until or a signal, and prints samples on the way; returns the signal, or None.
 
     make_steps does what take_steps() does for a list of batches. calls yields the batches of each call, and the state
     of their generator after them. A call ends wherever something is printed or kept.
@@ -368,6 +368,9 @@ def train(make_steps, decode_batch, calls, run):
     progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
     with progress, process.stop_at_signal() as signals:
         for batches, generator_state in calls:
+            if run.has_reached_share():  # now, or before the run was killed
+                progress.write(report.share_report(history.rows[-1], config))
+                break
             for batch, loss, gradient_norm, learning_rate in zip(batches, *make_steps(batches)):
                 history.record(batch, loss, gradient_norm, learning_rate)
             progress.update(len(batches))

@@ -2,9 +2,9 @@
 
     python -m experiments.calibration
 
-Trains the default command with seeds 0 to 9, two runs at a time. Asks each run, by `--predict - --json`, for its answers
-to 10,000 random sequences from a stream of their own. Prints a Markdown table of the symbols of the answers (EOS among
-them) by their probability, and saves plots/calibration.png.
+Trains the default command with seeds 0 to 9, two runs at a time. Asks each run, by `--predict - --json`, for its
+answers to 10,000 random sequences from a stream of their own. Prints a Markdown table of the symbols of the answers
+(EOS among them) by their probability, and saves plots/calibration.png.
 """
 
 import json

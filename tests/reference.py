@@ -5,36 +5,47 @@ et al., 2000) with 1 added to the forget gate, as tf.nn.rnn_cell.LSTMCell does. 
 and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
 """
 
+import re
+
 import numpy as np
 
 from helpers import EOS, PAD
 from support.graph import tensorflow_v1 as tf
 
-SCOPES = {  # of the graph's variables, and what forward() calls their arrays
+CELLS = {  # scopes of the graph's variables, and what forward() calls the layers of the cell
     "encoder/forward": "forward",
     "encoder/backward": "backward",
     "decoder/cell": "decoder",
-    "decoder/bahdanau": "bahdanau",
-    "decoder/luong": "luong",
 }
 
 
 def weights_of(session):
-    """Returns the weights of the graph, for forward(). The others keep the last part of their name."""
+    """Returns the weights of the graph, for forward()."""
     weights = {}
     for variable, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables())):
         scope, _, name = variable.op.name.rpartition("/")
-        part = next((part for prefix, part in SCOPES.items() if scope.startswith(prefix)), None)
-        if part is None:
-            weights[name] = value.astype(np.float64)
+        array = value.astype(np.float64)
+        cell = next((cell for prefix, cell in CELLS.items() if scope.startswith(prefix)), None)
+        if cell is not None:
+            layer = int(re.search(r"(?:/layer_(\d+))?/(?:lstm|gru)_cell", scope)[1] or 0)
+            layers = weights.setdefault(cell, [])
+            if layer == len(layers):
+                layers.append(())
+            layers[layer] += (array,)
+        elif scope in ("decoder/bahdanau", "decoder/luong"):
+            form = scope.removeprefix("decoder/")
+            weights[form] = (*weights.get(form, ()), array)
         else:
-            weights[part] = (*weights.get(part, ()), value.astype(np.float64))
+            weights[name] = array
     return weights
 
 
 def arrays(weights):
     """Returns all arrays of weights_of(), in the order of tf.trainable_variables()."""
-    return [array for part in weights.values() for array in (part if isinstance(part, tuple) else [part])]
+    if isinstance(weights, np.ndarray):
+        return [weights]
+    parts = weights.values() if isinstance(weights, dict) else weights
+    return [array for part in parts for array in arrays(part)]
 
 
 def sigmoid(x):
@@ -57,14 +68,21 @@ def step(x, state, weights):
     return lstm_step(x, *state, *weights) if len(weights) == 2 else (gru_step(x, *state, *weights),)
 
 
-def read(inputs, weights):
-    """Returns the outputs [time, units] and the final state of a cell that starts from zeros."""
-    state = [np.zeros(weights[-1].size // 4)] * 2 if len(weights) == 2 else [np.zeros(weights[-1].size)]
-    outputs = []
-    for x in inputs:
-        state = step(x, state, weights)
-        outputs.append(state[-1])
-    return np.array(outputs), state
+def read(inputs, layers):
+    """Returns the outputs [time, units] of the top layer and the final state of each; all start from zeros.
+
+    A layer reads the whole sequence before the next layer does, which makes no difference.
+    """
+    states = []
+    for weights in layers:
+        state = [np.zeros(weights[-1].size // 4)] * 2 if len(weights) == 2 else [np.zeros(weights[-1].size)]
+        outputs = []
+        for x in inputs:
+            state = step(x, state, weights)
+            outputs.append(state[-1])
+        states.append(state)
+        inputs = outputs
+    return np.array(outputs), states
 
 
 def softmax(x):
@@ -76,42 +94,44 @@ def forward(weights, sequence, fed=None):
 
     Args:
       weights: dict of float64 arrays: embeddings, output_weights, output_bias; forward, decoder and, for a
-        bidirectional encoder, backward, each a tuple of the kernels and biases of a cell; for attention bahdanau or
-        luong, a tuple too.
+        bidirectional encoder, backward, each with a tuple of kernels and biases for each layer; for attention bahdanau
+        or luong, a tuple.
       sequence: int array [length].
       fed: the symbols that the decoder reads after EOS, instead of its own predictions.
 
     Returns:
-      dict: encoder_outputs [length, units], state: (c, h) or (h,), logits [length + 3, vocab_size],
+      dict: encoder_outputs [length, units], states: for each layer (c, h) or (h,), logits [length + 3, vocab_size],
       prediction [length + 3], cross_entropy [length + 3] against the sequence, EOS, PAD, PAD;
       with attention, alignment [length + 3, length].
     """
     embeddings = weights["embeddings"]
-    annotations, state = read(embeddings[sequence], weights["forward"])
+    annotations, states = read(embeddings[sequence], weights["forward"])
     if "backward" in weights:
-        backward_outputs, backward_state = read(embeddings[sequence[::-1]], weights["backward"])
+        backward_outputs, backward_states = read(embeddings[sequence[::-1]], weights["backward"])
         annotations = np.concatenate([annotations, backward_outputs[::-1]], axis=1)
-        state = [np.concatenate(parts) for parts in zip(state, backward_state)]
-    final_state = state
+        states = [[np.concatenate(parts) for parts in zip(*both)] for both in zip(states, backward_states)]
+    final_states, top = list(states), states[-1][-1]
 
     symbol, logits, alignment = EOS, [], []
-    attentional = np.zeros_like(state[-1])
+    attentional = np.zeros_like(top)
     for time in range(len(sequence) + 3):
         x = embeddings[symbol]
         if "bahdanau" in weights:
             encoder_weights, state_weights, score_weights = weights["bahdanau"]
-            scores = np.tanh(state[-1] @ state_weights + annotations @ encoder_weights) @ score_weights
+            scores = np.tanh(top @ state_weights + annotations @ encoder_weights) @ score_weights
             alignment.append(softmax(scores))
             x = np.concatenate([x, alignment[-1] @ annotations])
         if "luong" in weights:
             x = np.concatenate([x, attentional])
-        state = step(x, state, weights["decoder"])
-        projected = state[-1]
+        for layer, layer_weights in enumerate(weights["decoder"]):
+            states[layer] = step(x, states[layer], layer_weights)
+            x = states[layer][-1]
+        projected = top = x
         if "luong" in weights:
             encoder_weights, combining_weights = weights["luong"]
-            alignment.append(softmax(annotations @ encoder_weights @ state[-1]))
+            alignment.append(softmax(annotations @ encoder_weights @ top))
             context = alignment[-1] @ annotations
-            projected = attentional = np.tanh(np.concatenate([context, state[-1]]) @ combining_weights)
+            projected = attentional = np.tanh(np.concatenate([context, top]) @ combining_weights)
         logits.append(projected @ weights["output_weights"] + weights["output_bias"])
         symbol = logits[-1].argmax() if fed is None else fed[time]
 
@@ -119,7 +139,7 @@ def forward(weights, sequence, fed=None):
     targets = [*sequence, EOS, PAD, PAD]
     return {
         "encoder_outputs": annotations,
-        "state": final_state,
+        "states": final_states,
         "logits": logits,
         "prediction": logits.argmax(axis=1),
         "cross_entropy": np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets],

@@ -19,7 +19,7 @@ from support.terminal.settings import Config
 
 CONFIG = Config(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
-MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]
+MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]  # the last in two layers
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def make_ask():
     sessions = []
 
     def make(config, attention="none", cell="lstm", scale=1.5):
-        config = dataclasses.replace(config, attention=attention, cell=cell)
+        config = dataclasses.replace(config, attention=attention, cell=cell, layers=1 + (attention == "luong"))
         parts = variants.replace_parts(Parts(tf.nn), config)
         graph = build_graph(config, parts)
         session = tf.Session()

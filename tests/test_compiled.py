@@ -155,7 +155,9 @@ def test_tensors_too_large_for_xla_are_refused_before_it_is_asked(change):
         compiled.compile_steps(None, None, None, Config(**change, vocab_size=5))
 
 
-@pytest.mark.parametrize("change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4)])
+@pytest.mark.parametrize(
+    "change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4), ({"layers": 16}, 3)]
+)
 def test_a_call_does_not_last_long(change, steps):
     assert compiled.most_steps(Config(**change)) == steps
 

@@ -1,11 +1,14 @@
 """A run of an earlier version, whose cells came from tf-keras: it was killed after 501 of 601 batches."""
 
+import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 from running import ROOT, run
+
+from support.terminal import settings
 
 
 @pytest.fixture
@@ -34,3 +37,25 @@ def test_it_goes_on_to_its_end(earlier):
     losses = np.genfromtxt(earlier / "history.csv", delimiter=",", names=True)["loss"]
     assert losses.size == 601
     assert losses[501:].mean() < 2 * losses[451:501].mean()
+
+
+def test_it_has_the_defaults_of_newer_settings(earlier):
+    values = json.loads((earlier / "config.json").read_text())
+    assert not values.keys() & {"layers", "until"}
+    config = settings.from_json(values)
+    assert (config.layers, config.until) == (1, None)
+
+
+@pytest.mark.parametrize("name", ["seed", "plot", "cell", "learning_rate"])
+def test_no_other_setting_may_be_missing(name, earlier):
+    values = json.loads((earlier / "config.json").read_text())
+    del values[name]
+    with pytest.raises(ValueError, match=name):
+        settings.from_json(values)
+
+
+@pytest.mark.parametrize("name", ["seed", "plot", "cell", "learning_rate", "layers"])
+def test_a_setting_that_is_null_is_an_error(name, earlier):
+    values = json.loads((earlier / "config.json").read_text())
+    with pytest.raises(ValueError, match="None"):
+        settings.from_json(values | {name: None})

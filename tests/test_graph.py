@@ -47,8 +47,9 @@ def test_forward_pass_equals_numpy(graph, session):
         length = len(sequence)
         close = {"rtol": 0, "atol": 1e-5}
         np.testing.assert_allclose(encoder_outputs[:length, column], expected["encoder_outputs"], **close)
-        np.testing.assert_allclose(c[column], expected["state"][0], **close)
-        np.testing.assert_allclose(h[column], expected["state"][1], **close)
+        ((expected_c, expected_h),) = expected["states"]
+        np.testing.assert_allclose(c[column], expected_c, **close)
+        np.testing.assert_allclose(h[column], expected_h, **close)
         np.testing.assert_allclose(logits[: length + 3, column], expected["logits"], **close)
         np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
 

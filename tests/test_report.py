@@ -144,3 +144,8 @@ def test_the_picture_of_attention_is_beside_that_of_the_loss():
     assert Config().attention_plot == Path("plots/attention.png")
     assert Config(plot=Path("a/b.svg")).attention_plot == Path("a/b-attention.svg")
     assert Config(plot=Path("attention.png")).attention_plot == Path("attention-attention.png")
+
+
+def test_a_title_names_what_is_not_plain():
+    assert pictures.title(Config(layers=2, cell="gru", seed=7)) == "copy, GRU, 2 layers, seed 7"
+    assert pictures.title(Config()) == "copy, seed 0"

@@ -47,15 +47,18 @@ def training_graph(graph, config):
 
 @pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("encoder", ["bidirectional", "forward"])
-def test_forward_pass_equals_numpy(attention, cell, encoder):
-    _, graph = build(attention=attention, cell=cell, encoder=encoder)
+@pytest.mark.parametrize(
+    ("encoder", "layers"), [("bidirectional", 1), ("forward", 1), ("bidirectional", 3), ("forward", 2)]
+)
+def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
+    _, graph = build(attention=attention, cell=cell, encoder=encoder, layers=layers)
     with tf.Session() as session:
         start_session(session)
         weights = reference.weights_of(session)
         fetches = [graph.decoder_logits, graph.decoder_prediction, graph.alignment]
         logits, prediction, alignment = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
     assert ("backward" in weights) == (encoder == "bidirectional")
+    assert len(weights["forward"]) == len(weights["decoder"]) == layers
     assert (attention in weights) == (attention != "none") == bool(alignment)
     for column, length in enumerate(BATCH.lengths):
         expected = reference.forward(weights, BATCH.inputs[:length, column])
@@ -65,9 +68,12 @@ def test_forward_pass_equals_numpy(attention, cell, encoder):
             np.testing.assert_allclose(alignment[0][: length + 3, column, :length], expected["alignment"], atol=1e-4)
 
 
-@pytest.mark.parametrize(("attention", "cell"), [("bahdanau", "lstm"), ("luong", "lstm"), ("none", "gru")])
-def test_gradients_equal_finite_differences_of_numpy(attention, cell):
-    _, graph = build(attention=attention, cell=cell)
+@pytest.mark.parametrize(
+    ("attention", "cell", "layers"),
+    [("bahdanau", "lstm", 1), ("luong", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2), ("bahdanau", "gru", 2)],
+)
+def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
+    _, graph = build(attention=attention, cell=cell, layers=layers)
     gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, tf.trainable_variables())]
     with tf.Session() as session:
         start_session(session)
@@ -218,6 +224,9 @@ def test_scheduled_sampling_compiled():
         {"attention": "bahdanau"},
         {"attention": "luong", "feedback": "teacher"},
         {"cell": "gru", "encoder": "forward"},
+        {"layers": 3},
+        {"layers": 2, "cell": "gru", "attention": "bahdanau", "feedback": "teacher"},
+        {"layers": 2, "encoder": "forward", "attention": "luong"},
     ],
 )
 def test_the_compiled_step_is_the_same(changes):
@@ -281,6 +290,8 @@ def test_a_compiled_run_with_attention_and_coins_is_resumed(tmp_path):
         ("--task sort", "--task: 'sort' is not one of copy reverse alphabet"),
         ("--attention yes", "--attention: 'yes' is not one of none bahdanau luong"),
         ("--cell rnn", "--cell: 'rnn' is not one of lstm gru"),
+        ("--layers 0", "--layers: '0' is not a whole number from 1 to 16"),
+        ("--layers 17", "--layers: '17' is not a whole number from 1 to 16"),
         ("--encoder both", "--encoder: 'both' is not one of bidirectional forward"),
         ("--feedback sample", "--feedback: 'sample' is not one of argmax teacher scheduled"),
         ("--teacher-probability 1.5", "--teacher-probability: '1.5' is not a number from 0 to 1"),

@@ -16,7 +16,7 @@ import numpy as np
 from support.graph import tensorflow_v1 as tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
-LARGEST_CALL = 1_000_000  # symbols times units
+LARGEST_CALL = 1_000_000  # symbols times units of all layers
 LARGEST_TENSOR = 2**31 - 1  # elements; XLA counts them in 32 bits, and a step needs a dozen such tensors
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def bounded_loops(config):
 
 def most_steps(config):
     """Returns how many training steps one call makes, at most."""
-    size_of_step = config.length_to * config.batch_size * config.encoder_hidden_units
+    size_of_step = config.length_to * config.batch_size * config.encoder_hidden_units * config.layers
     return min(MOST_STEPS, max(1, LARGEST_CALL // size_of_step))
 
 

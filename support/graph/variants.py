@@ -1,6 +1,6 @@
 """Which parts of the plain model the settings replace."""
 
-from support.graph import attention, feedback, gru
+from support.graph import attention, feedback, gru, layers
 from support.graph import tensorflow_v1 as tf
 
 
@@ -18,6 +18,8 @@ def replace_parts(parts, config, training=False):
     """
     if config.cell == "gru":
         parts = parts._replace(cell=gru.GRUCell, concatenate_states=gru.concatenate_states)
+    if config.layers > 1:
+        parts = layers.stack(parts, config.layers)
     if config.encoder == "forward":
         parts = parts._replace(encode=encode_forward)
     if training and config.feedback != "argmax":

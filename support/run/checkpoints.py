@@ -30,6 +30,10 @@ class Run:
     saver: tf.train.Saver
     writer: tf.io.TFRecordWriter
 
+    def has_reached_share(self):
+        """Returns whether the held-out exact match is what --until asks for."""
+        return histories.has_reached(self.history.rows, self.config.until)
+
     def keep(self, generator_state):
         """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
 
@@ -77,6 +81,7 @@ def open_run(command, session, held_out, generator):
             checkpoint = restore_newest(folder, session, saver)
             read_state(checkpoint / "state.json", generator, history)
             history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
+            histories.cut_rows(folder / "history.csv", int(checkpoint.name))
     else:
         folder = folders.create(command.run, command.config)
     with clear_write_errors(folder):

@@ -55,6 +55,15 @@ class History:
         self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share))
 
 
+def has_reached(rows, share):
+    """Returns whether each of the last two evaluations found this share or more exact. No share (None) is reached."""
+    if share is None:
+        return False
+    shares = (row.held_out_exact_match for row in reversed(rows) if row.held_out_exact_match is not None)
+    last_two = list(itertools.islice(shares, 2))
+    return len(last_two) == 2 and min(last_two) >= share
+
+
 def append_rows(path, rows):
     """Writes further rows to history.csv and flushes them to the disk."""
     with open(path, "a", newline="") as file:
@@ -68,11 +77,11 @@ def append_rows(path, rows):
 
 
 def read_rows(path, batches):
-    """Reads the first rows of history.csv, and cuts off what a stopped run wrote after its last checkpoint.
+    """Reads the first rows of history.csv.
 
     Args:
       path: pathlib.Path of history.csv.
-      batches: int, how many rows to keep.
+      batches: int, how many rows to read.
 
     Returns:
       list of Row.
@@ -95,8 +104,12 @@ def read_rows(path, batches):
         raise folder.RunError(f"{str(path)!r} cannot be read: {folder.reason(error)}") from None
     if [row.batch for row in rows] != list(range(batches)):
         raise folder.RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
+    return rows
+
+
+def cut_rows(path, batches):
+    """Cuts off what a stopped run wrote into history.csv after its last checkpoint. The first rows stay."""
     with open(path, "r+b") as file:
         for _ in range(batches + 1):
             file.readline()
         file.truncate()
-    return rows

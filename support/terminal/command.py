@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from helpers import ALPHABET_VOCAB_SIZE
 from support.data import pairs
-from support.run import folder
+from support.run import folder, history
 from support.terminal import settings
 from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
-
 
 LARGEST_BEAM = 1_000  # patience ends here
 MOST_DRAWN = 4  # sequences in a picture of attention
@@ -240,7 +239,7 @@ def command_to_resume(run, run_dir, given):
     if "data" in given and config.data is None:
         raise SettingsError("--resume: this run has no --data")
     data = given.pop("data", config.data)  # the file may have been moved
-    check_resumable(config, given, folder.batches_kept(run), (run / "metrics.json").exists())
+    check_resumable(run, config, given)
     user_pairs = None
     if data is not None:
         user_pairs = pairs.read(data)
@@ -249,17 +248,23 @@ def command_to_resume(run, run_dir, given):
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 
-def check_resumable(config, given, batches_kept, has_metrics):
+def check_resumable(run, config, given):
     """Raises SettingsError if flags contradict the settings of a stopped run, or if it has come to its end."""
     may_change = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
     wrong = [name for name in given if name not in may_change and given[name] != getattr(config, name)]
     if wrong:
-        contradictions = ", ".join(f"{flag(name)} is {getattr(config, name)}, not {given[name]}" for name in wrong)
+        saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}
+        contradictions = ", ".join(f"{flag(name)} is {saved[name]}, not {given[name]}" for name in wrong)
         if given.get("max_batches", 0) > config.max_batches:
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise SettingsError(f"--resume: in this run {contradictions}")
-    if batches_kept == config.max_batches and has_metrics:
+    batches_kept = folder.batches_kept(run)
+    if batches_kept is None or not (run / "metrics.json").exists():
+        return
+    if batches_kept == config.max_batches:
         raise SettingsError(f"--resume: all {batches_kept} batches of this run are done")
+    if config.until and history.has_reached(history.read_rows(run / "history.csv", batches_kept), config.until):
+        raise SettingsError(f"--resume: this run reached --until {config.until} after {batches_kept} batches")
 
 
 def real_path(run):

@@ -77,6 +77,7 @@ def loss_curve(rows, metrics, config):
 def title(config):
     """Returns what a run learns, and with what, in a few words."""
     changes = [config.cell.upper()] if config.cell != "lstm" else []
+    changes += [f"{config.layers} layers"] if config.layers > 1 else []
     changes += [f"{config.encoder} encoder"] if config.encoder != "bidirectional" else []
     changes += [f"{config.attention} attention"] if config.attention != "none" else []
     return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])

@@ -45,6 +45,11 @@ def batch_report(row, batch, prediction, config):
     return "\n".join(lines) + "\n"
 
 
+def share_report(row, config):
+    """Returns the line printed when training ends by --until. row is the history.Row of the last batch."""
+    return f"reached {config.until} in two evaluations, at batch {row.batch}"
+
+
 def show(sequence, names):
     """Returns a sequence as text, like [5 7 8]. names is a list of str: how each symbol is written."""
     return f"[{' '.join(names[symbol] for symbol in sequence)}]"

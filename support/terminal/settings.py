@@ -16,6 +16,7 @@ from support.data import pairs
 
 FLOAT32_MAX = 3.4e38
 LARGEST_LAYER = 4_096  # units; patience and memory end here
+MOST_LAYERS = 16  # and here
 EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
 LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
@@ -53,6 +54,8 @@ def decimal_number(is_allowed, description):
 
 positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
 probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+share.metavar = "SHARE"
 
 
 def one_of(*words):
@@ -89,6 +92,14 @@ class Config:
     learning_rate: float = setting(
         0.015, positive_number, "training", "learning rate of the first step; it falls linearly to 0"
     )
+    until: float = setting(
+        None,
+        share,
+        "training",
+        f"end training when two evaluations in a row find this share of the first {EVALUATION_BATCH:,} held-out "
+        "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
+        "has not reached 0",
+    )
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
     xla: str = setting(
         "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
@@ -119,6 +130,9 @@ class Config:
         "units of the encoder in each direction; the decoder has as many as all directions together",
     )
     cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
+    layers: int = setting(
+        1, whole_number(1, MOST_LAYERS), "model", "cells on top of each other, in encoder and decoder"
+    )
     encoder: str = setting(
         "bidirectional",
         one_of("bidirectional", "forward"),
@@ -181,6 +195,7 @@ class Config:
 
 
 FLAGS = [entry for entry in fields(Config) if entry.metadata]
+NEWER_FLAGS = ("layers", "until")  # the settings of a run of an earlier version do not name them
 
 
 class SettingsError(Exception):
@@ -202,10 +217,15 @@ def check(config):
         raise SettingsError("--teacher-probability goes with --feedback scheduled")
 
 
+def is_off(entry, value):
+    """Returns whether null stands for a field of Config that is None by default. For any other it is an error."""
+    return entry.default is None and value is None
+
+
 def from_json(values):
     """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
 
-    A run of an earlier version may lack settings that no flag sets; they have their defaults.
+    A run of an earlier version may lack settings that no flag sets, and those of NEWER_FLAGS; they have their defaults.
 
     Args:
       values: what JSON holds.
@@ -217,7 +237,8 @@ def from_json(values):
       ValueError: they are not the settings of a run.
     """
     try:
-        texts = {entry: str(values[entry.name]) for entry in FLAGS if values[entry.name] is not None}
+        values = {name: getattr(Config, name) for name in NEWER_FLAGS} | values
+        texts = {entry: str(values[entry.name]) for entry in FLAGS if not is_off(entry, values[entry.name])}
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
             settings[name] = int(values.get(name, getattr(Config, name)))

@@ -1,0 +1,78 @@
+"""Layers of cells: what a stack adds to the graph, its state in TensorFlow's loops, and the real command.
+
+tests/test_variants.py compares the model with NumPy, and the compiled step with the plain one.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+from running import SHORT, run
+from same_end import assert_same_end
+
+from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph
+from support.graph import compiled, variants
+from support.graph import tensorflow_v1 as tf
+from support.graph.layers import StackedCell, StackedState
+from support.terminal.settings import Config
+
+
+def test_one_layer_is_the_plain_model():
+    assert variants.replace_parts(Parts(tf.nn), Config(layers=1)) == Parts(tf.nn)
+
+
+def test_each_layer_has_its_own_weights():
+    config = Config(layers=2, encoder_hidden_units=3, input_embedding_size=5)
+    build_graph(config, variants.replace_parts(Parts(tf.nn), config))
+    shapes = {variable.op.name: variable.shape.as_list() for variable in tf.trainable_variables()}
+    expected = {
+        "encoder/forward/layer_0/lstm_cell/kernel": [5 + 3, 12],
+        "encoder/forward/layer_1/lstm_cell/kernel": [3 + 3, 12],
+        "encoder/backward/layer_0/lstm_cell/kernel": [5 + 3, 12],
+        "encoder/backward/layer_1/lstm_cell/kernel": [3 + 3, 12],
+        "decoder/cell/layer_0/lstm_cell/kernel": [5 + 6, 24],
+        "decoder/cell/layer_1/lstm_cell/kernel": [6 + 6, 24],
+    }
+    assert {name: shape for name, shape in shapes.items() if name.endswith("/kernel")} == expected
+
+
+def test_a_state_of_layers_keeps_its_kind_and_its_h():
+    state = StackedState([LSTMStateTuple(1, 2), LSTMStateTuple(3, 4)])
+    tripled = tf.nest.map_structure(lambda value: 3 * value, state)
+    assert type(tripled) is StackedState
+    assert tripled == StackedState([LSTMStateTuple(3, 6), LSTMStateTuple(9, 12)])
+    assert tripled.h == 12
+    assert tf.nest.flatten(state) == [1, 2, 3, 4]
+
+
+def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
+    """Outputs and the final states of all layers; sequences of no and of full length."""
+    tf.reset_default_graph()
+    inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
+    cells = [StackedCell([LSTMCell(f"{name}/0", 3, 2), LSTMCell(f"{name}/1", 3, 3)]) for name in ("a", "b")]
+    options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
+    loops = (tf.nn.bidirectional_dynamic_rnn, compiled.bounded_bidirectional_dynamic_rnn)
+    results = [loop(*cells, inputs, **options) for loop in loops]
+    assert all(type(state) is StackedState for _, states in results for state in states)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        reference, bounded = session.run([tf.nest.flatten(result) for result in results])
+    assert len(reference) == 2 + 2 * 2 * 2
+    for expected, value in zip(reference, bounded):
+        assert np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", ["--xla on", "--xla off --cell gru --encoder forward --attention bahdanau"])
+def test_a_run_with_layers_is_resumed_and_asked(settings, tmp_path):
+    status, stdout, stderr = run([*SHORT, *settings.split(), "--layers", "2", "--run-dir", "whole"], tmp_path)
+    assert (status, stderr) == (0, "")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    (tmp_path / "stopped/metrics.json").unlink()
+    shutil.rmtree(tmp_path / "stopped/checkpoints/120")
+    assert run(["--resume", "stopped"], tmp_path)[::2] == (0, "")
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+    status, stdout, stderr = run(["--predict", "4 8 5", "--run-dir", "stopped"], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("input     > [4 8 5]\npredicted > [")

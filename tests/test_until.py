@@ -1,0 +1,126 @@
+"""Training that ends when the held-out exact match has been reached, in the real command."""
+
+import json
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from running import run, start
+from same_end import assert_same_end
+
+from support.run import folder as folders
+from support.run.history import Row, has_reached
+from support.terminal import settings
+from support.terminal.settings import Config
+
+SHARE = 0.8
+SETTINGS = (
+    "--max-batches 2000 --vocab-size 5 --length-to 5 --batch-size 50 --learning-rate 0.01 --samples 0 --xla off "
+    f"--until {SHARE}"
+).split()
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A run that has reached the share, and what it printed."""
+    folder = tmp_path_factory.mktemp("ended")
+    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
+    assert (status, stderr) == (0, "")
+    return folder / "whole", stdout
+
+
+@pytest.fixture
+def copy(ended, tmp_path):
+    """A copy of that run, as if killed before it wrote its figures."""
+    shutil.copytree(ended[0], tmp_path / "copy")
+    (tmp_path / "copy/metrics.json").unlink()
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize(
+    ("shares", "share", "expected"),
+    [
+        ([0.5, None, 0.9, None, 0.9], 0.9, True),
+        ([0.5, None, 0.9, None, 0.9, None], 0.9, True),
+        ([0.5, 0.9, 0.89], 0.9, False),
+        ([0.9, 0.9, 0.5, 0.9], 0.9, False),
+        ([None, 0.9], 0.9, False),
+        ([], 0.9, False),
+        ([1.0, 1.0], 1.0, True),
+        ([1.0, 1.0], None, False),
+    ],
+)
+def test_the_last_two_evaluations_decide(shares, share, expected):
+    assert has_reached([Row(batch, 1.0, 1.0, 0.1, exact) for batch, exact in enumerate(shares)], share) is expected
+
+
+def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
+    whole, stdout = ended
+    history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
+    evaluations = history["held_out_exact_match"][::100]
+    reaches = evaluations >= SHARE
+    assert np.flatnonzero(reaches[1:] & reaches[:-1]).tolist() == [len(evaluations) - 2]
+    last = int(history["batch"][-1])
+    assert last == 100 * (len(evaluations) - 1) < 1900
+    np.testing.assert_allclose(history["learning_rate"], 0.01 * (1 - np.arange(last + 1) / 2000), rtol=1e-4)
+
+    before, after = stdout.split(f"reached 0.8 in two evaluations, at batch {last}\n")
+    assert before.startswith("batch 0\n")
+    assert after.startswith("loss ")
+    assert "10000 held-out sequences\n" in after
+    assert json.loads((whole / "metrics.json").read_text())["batches"] == last + 1
+    assert json.loads((whole / "config.json").read_text())["until"] == SHARE
+    assert folders.batches_kept(whole) == last + 1
+
+
+def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_path):
+    process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "stopped"], tmp_path)
+    for line in process.stdout:
+        if line == "batch 50\n":
+            process.send_signal(signal.SIGTERM)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert 50 < folders.batches_kept(tmp_path / "stopped") < folders.batches_kept(ended[0])
+    status, stdout, stderr = run(["--resume", "stopped", "--batches-in-epoch", "1000"], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert "reached 0.8 in two evaluations, at batch " in stdout
+    shutil.copy(ended[0] / "config.json", tmp_path / "stopped")
+    assert_same_end(ended[0], tmp_path / "stopped")
+
+
+def test_a_run_killed_before_its_last_checkpoint_goes_on_to_the_same_end(ended, copy):
+    folders.newest_checkpoint(copy).rename(copy / "gone")
+    assert run(["--resume", "copy"], copy.parent)[0] == 0
+    shutil.rmtree(copy / "gone")
+    assert_same_end(ended[0], copy)
+
+
+def test_a_run_killed_before_its_report_makes_no_further_batch(ended, copy):
+    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
+    assert (status, stderr) == (0, "")
+    assert "reached 0.8 in two evaluations, at batch " in stdout
+    assert_same_end(ended[0], copy)
+
+
+def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
+    whole = shutil.copytree(ended[0], tmp_path / "whole")
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    status, stdout, stderr = run(["--resume", "whole"], tmp_path)
+    message = f"--resume: this run reached --until 0.8 after {folders.batches_kept(whole)} batches"
+    assert (status, stdout, stderr) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
+    status, stdout, stderr = run(["--resume", "whole", "--until", "0.9"], tmp_path)
+    message = "--resume: in this run --until is 0.8, not 0.9"
+    assert (status, stdout, stderr) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_off_is_null(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_folder = folders.create(tmp_path / "run", Config())
+    values = folders.read_settings(run_folder)
+    assert values["until"] is None
+    assert settings.from_json(values) == Config()
+    status, _, stderr = run(["--resume", "run", "--until", "0.9"], tmp_path)
+    assert (status, stderr) == (2, "seq2seq_copy.py: --resume: in this run --until is off, not 0.9 (see --help)\n")
