@@ -343,10 +343,7 @@ def next_feed(graph, batch):
 
 
 def take_steps(session, graph, batches):
-    """Makes a training step with each helpers.Batch: the reference for compiled.py.
-
-    Returns the losses, the gradient norms and the learning rates, each a list of float [batches].
-    """
+    """Makes a training step with each helpers.Batch; returns the losses, gradient norms and learning rates."""
     fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, graph.train_op]
     *results, _ = zip(*(session.run(fetches, next_feed(graph, batch)) for batch in batches))
     return results
@@ -454,9 +451,8 @@ def prepare_steps(session, graph, config):
 def finish(session, graph, run, batches_per_second):
     """Prints the final figures, and saves them and the pictures."""
     config = run.config
-    exact, correct_tokens = evaluate(
-        functools.partial(predicted, session, graph), run.held_out, config.evaluation_batch
-    )
+    decode_batch = functools.partial(predicted, session, graph)
+    exact, correct_tokens = evaluate(decode_batch, run.held_out, config.evaluation_batch)
     metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
     pictures.save(pictures.loss_curve(run.history.rows, metrics, config), run.folder / "loss.png", config.plot)
@@ -477,8 +473,7 @@ def run_prediction(command):
     graph = build_graph(config, parts)
     with tf.Session() as session:
         checkpoints.restore_newest(command.run, session, tf.train.Saver())
-        search = (asking.beam, asking.n_best, asking.length_penalty)
-        ask = beam.asker(session, graph, run_model, parts, config, *search)
+        ask = beam.asker(session, graph, run_model, parts, config, *asking.search)
         return 1 if predict.answer_all(command.predict, ask, config, asking) else 0
 
 

@@ -17,11 +17,11 @@ from running import ROOT, SHORT, run
 from same_end import variables
 from tensorflow.core.protobuf import saved_model_pb2
 
+from helpers import EOS
 from seq2seq_copy import Parts, build_graph
 from support.graph import tensorflow_v1 as tf
 from support.graph import variants
 from support.run import checkpoints, folder
-from support.terminal import predict
 from support.terminal.command import saved_config
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
@@ -81,6 +81,11 @@ def sequences_for(config):
     return [generator.integers(2, config.vocab_size, size=length, dtype=np.int32) for length in (3, 1, 12, 5, 4, 8)]
 
 
+def up_to_eos(symbols):
+    ends = np.flatnonzero(symbols == EOS)
+    return symbols[: ends[0]] if ends.size else symbols
+
+
 def ask(program, sequences, where):
     """Returns predictions [batch, time] and probabilities [batch, time], their dtypes, and the vocabulary file."""
     padded = np.zeros([len(sequences), max(map(len, sequences))], int)
@@ -108,7 +113,7 @@ def test_it_answers_like_predict(program, exported):
     for sequence, symbols in zip(sequences, answer["predictions"]):
         steps = len(sequence) + config.extra_decoder_steps
         assert (symbols[steps:] == 0).all()
-        predicted.append(f"[{' '.join(names[symbol] for symbol in predict.cut(symbols[:steps]))}]")
+        predicted.append(f"[{' '.join(names[symbol] for symbol in up_to_eos(symbols[:steps]))}]")
     assert re.findall(r"predicted > (.*)\n", stdout) == predicted
     assert len(set(predicted)) > 1
 

@@ -29,6 +29,11 @@ class Asking(NamedTuple):
     json: bool = False
     plot: Path | None = None  # where to save the attention of the sequences
 
+    @property
+    def search(self):
+        """The last arguments of beam.asker()."""
+        return self.beam, self.n_best, self.length_penalty
+
 
 class Command(NamedTuple):
     """What the command line asks for."""
@@ -136,10 +141,10 @@ def read_command(arguments=None):
     given = vars(parser.parse_args(arguments))
     run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
     try:
-        if "export" in given:
-            return command_to_export(given.pop("export"), run_dir, resume, given)
         if "predict" in given:
             return command_to_predict(given.pop("predict"), run_dir, resume, given)
+        if "export" in given:
+            return command_to_export(given.pop("export"), run_dir, resume, given)
         for name in Asking._fields:
             if name in given and name != "plot":
                 raise SettingsError(f"{flag(name)} goes with --predict")
