@@ -115,7 +115,7 @@ def batch(sequences, max_sequence_length=None):
     """
     arrays = list(sequences)
     if not all(_is_int32_sequence(array) for array in arrays):
-        arrays = [_integers(index, sequence) for index, sequence in enumerate(sequences)]
+        arrays = [_integers(index, sequence) for index, sequence in enumerate(arrays)]
     if not arrays:
         raise ValueError("a batch needs at least one sequence")
 
@@ -157,9 +157,9 @@ def decoder_targets(sequences, lengths, steps=None):
 def task_batch(task, sequences):
     """Turns random sequences into the questions and answers of a task.
 
-    copy asks for the sequence, and reverse for the sequence from its end. alphabet asks for the run of letters that
-    follows a run of letters: after a b c come d e f, and after z comes a. Its run starts with the first symbol of a
-    sequence.
+    copy asks for the sequence, and reverse for the sequence from its end. alphabet asks for the letters that follow:
+    a b c is answered by d e f, and z is followed by a. The first symbol of a random sequence decides where the run
+    starts.
 
     Args:
       task: one of TASKS.

@@ -41,7 +41,7 @@ ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, because a run has on
 CLIP_NORM = 1.0
 
 # ---------------------------------------------------------------------------------------------------
-# The graph. Tensors are time-major; their shapes stand behind them.
+# The graph. Tensors are time-major; comments give their shapes.
 
 
 class Graph(NamedTuple):
@@ -123,7 +123,7 @@ def run_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, pa
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
-    """Gives every symbol a vector of its own, drawn uniformly from [-1, 1] and trained with the rest."""
+    """Maps each symbol to a vector, initialised uniformly from [-1, 1] and trained with the rest."""
     with tf.variable_scope("embedding"):
         uniform = tf.random_uniform_initializer(-1.0, 1.0)
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
@@ -155,10 +155,10 @@ class LSTMCell:
     forget_bias = 1.0
 
     def __init__(self, name, units, input_size):
-        """Makes the weights at once, in a variable scope of that name.
+        """Creates the weights here, in a variable scope of that name.
 
-        If tf.nn.raw_rnn made them, it would let a device cache them. In the loop over training steps of compiled.py
-        they would then keep their first values.
+        Created inside tf.nn.raw_rnn, they would get a caching device. In the loop over training steps of compiled.py
+        they would then keep their initial values.
         """
         with tf.variable_scope(f"{name}/lstm_cell"):
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
@@ -201,7 +201,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units,
 
 
 def concatenate_states(forward_state, backward_state):
-    """Joins the final states of both directions: all that the plain decoder gets to know of the symbols."""
+    """Joins the final states of both directions: all that the plain decoder learns about the symbols."""
     # [batch, 2 * encoder_hidden_units] each
     c = tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c")
     h = tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h")
@@ -211,14 +211,14 @@ def concatenate_states(forward_state, backward_state):
 def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
     """Makes the function that stands between two steps of the decoder, by the contract of tf.nn.raw_rnn.
 
-    raw_rnn runs the cell. All that it cannot know it asks of loop_fn(time, cell_output, cell_state, loop_state): which
-    sequences are finished, what the cell reads next, and what to emit. It asks once before the first step, with
-    cell_output None, and once after each step. What is emitted for a finished sequence it replaces by zeros, which
-    makes the prediction PAD.
+    raw_rnn runs the cell. loop_fn(time, cell_output, cell_state, loop_state) decides the rest: which sequences are
+    finished, what the cell reads next, and what to emit. raw_rnn calls it once before the first step, with cell_output
+    None, and once after each step. For a finished sequence raw_rnn replaces the emitted values by zeros, so the
+    prediction there is PAD.
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: what encode() returned; the decoder is as wide.
+      encoder_final_state: what encode() returned; its width sets that of the decoder.
       decoder_lengths: int32 [batch], how many steps each sequence is decoded.
       unread: encoder_outputs, encoder_inputs_length and decoder_targets. The plain decoder does without them.
 
@@ -260,10 +260,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
 
 
 def decode(loop_fn, parts):
-    """Writes the sequences, one symbol a step.
-
-    Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
-    """
+    """Writes the sequences, one symbol a step (Sutskever et al., "Sequence to sequence learning", 2014, section 2)."""
     # loop_fn tells how large the cell must be: as wide as the state it starts from, for inputs like the first one.
     _, first_input, first_state, _, _ = loop_fn(tf.constant(0), None, None, None)
     cell = parts.cell("cell", first_state.h.shape[1], first_input.shape[1])
@@ -298,8 +295,8 @@ def falling_learning_rate(config):
 def adam(loss, optimizer, config):
     """Makes one step of Adam on clipped gradients.
 
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form at the end of
-    section 2. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form given just before
+    section 2.1. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
     2013, algorithm 1.
 
     Returns the norm of all gradients together before clipping, the learning rate of the step, and the operation that
@@ -309,8 +306,8 @@ def adam(loss, optimizer, config):
         global_step = tf.train.get_or_create_global_step()
         learning_rate = tf.identity(falling_learning_rate(config), name="learning_rate")
         gradients, variables = zip(*optimizer.compute_gradients(loss, tf.trainable_variables()))
-        # The gradient of the embeddings is a list of rows, some of them for the same symbol. Their norm is that of the
-        # matrix only after they are added up.
+        # The gradient of the embeddings is a list of rows, and a symbol may have several. The norm is right only after
+        # they are added up to a matrix.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
         with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
@@ -387,11 +384,12 @@ def train(make_steps, decode_batch, calls, run):
 
 
 def evaluate(decode_batch, batch, size):
-    """Decodes sequences and compares what comes out with what should.
+    """Decodes sequences and compares the predictions with the targets.
 
     Args:
       decode_batch: function from a helpers.Batch to its prediction, int32 [decoder_time, batch].
-      batch, size: a helpers.Batch, and how many of its sequences are decoded at once.
+      batch: a helpers.Batch.
+      size: int, how many of its sequences are decoded at once.
 
     Returns:
       exact: bool [batch], whether every step is right: all symbols, EOS and both PADs.
@@ -425,7 +423,7 @@ def run_training(command):
         run = checkpoints.open_run(command, session, held_out, training_generator)
         done = len(run.history.rows)
         if command.resume:
-            print(f"going on with {run.folder} after {done} batches\n")
+            print(f"resuming {run.folder} after {done} batches\n")
 
         make_steps = prepare_steps(session, graph, config)
         decode_batch = functools.partial(predicted, session, graph)
@@ -439,12 +437,13 @@ def run_training(command):
 
 
 def prepare_steps(session, graph, config):
-    """Returns take_steps() for this session: compiled by XLA, or with --xla off the one above."""
+    """Returns what makes the training steps: a program compiled by XLA, or take_steps() if there is none."""
     parts = variants.replace_parts(Parts(tf.nn), config, training=True)
     connect_step = functools.partial(connect, config=config, optimizer=graph.optimizer)
-    compiled_steps = compiled.compile_steps(session, connect_step, parts, config) if config.xla == "on" else None
-    if compiled_steps is not None:
-        return compiled_steps
+    if config.xla == "on":
+        compiled_steps = compiled.compile_steps(session, connect_step, parts, config)
+        if compiled_steps is not None:
+            return compiled_steps
     return functools.partial(take_steps, session, feedback.training_graph(graph, connect_step, parts, config))
 
 

@@ -92,5 +92,4 @@ def main(path, form):
 
 
 if __name__ == "__main__":
-    assert (helpers.PAD, helpers.EOS, helpers.EXTRA_DECODER_STEPS) == (work.PAD, work.EOS, work.EXTRA_DECODER_STEPS)
     main(sys.argv[1], sys.argv[2])

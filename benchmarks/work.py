@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-PAD, EOS, FIRST_SYMBOL, EXTRA_DECODER_STEPS = 0, 1, 2, 3
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
+
 VOCAB_SIZE = 10
 EMBEDDING_SIZE = 20
 LEARNING_RATE, MAX_BATCHES = 0.015, 3001  # falls linearly to 0

@@ -4,8 +4,8 @@
     python -m experiments.claims cells      one question
 
 Trains each variant with seeds 0 to 9 on the same data, with the same number of examples (300,100), two runs at a time.
-Prints a Markdown table for each question: median and worst exact match on 10,000 held-out sequences, and the time of
-training steps with the same number of examples, as a multiple of that of the first variant. `length` also saves
+Prints a Markdown table for each question: median, worst and best exact match on 10,000 held-out sequences, and the time
+of training steps with the same number of examples, as a multiple of that of the first variant. `length` also saves
 plots/length.png.
 """
 

@@ -41,12 +41,12 @@ RECIPES = [
 ]
 
 
-def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, units, parts):
+def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, parts):
     """Encodes as the tutorials do: they pass one cell twice, which today means one set of weights."""
     with tf.variable_scope("encoder"):
-        cell = parts.cell("cell", units, encoder_inputs_embedded.shape[2])
+        cell = parts.cell("cell", encoder_hidden_units, encoder_inputs_embedded.shape[2])
     one_cell = parts._replace(cell=lambda *_: cell)
-    return seq2seq_copy.encode(encoder_inputs_embedded, encoder_inputs_length, units, one_cell)
+    return seq2seq_copy.encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, one_cell)
 
 
 def unmasked_loss(graph):
@@ -67,9 +67,7 @@ def unmasked_loss(graph):
 
 def train_op_of(recipe, graph, config):
     step = tf.train.get_or_create_global_step()
-    rate = recipe.learning_rate
-    if recipe.falling:
-        rate = tf.train.polynomial_decay(rate, step, config.max_batches, end_learning_rate=0.0)
+    rate = seq2seq_copy.falling_learning_rate(config) if recipe.falling else recipe.learning_rate
     optimizer = tf.train.AdamOptimizer(rate, beta2=recipe.beta2, name="RecipeAdam")
     return optimizer.minimize(unmasked_loss(graph), global_step=step)
 
@@ -82,7 +80,7 @@ def parts_of(recipe):
 
 def exact_match(recipe, seed):
     """Trains with a recipe; returns the share of 10,000 held-out sequences that are repeated exactly."""
-    config = Config(seed=seed)
+    config = Config(seed=seed, learning_rate=recipe.learning_rate)
     batches, held_out = helpers.examples(config, *np.random.default_rng(seed).spawn(2))
     graph = seq2seq_copy.build_graph(config, parts_of(recipe))
     train_op = graph.train_op if recipe.masked_and_clipped else train_op_of(recipe, graph, config)

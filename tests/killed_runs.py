@@ -7,6 +7,7 @@ TensorFlow is imported once; each run is a fork of this process. In FOLDER, `who
 """
 
 import dataclasses
+import importlib
 import itertools
 import os
 import random
@@ -23,7 +24,7 @@ from support.terminal.command import read_command
 BATCHES = 60
 ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", str(BATCHES)]
 # Many checkpoints, so that many signals meet one being written; few sequences, so that a run is short.
-SETTINGS = {"keep_every": 3, "held_out_sequences": 500}
+SETTINGS = {"keep_every": 3, "held_out_sequences": 100}
 
 
 def start(arguments):
@@ -56,6 +57,7 @@ def is_finished(run):
 def main(path, number, times, xla):
     os.chdir(path)
     assert tf.__version__  # imports TensorFlow, for all forks
+    importlib.import_module("matplotlib.figure")
     ARGUMENTS.extend(["--xla", xla])
     start_of_whole = time.perf_counter()
     assert wait_for(start([*ARGUMENTS, "--run-dir", "whole"])) == 0, Path("log").read_text()

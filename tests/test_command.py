@@ -252,8 +252,13 @@ def test_sizes_that_do_not_fit_into_memory_are_one_line(tmp_path):
     def little_memory():
         resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
 
-    status, stdout, stderr = run(["--batch-size", "2147483647"], tmp_path, preexec_fn=little_memory)
-    assert (status, stdout, stderr) == (1, "", "seq2seq_copy.py: too little memory for these sizes\n")
+    for xla, problem in (
+        ("off", "too little memory for these sizes"),
+        ("on", "a tensor would be too large for XLA; try --xla off or a smaller --batch-size"),
+    ):
+        arguments = ["--batch-size", "2147483647", "--xla", xla]
+        status, stdout, stderr = run(arguments, tmp_path, preexec_fn=little_memory)
+        assert (status, stdout, stderr) == (1, "", f"seq2seq_copy.py: {problem}\n")
     assert files(tmp_path) == []
 
 

@@ -30,7 +30,7 @@ def test_it_goes_on_to_its_end(earlier):
     before = (earlier / "history.csv").read_text()
     status, stdout, stderr = run(["--resume", "earlier"], earlier.parent)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("going on with earlier after 501 batches\n")
+    assert stdout.startswith("resuming earlier after 501 batches\n")
     assert re.search(r"exact match +100.00%  \(10000 of 10000\)", stdout)
     after = (earlier / "history.csv").read_text()
     assert after.startswith(before)

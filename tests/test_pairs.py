@@ -65,7 +65,7 @@ def test_no_held_out_pair_is_trained_on(own, caplog):
     assert trained_on == set(lines + 2) - set(held_out.inputs[0])
     assert held_out.inputs.shape == (1, 10)
     numbers = held_out.inputs[0] - 1
-    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1, decoded in up to 4 steps\n"
+    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1 symbols, decoded in up to 4 steps\n"
     assert report.data_report(made, held_out, config) == description
     assert caplog.messages == [
         f"line {number} is held out, and 's{number - 1}' is in no training pair" for number in numbers[:5]
@@ -107,14 +107,14 @@ def test_symbols_that_only_held_out_pairs_hold_are_found(own):
     ("content", "message"),
     [
         (b"a\tb\n\nc\td\n", "line 2: empty"),
-        (b"a\tb\nc d\n", "line 2: no TAB between input and target; one is needed"),
-        (b"a\tb\tc\n", "line 1: 2 TAB between input and target; one is needed"),
+        (b"a\tb\nc d\n", "line 2: needs one TAB between input and target, has 0"),
+        (b"a\tb\tc\n", "line 1: needs one TAB between input and target, has 2"),
         (b"a\tb\na\t \n", "line 2: no symbols in the target; there must be 1 to 10000"),
         (b"a\tb\n\t a\n", "line 2: no symbols in the input; there must be 1 to 10000"),
         (b"a\tb\nc \xff\td\n", "line 2: byte 3 is not UTF-8"),
         (b"a\tb\nc\t<EOS>\n", "line 2: <EOS> is reserved for the model"),
         (b"x " * 10_001 + b"\ty\n", "line 1: 10001 symbols in the input; there must be 1 to 10000"),
-        (b"a\n\n\xff", "line 1: no TAB between input and target; one is needed, and 2 more wrong lines"),
+        (b"a\n\n\xff", "line 1: needs one TAB between input and target, has 0, and 2 more wrong lines"),
     ],
 )
 def test_wrong_lines_are_named_before_anything_is_written(content, message, tmp_path):

@@ -75,7 +75,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
     assert 250 < kept < 900
     status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000"], tmp_path)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith(f"going on with runs/{run_folder.name} after {kept} batches\n")
+    assert stdout.startswith(f"resuming runs/{run_folder.name} after {kept} batches\n")
     settings = json.loads((run_folder / "config.json").read_text())
     assert settings.pop("batches_in_epoch") == 1
     shutil.copy(whole / "config.json", run_folder)
@@ -147,7 +147,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
 
 def test_figures_of_an_interruption_are_gone_once_the_run_goes_on(copy):
     (copy / "metrics.json").write_text('{"batches": 37}')
-    folders.reopen(copy)
+    folders.forget_the_stop(copy)
     assert not (copy / "metrics.json").exists()
 
 
@@ -160,13 +160,16 @@ def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy
 
 
 @pytest.mark.parametrize("name", ["model.index", "model.data-00000-of-00001", "state.json"])
-def test_a_torn_checkpoint_is_one_line(name, copy):
+def test_a_torn_checkpoint_is_one_line_and_nothing_is_touched(name, copy):
+    (copy / "metrics.json").write_text('{"batches": 37}')
     tear(copy / "checkpoints/801" / name)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     status, _, stderr = run(["--resume", str(copy)], copy.parent)
     assert status == 2
     assert re.fullmatch(
         r"seq2seq_copy.py: the checkpoint 'copy/checkpoints/801' is torn or of another model .*\n", stderr
     )
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
 def test_a_checkpoint_of_another_model_is_one_line(copy, tmp_path):

@@ -109,7 +109,7 @@ def parse(line):
         raise ValueError("empty")
     sides = [side.split() for side in text.split("\t")]
     if len(sides) != 2:
-        raise ValueError(f"{len(sides) - 1 or 'no'} TAB between input and target; one is needed")
+        raise ValueError(f"needs one TAB between input and target, has {len(sides) - 1}")
     for side, words in zip(("input", "target"), sides):
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
             raise ValueError(f"{len(words) or 'no'} symbols in the {side}; there must be 1 to {LONGEST_SEQUENCE}")
@@ -155,7 +155,7 @@ def untrained_symbols(pairs, held_out):
     for line in lines:
         np.subtract.at(counts, line, 1)
     untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1, lines)]
-    return [(int(number), pairs.names[symbols[0] - FIRST_SYMBOL]) for number, symbols in untrained if symbols.size]
+    return [(int(line), pairs.names[symbols[0] - FIRST_SYMBOL]) for line, symbols in untrained if symbols.size]
 
 
 def batch(pairs, lines, extra_decoder_steps):

@@ -19,9 +19,9 @@ def attend(parts, form):
     """
     wrap = {"bahdanau": bahdanau, "luong": luong}[form]
 
-    def make_loop_fn(*arguments, encoder_outputs, encoder_inputs_length, **unread):
+    def make_loop_fn(*arguments, encoder_outputs, encoder_inputs_length, **others):
         loop_fn = parts.make_loop_fn(
-            *arguments, encoder_outputs=encoder_outputs, encoder_inputs_length=encoder_inputs_length, **unread
+            *arguments, encoder_outputs=encoder_outputs, encoder_inputs_length=encoder_inputs_length, **others
         )
         with tf.variable_scope(form):
             return wrap(loop_fn, encoder_outputs, encoder_inputs_length)

@@ -142,11 +142,11 @@ def search(parts, beam, length_penalty):
       [decoder_time, batch * beam], and with attention its weights [decoder_time, batch * beam, time].
     """
 
-    def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
-        unread["encoder_outputs"] = tf.repeat(unread["encoder_outputs"], beam, axis=1)
-        unread["encoder_inputs_length"] = tf.repeat(unread["encoder_inputs_length"], beam)
+    def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **others):
+        others["encoder_outputs"] = tf.repeat(others["encoder_outputs"], beam, axis=1)
+        others["encoder_inputs_length"] = tf.repeat(others["encoder_inputs_length"], beam)
         rows_of_state = tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoder_final_state)
-        loop_fn = parts.make_loop_fn(embeddings, rows_of_state, tf.repeat(decoder_lengths, beam), **unread)
+        loop_fn = parts.make_loop_fn(embeddings, rows_of_state, tf.repeat(decoder_lengths, beam), **others)
         return keep_the_likeliest(loop_fn, embeddings, tf.size(decoder_lengths), beam, length_penalty)
 
     return parts._replace(make_loop_fn=make_loop_fn)

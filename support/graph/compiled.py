@@ -177,8 +177,10 @@ def check_sizes(config):
     step_of_sequence = max(config.vocab_size, 4 * units)
     if config.attention == "bahdanau":
         step_of_sequence = max(step_of_sequence, config.length_to * units)  # kept for the gradient of the scores
+    elif config.attention == "luong":
+        step_of_sequence = max(step_of_sequence, config.length_to)  # the weights
     if config.decoder_steps * config.batch_size * step_of_sequence > LARGEST_TENSOR:
-        raise MemoryError
+        raise MemoryError("a tensor would be too large for XLA; try --xla off or a smaller --batch-size")
 
 
 def compiled_loop(connect, parts, most):

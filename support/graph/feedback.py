@@ -19,8 +19,8 @@ def teach(parts, config):
       A seq2seq_copy.Parts.
     """
 
-    def make_loop_fn(embeddings, *arguments, decoder_targets, **unread):
-        loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **unread)
+    def make_loop_fn(embeddings, *arguments, decoder_targets, **others):
+        loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
         return read_the_truth(loop_fn, embeddings, decoder_targets, config)
 
     return parts._replace(make_loop_fn=make_loop_fn)
@@ -39,7 +39,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config):
       config: the settings.Config.
 
     Returns:
-      A loop_fn with the same results.
+      A loop_fn that returns the same except for next_input.
     """
     true_inputs = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [decoder_time, batch, input_embedding_size]
     reads_truth = tf.ones_like(decoder_targets, tf.bool)

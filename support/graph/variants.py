@@ -29,10 +29,10 @@ def replace_parts(parts, config, training=False):
     return parts
 
 
-def encode_forward(encoder_inputs_embedded, encoder_inputs_length, units, parts):
+def encode_forward(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, parts):
     """Reads the sequences from left to right only. Arguments and results are those of seq2seq_copy.encode()."""
     with tf.variable_scope("encoder"):
-        cell = parts.cell("forward", units, encoder_inputs_embedded.shape[2])
+        cell = parts.cell("forward", encoder_hidden_units, encoder_inputs_embedded.shape[2])
         return parts.loops.dynamic_rnn(
             cell, encoder_inputs_embedded, sequence_length=encoder_inputs_length, dtype=tf.float32, time_major=True
         )

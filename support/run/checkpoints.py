@@ -31,7 +31,7 @@ class Run:
     writer: tf.io.TFRecordWriter
 
     def has_reached_share(self):
-        """Returns whether the held-out exact match is what --until asks for."""
+        """Returns whether the held-out exact match has reached --until."""
         return histories.has_reached(self.history.rows, self.config.until)
 
     def keep(self, generator_state):
@@ -82,6 +82,7 @@ def open_run(command, session, held_out, generator):
             read_state(checkpoint / "state.json", generator, history)
             history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
             histories.cut_rows(folder / "history.csv", int(checkpoint.name))
+        folders.forget_the_stop(folder)
     else:
         folder = folders.create(command.run, command.config)
     with clear_write_errors(folder):
@@ -94,7 +95,7 @@ def open_run(command, session, held_out, generator):
 def restore_newest(folder, session, saver):
     """Sets all variables of the default graph to those of a run's newest checkpoint.
 
-    A graph that trains has the weights, Adam's state and the step; a graph that only answers has the weights alone.
+    The graph may hold fewer variables than the checkpoint: an export has neither Adam's state nor the step.
 
     Args:
       folder: pathlib.Path of the run.
@@ -145,7 +146,9 @@ def unusable(checkpoint, reason):
     """Returns the RunError for a checkpoint that cannot be restored."""
     message = f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason})"
     older = folders.checkpoints(checkpoint.parent.parent)[:-1]
-    return folders.RunError(f"{message}; without that folder, {older[-1].name} is used" if older else message)
+    return folders.RunError(
+        f"{message}; delete that folder to go back to checkpoint {older[-1].name}" if older else message
+    )
 
 
 @contextlib.contextmanager

@@ -53,16 +53,20 @@ def create(path, config):
 
 
 def reopen(run):
-    """Prepares the folder of a stopped run for training to go on; returns the folder.
+    """Keeps other processes from training a stopped run, which is then safe to read; returns its folder.
 
     Raises:
       RunError: another process trains the run.
     """
     _lock(run)
+    return run
+
+
+def forget_the_stop(run):
+    """Removes what a stopped run has beyond its newest checkpoint, before training goes on."""
     (run / "metrics.json").unlink(missing_ok=True)  # its figures are those of the moment when the run was stopped
     if not checkpoints(run):
         (run / "history.csv").unlink(missing_ok=True)
-    return run
 
 
 def check_new(path):
@@ -192,6 +196,8 @@ def write_json(path, value):
         flush(partial)
         partial.replace(path)
         flush(path.parent)
+    except OSError as error:
+        raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -43,11 +43,11 @@ class History:
         Raises:
           FloatingPointError: the loss or the gradient norm is not finite.
         """
-        number = len(self.rows)
+        batch_number = len(self.rows)
         if not np.isfinite([loss, gradient_norm]).all():
             reason = f"the loss is {loss} and the gradient norm {gradient_norm}"
-            raise FloatingPointError(f"{reason} at batch {number}; a smaller --learning-rate may help")
-        self.rows.append(Row(number, loss, gradient_norm, learning_rate))
+            raise FloatingPointError(f"{reason} at batch {batch_number}; a smaller --learning-rate may help")
+        self.rows.append(Row(batch_number, loss, gradient_norm, learning_rate))
         self.unseen.difference_update(helpers.keys(batch))
 
     def record_exact_match(self, share):
@@ -56,7 +56,7 @@ class History:
 
 
 def has_reached(rows, share):
-    """Returns whether each of the last two evaluations found this share or more exact. No share (None) is reached."""
+    """Returns whether the last two evaluations both found at least this share exact; False if share is None."""
     if share is None:
         return False
     shares = (row.held_out_exact_match for row in reversed(rows) if row.held_out_exact_match is not None)

@@ -15,7 +15,7 @@ def event_writer(run, graph, batches):
     Args:
       run: pathlib.Path of the run's folder.
       graph: the tf.Graph.
-      batches: int. What earlier files tell of this batch and later ones no longer counts.
+      batches: int, the batches done so far. TensorBoard discards what earlier files hold from this batch on.
 
     Returns:
       A tf.io.TFRecordWriter.

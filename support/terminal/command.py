@@ -11,28 +11,9 @@ from typing import NamedTuple
 from helpers import ALPHABET_VOCAB_SIZE
 from support.data import pairs
 from support.run import folder, history
-from support.terminal import settings
+from support.terminal import asking, pictures, settings
 from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
-
-LARGEST_BEAM = 1_000  # patience ends here
-MOST_DRAWN = 4  # sequences in a picture of attention
-
-
-class Asking(NamedTuple):
-    """How a trained model is asked, and what is shown of its answers."""
-
-    beam: int = 1
-    n_best: int = 1
-    length_penalty: float = 0.0
-    scores: bool = False
-    json: bool = False
-    plot: Path | None = None  # where to save the attention of the sequences
-
-    @property
-    def search(self):
-        """The last arguments of beam.asker()."""
-        return self.beam, self.n_best, self.length_penalty
 
 
 class Command(NamedTuple):
@@ -44,7 +25,7 @@ class Command(NamedTuple):
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     pairs: pairs.Pairs | None = None  # the user's own data
     export: Path | None = None  # where the SavedModel goes
-    asking: Asking = Asking()
+    asking: asking.Asking = asking.Asking()
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -90,39 +71,20 @@ def flag_parser():
         metavar="RUN",
         nargs="?",
         const=folder.LATEST,
-        help="go on with a stopped run, to the same end as if it had never stopped (default: runs/latest)",
+        help="resume a stopped run, to the same end as if it had never stopped (default: runs/latest)",
     )
     runs.add_argument(
         "--predict",
         action="append",
         metavar="SEQUENCE",
-        help='print what a trained model makes of a sequence like "4 8 5", or with - of each line of standard input; '
+        help='print the answer of a trained model to a sequence like "4 8 5"; - reads standard input line by line; '
         "may be repeated",
     )
     runs.add_argument(
         "--export", type=Path, metavar="DIR", help="write a trained model as a TensorFlow SavedModel into a new folder"
     )
-    add_asking_flags(parser.add_argument_group("asking, with --predict"))
+    asking.add_flags(parser.add_argument_group("asking, with --predict"))
     return parser
-
-
-def add_asking_flags(group):
-    """Adds the flags that become an Asking, except --plot."""
-    size = settings.whole_number(1, LARGEST_BEAM)
-    group.add_argument(
-        "--beam", type=size, metavar="N", help="search with N hypotheses at each step (default: 1, greedy decoding)"
-    )
-    group.add_argument(
-        "--n-best", type=size, metavar="M", help="print the M best answers of the beam, best first (default: 1)"
-    )
-    group.add_argument(
-        "--length-penalty",
-        type=settings.decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10"),
-        metavar="X",
-        help="with --beam: favours long answers the more, the larger it is; 0.6 to 1 is usual (default: 0.0)",
-    )
-    group.add_argument("--scores", action="store_true", help="print the log-probability and those of the symbols too")
-    group.add_argument("--json", action="store_true", help="print a line of JSON for each sequence instead")
 
 
 def read_command(arguments=None):
@@ -145,14 +107,14 @@ def read_command(arguments=None):
             return command_to_predict(given.pop("predict"), run_dir, resume, given)
         if "export" in given:
             return command_to_export(given.pop("export"), run_dir, resume, given)
-        for name in Asking._fields:
+        for name in asking.Asking._fields:
             if name in given and name != "plot":
                 raise SettingsError(f"{flag(name)} goes with --predict")
         is_new = resume is None
         command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
         settings.check(command.config)
         for plot in [command.config.plot] + [command.config.attention_plot] * (command.config.attention != "none"):
-            check_plot(plot)
+            pictures.check_path(plot)
     except SettingsError as error:
         parser.error(str(error))
     except pairs.PairsError as error:
@@ -186,13 +148,13 @@ def with_data(config, user_pairs):
 
 def command_to_predict(predict, run_dir, resume, given):
     """Returns the Command that asks a trained model."""
-    asking = Asking(**{name: given.pop(name) for name in Asking._fields if name in given})
+    how = asking.Asking(**{name: given.pop(name) for name in asking.Asking._fields if name in given})
     check_alone("predict", given, resume)
     if "-" in predict and len(predict) > 1:
         raise SettingsError("--predict: - for standard input goes alone")
     config, run = trained_run(run_dir)
-    check_asking(asking, predict, config)
-    return Command(config, run, predict=predict, asking=asking)
+    asking.check(how, predict, config)
+    return Command(config, run, predict=predict, asking=how)
 
 
 def command_to_export(export, run_dir, resume, given):
@@ -213,26 +175,12 @@ def check_alone(name, given, resume):
 
 def trained_run(run_dir):
     """Returns the Config and the folder of a run that has a checkpoint. Raises folder.RunError if there is none."""
+    if run_dir is None and not folder.LATEST.exists():
+        raise SettingsError(f"no run has been trained here yet: {str(folder.LATEST)!r} does not exist")
     run = real_path(run_dir or folder.LATEST)
     config = saved_config(run)
     folder.newest_checkpoint(run)
     return config, run
-
-
-def check_asking(asking, predict, config):
-    """Raises SettingsError if the flags of an Asking contradict each other or the run."""
-    if asking.n_best > asking.beam:
-        raise SettingsError(f"--n-best: {asking.n_best} is more than --beam {asking.beam}")
-    if asking.length_penalty and asking.beam == 1:
-        raise SettingsError("--length-penalty goes with --beam")
-    if asking.scores and asking.json:
-        raise SettingsError("--scores does not go with --json, which holds them")
-    if asking.plot is not None:
-        if config.attention == "none":
-            raise SettingsError("--plot: the model of this run has no attention to draw")
-        if predict == ["-"] or len(predict) > MOST_DRAWN:
-            raise SettingsError(f"--plot: goes with 1 to {MOST_DRAWN} sequences on the command line")
-        check_plot(asking.plot)
 
 
 def command_to_resume(run, run_dir, given):
@@ -284,11 +232,3 @@ def saved_config(run):
     except ValueError as error:
         path = str(run / "config.json")
         raise folder.RunError(f"{path!r} does not hold the settings of a run: {error}") from None
-
-
-def check_plot(plot):
-    """Raises SettingsError if a picture cannot be saved under a path."""
-    try:
-        folder.check_writable(plot)
-    except OSError as error:
-        raise SettingsError(f"--plot: cannot write {str(plot)!r}: {error.strerror}") from None

@@ -8,7 +8,8 @@ import numpy as np
 
 from helpers import FIRST_SYMBOL
 from support.data import pairs
-from support.terminal.settings import EVALUATION_BATCH
+from support.run import folder
+from support.terminal.settings import EVALUATION_BATCH, SettingsError
 
 SMOOTHING_WINDOW = 50  # batches
 ALIGNED_SEQUENCES = 4  # in the picture of attention
@@ -196,5 +197,15 @@ def save(figure, *paths):
         try:
             partial.write_bytes(pictures[path.suffix].getvalue())
             partial.replace(path)
+        except OSError as error:
+            raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
+
+
+def check_path(path):
+    """Raises SettingsError if a picture cannot be saved under a path."""
+    try:
+        folder.check_writable(path)
+    except OSError as error:
+        raise SettingsError(f"--plot: cannot write {str(path)!r}: {error.strerror}") from None

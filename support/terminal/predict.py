@@ -94,7 +94,9 @@ def answer(lines, ask, config, asking, one_by_one=False):
                 continue
             if not config.length_from <= sequence.size <= config.length_to:
                 trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
-                log.warning("line %d: %d symbols; %s", line_number, sequence.size, trained_on)
+                log.warning(
+                    "line %d: %d symbol%s; %s", line_number, sequence.size, "s"[: sequence.size != 1], trained_on
+                )
             yield sequence
 
     drawn = []
@@ -182,9 +184,9 @@ def groups(sequences, extra_steps, most_steps):
         yield group
 
 
-def significant(number):
+def significant(value):
     """Returns a number with as many digits as float32 has."""
-    return float(f"{number:.7g}")
+    return float(f"{value:.7g}")
 
 
 def without_eos(symbols):

@@ -30,7 +30,7 @@ def stop_at_signal():
 def hold_signals():
     """Holds back SIGINT and SIGTERM. Yields a function that raises SystemExit if one has come.
 
-    A handler that raises would do so anywhere, and TensorFlow does not survive that everywhere.
+    A handler that raises could interrupt TensorFlow at any point, and it does not survive that at every point.
     """
     received = []
 
@@ -50,8 +50,8 @@ def handling(handler):
     try:
         yield
     finally:
-        for number, handler in zip(SIGNALS, earlier):
-            signal.signal(number, handler)
+        for signal_number, earlier_handler in zip(SIGNALS, earlier):
+            signal.signal(signal_number, earlier_handler)
 
 
 def handle(handler):
@@ -101,5 +101,5 @@ def explain(error):
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
-        return 1, "too little memory for these sizes"
+        return 1, str(error) if type(error) is MemoryError and str(error) else "too little memory for these sizes"
     raise error

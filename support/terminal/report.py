@@ -21,7 +21,7 @@ def data_report(pairs, held_out, config):
     return (
         f"{len(pairs.middles) - held_out_pairs} pairs to learn, {held_out_pairs} held out; "
         f"{len(pairs.names)} symbol{'' if len(pairs.names) == 1 else 's'}; inputs of {config.length_from} to "
-        f"{config.length_to}, decoded in up to {config.decoder_steps} steps\n"
+        f"{config.length_to} symbols, decoded in up to {config.decoder_steps} steps\n"
     )
 
 

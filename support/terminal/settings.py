@@ -149,13 +149,20 @@ class Config:
         "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; scheduled: either",
     )
     teacher_probability: float = setting(
-        1.0, probability, "training", "with --feedback scheduled: of the true symbol at first; it falls linearly to 0"
+        1.0,
+        probability,
+        "training",
+        "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
     )
 
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
     samples: int = setting(3, whole_number(0), "report", "number of sequences that a report prints")
     plot: Path = setting(
-        Path("plots/loss.png"), picture_path, "report", f"where to save the loss curve ({' '.join(PICTURE_ENDINGS)})"
+        Path("plots/loss.png"),
+        picture_path,
+        "report",
+        f"where to save the loss curve, and beside it the attention; with --predict, where to draw the attention "
+        f"({' '.join(PICTURE_ENDINGS)})",
     )
 
     # No flag sets these. The last three are read from the data.
@@ -173,7 +180,8 @@ class Config:
     @property
     def steps_at_once(self):
         """How many decoder steps fit into memory, those of all sequences together."""
-        return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units)
+        weights = self.length_to if self.attention != "none" else 0
+        return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units, weights)
 
     @property
     def evaluation_batch(self):
@@ -198,7 +206,7 @@ FLAGS = [entry for entry in fields(Config) if entry.metadata]
 NEWER_FLAGS = ("layers", "until")  # the settings of a run of an earlier version do not name them
 
 
-class SettingsError(Exception):
+class SettingsError(ValueError):
     """Settings do not go together. The message is one line for the user."""
 
 
@@ -218,7 +226,7 @@ def check(config):
 
 
 def is_off(entry, value):
-    """Returns whether null stands for a field of Config that is None by default. For any other it is an error."""
+    """Returns whether a saved value is null for a setting that is None by default. Else null is an error."""
     return entry.default is None and value is None
 
 
@@ -241,15 +249,18 @@ def from_json(values):
         texts = {entry: str(values[entry.name]) for entry in FLAGS if not is_off(entry, values[entry.name])}
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
-            settings[name] = int(values.get(name, getattr(Config, name)))
+            settings[name] = whole_number(1)(str(values.get(name, getattr(Config, name))))
         config = Config(
             **settings,
-            extra_decoder_steps=int(values["extra_decoder_steps"]),
+            extra_decoder_steps=whole_number(EXTRA_DECODER_STEPS, 2 * pairs.LONGEST_SEQUENCE)(
+                str(values["extra_decoder_steps"])
+            ),
             symbols=tuple(map(str, values["symbols"])),
             sha256=str(values["sha256"]),
         )
     except (KeyError, TypeError, AttributeError, argparse.ArgumentTypeError) as error:
         raise ValueError(str(error)) from None
+    check(config)
     if config.data and len(config.vocabulary) != config.vocab_size:
         raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
     return config
