@@ -74,6 +74,43 @@ def test_a_wide_beam_finds_what_an_exhaustive_search_finds(attention, cell, leng
         assert hypothesis.log_probability == pytest.approx(expected[answer], abs=1e-4)
 
 
+def search_by_hand(weights, sequence, vocab_size, width, length_penalty):
+    """Beam search over lists. Returns the answers of the beam and the greedy one, the best first."""
+
+    def score(answer):
+        symbols, total = answer
+        return total / ((5 + len(symbols)) / 6) ** length_penalty
+
+    def continued(symbols):
+        fed = [*symbols, *[PAD] * (len(sequence) + 3 - len(symbols))]
+        probabilities = reference.softmax(reference.forward(weights, sequence, fed)["logits"][len(symbols)])
+        return [(symbols + (symbol,), np.log(probabilities[symbol])) for symbol in range(vocab_size)]
+
+    def search(width):
+        beam = [((), 0.0)]
+        for _ in range(len(sequence) + 3):
+            longer = [answer for answer in beam if EOS in answer[0]]
+            for symbols, total in beam:
+                if EOS not in symbols:
+                    longer += [(more, total + log_probability) for more, log_probability in continued(symbols)]
+            beam = sorted(longer, key=score, reverse=True)[:width]
+        return beam
+
+    return sorted(dict(search(width) + search(1)).items(), key=score, reverse=True)
+
+
+@pytest.mark.parametrize(("attention", "cell"), [("none", "lstm"), ("luong", "gru")])
+@pytest.mark.parametrize("length_penalty", [0.0, 3.0])
+def test_a_narrow_beam_keeps_what_a_search_by_hand_keeps(attention, cell, length_penalty, make_ask):
+    ask, weights = make_ask(CONFIG, attention, cell)
+    sequences = [[3], [2, 3, 3], [3, 2, 2, 2, 3], [2, 2]]
+    for sequence, hypotheses in zip(sequences, ask(sequences, 3, 3, length_penalty)):
+        expected = search_by_hand(weights, sequence, CONFIG.vocab_size, 3, length_penalty)[:3]
+        assert [tuple(hypothesis.symbols) for hypothesis in hypotheses] == [symbols for symbols, _ in expected]
+        totals = [hypothesis.log_probability for hypothesis in hypotheses]
+        assert totals == pytest.approx([total for _, total in expected], abs=1e-3)
+
+
 @pytest.mark.parametrize(("attention", "cell"), MODELS)
 def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
     config = dataclasses.replace(LARGER, attention=attention, cell=cell)
