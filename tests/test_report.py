@@ -134,7 +134,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     assert labels(first.yaxis) == ["$x_$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
     assert labels(second.xaxis) == [long]
     assert labels(second.yaxis) == [long, long, "<EOS>", "<PAD>", "<PAD>"]
-    assert figure.get_suptitle() == "own.tsv, seed 0: where the decoder looks"
+    assert figure.get_suptitle() == "own.tsv, seed 0\nwhere the decoder looks"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.save(figure, tmp_path / "attention.png")

@@ -139,16 +139,26 @@ def tear(path):
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
-    for name in ("checkpoints/801", "checkpoints/900"):
-        shutil.rmtree(copy / name, ignore_errors=True)
+    shutil.rmtree(copy / "checkpoints")
+    header, _ = (copy / "history.csv").read_text().split("\n", 1)
+    (copy / "history.csv").write_text(f"{header}\n")
     assert run(["--resume", str(copy)], copy.parent)[0] == 0
     assert_same_end(whole, copy)
 
 
-def test_figures_of_an_interruption_are_gone_once_the_run_goes_on(copy):
-    (copy / "metrics.json").write_text('{"batches": 37}')
-    folders.forget_the_stop(copy)
-    assert not (copy / "metrics.json").exists()
+@pytest.mark.parametrize("damage", ["removed", "a file"])
+def test_a_run_whose_checkpoints_are_gone_is_not_started_over(damage, whole, tmp_path):
+    finished = shutil.copytree(whole, tmp_path / "finished")
+    shutil.rmtree(finished / "checkpoints")
+    if damage == "a file":
+        (finished / "checkpoints").touch()
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    status, stdout, stderr = run(["--resume", "finished"], tmp_path)
+    assert (status, stdout) == (2, "")
+    problem = {"removed": "'finished' has a history but no checkpoint", "a file": "cannot read 'finished/checkpoints'"}
+    assert stderr.startswith(f"seq2seq_copy.py: --resume: {problem[damage]}")
+    assert stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 
 def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):

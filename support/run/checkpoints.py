@@ -82,7 +82,7 @@ def open_run(command, session, held_out, generator):
             read_state(checkpoint / "state.json", generator, history)
             history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
             histories.cut_rows(folder / "history.csv", int(checkpoint.name))
-        folders.forget_the_stop(folder)
+        (folder / "metrics.json").unlink(missing_ok=True)  # its figures are those of when the run was stopped
     else:
         folder = folders.create(command.run, command.config)
     with clear_write_errors(folder):

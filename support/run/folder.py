@@ -62,11 +62,14 @@ def reopen(run):
     return run
 
 
-def forget_the_stop(run):
-    """Removes what a stopped run has beyond its newest checkpoint, before training goes on."""
-    (run / "metrics.json").unlink(missing_ok=True)  # its figures are those of the moment when the run was stopped
-    if not checkpoints(run):
-        (run / "history.csv").unlink(missing_ok=True)
+def check_restorable(run):
+    """Raises RunError if the checkpoints of a run are gone. A run that was killed before its first one has no history.
+
+    Training it from the start would destroy its history and its figures.
+    """
+    path = run / "history.csv"
+    if not checkpoints(run) and path.exists() and len(path.read_bytes().splitlines()) > 1:
+        raise RunError(f"{str(run)!r} has a history but no checkpoint to go on from")
 
 
 def check_new(path):
@@ -137,9 +140,15 @@ def newest_checkpoint(run):
 
 
 def checkpoints(run):
-    """Returns the whole checkpoints of a run, the oldest first."""
-    folders = [path for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
-    return sorted(folders, key=lambda path: int(path.name))
+    """Returns the whole checkpoints of a run, the oldest first. Raises RunError if they cannot be read."""
+    path = run / "checkpoints"
+    try:
+        names = [name for name in os.listdir(path) if name.isdecimal()]
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    return [path / name for name in sorted(names, key=int)]
 
 
 def batches_kept(run):

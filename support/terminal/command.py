@@ -192,6 +192,7 @@ def command_to_resume(run, run_dir, given):
     if "data" in given and config.data is None:
         raise SettingsError("--resume: this run has no --data")
     data = given.pop("data", config.data)  # the file may have been moved
+    folder.check_restorable(run)
     check_resumable(run, config, given)
     user_pairs = None
     if data is not None:

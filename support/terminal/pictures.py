@@ -34,7 +34,8 @@ def loss_curve(rows, metrics, config):
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
-    figure.suptitle(f"{title(config)}: {exact['share']:.2%} of {exact['sequences']} held-out sequences exact")
+    achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
+    figure.suptitle(f"{title(config)}: {achieved}", fontsize=11, parse_math=False, wrap=True)
 
     batches, losses = [row.batch for row in rows], [row.loss for row in rows]
     window = min(SMOOTHING_WINDOW, len(rows))
@@ -113,7 +114,9 @@ def attention(sequences, config):
         axes.set_xlabel("input")
     figure.axes[0].set_ylabel("predicted")
     figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
-    figure.suptitle(f"{title(config)}: where the decoder looks", fontfamily=families, parse_math=False)
+    figure.suptitle(
+        f"{title(config)}\nwhere the decoder looks", fontsize=10, fontfamily=families, parse_math=False, wrap=True
+    )
     return figure
 
 
