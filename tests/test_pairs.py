@@ -23,19 +23,19 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def small_file(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "CHUNK", 5)  # numbers; the file has 22
     (tmp_path / "pairs.tsv").write_bytes(LINES.encode())
     return pairs.read(tmp_path / "pairs.tsv")
 
 
-def test_a_file_becomes_batches_worked_out_by_hand(own, tmp_path):
-    config = with_data(Config(data=tmp_path / "pairs.tsv"), own)
+def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
+    config = with_data(Config(data=tmp_path / "pairs.tsv"), small_file)
     assert (config.length_from, config.length_to, config.vocab_size) == (1, 3, 2 + 12)
     assert config.extra_decoder_steps == 3 + 4  # of the line from one symbol to five
     words = ["<PAD>", "<EOS>", "a", "b", "c", "d", "e", "é", "f", "g", "h", "1", "0", "EOS"]
     assert list(config.vocabulary) == words
-    made = pairs.batch(own, np.array([1, 0, 3]), config.extra_decoder_steps)
+    made = pairs.batch(small_file, np.array([1, 0, 3]), config.extra_decoder_steps)
     assert made.lengths.tolist() == [1, 3, 2]
     spelled = [[words[symbol] for symbol in column] for column in np.concatenate([made.inputs, made.targets]).T]
     assert spelled == [
@@ -45,8 +45,8 @@ def test_a_file_becomes_batches_worked_out_by_hand(own, tmp_path):
     ]
 
 
-def test_the_split_depends_on_the_seed_and_loses_no_line(own):
-    lines = pairs.Pairs(own.symbols, np.arange(1001), np.arange(1000), own.names, "")
+def test_the_split_depends_on_the_seed_and_loses_no_line(small_file):
+    lines = pairs.Pairs(small_file.symbols, np.arange(1001), np.arange(1000), small_file.names, "")
     splits = [pairs.split(lines, 10_000, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     for training, held_out in splits:
         assert len(held_out) == 100
@@ -56,7 +56,7 @@ def test_the_split_depends_on_the_seed_and_loses_no_line(own):
     assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
 
 
-def test_no_held_out_pair_is_trained_on(own, caplog):
+def test_no_held_out_pair_is_trained_on(small_file, caplog):
     lines = np.arange(100)
     made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, [f"s{line}" for line in lines], "")
     config = Config(data=Path("pairs.tsv"), length_from=1, length_to=1, vocab_size=102, batch_size=50)
@@ -79,7 +79,7 @@ def test_two_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
     assert [len(part) for part in pairs.split(made, 10, np.random.default_rng(0))] == [1, 1]
 
 
-def test_too_many_symbols_are_one_error(own, tmp_path, monkeypatch):
+def test_too_many_symbols_are_one_error(small_file, tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 9)
     with pytest.raises(pairs.PairsError, match="line 4: more than 9 different symbols"):
         pairs.read(tmp_path / "pairs.tsv")
@@ -98,9 +98,9 @@ def test_a_full_disk_is_one_line(tmp_path):
     )
 
 
-def test_symbols_that_only_held_out_pairs_hold_are_found(own):
-    assert pairs.untrained_symbols(own, np.array([1, 3])) == [(2, "e"), (4, "1")]
-    assert pairs.untrained_symbols(own, np.array([2])) == []
+def test_symbols_that_only_held_out_pairs_hold_are_found(small_file):
+    assert pairs.untrained_symbols(small_file, np.array([1, 3])) == [(2, "e"), (4, "1")]
+    assert pairs.untrained_symbols(small_file, np.array([2])) == []
 
 
 @pytest.mark.parametrize(
@@ -139,52 +139,77 @@ def test_wrong_data_is_one_line(arguments, message, tmp_path):
     assert run(arguments.split(), tmp_path) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
 
 
-def test_own_data_is_learned_kept_resumed_and_asked_in_its_own_symbols(tmp_path):
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A folder with a file of numbers in words, and a run that has learned to write them in digits; its output too."""
+    folder = tmp_path_factory.mktemp("learned")
     generator = np.random.default_rng(0)
     lines = []
     for _ in range(3000):
         number = generator.integers(0, 10, size=generator.integers(1, 4))
         lines.append(f"{' '.join(DIGITS[digit] for digit in number)}\t{' '.join(f'{d} +' for d in number)}\n")
     lines[17] = "zero rare\t0\n"
-    (tmp_path / "numbers.tsv").write_text("".join(lines))
+    (folder / "numbers.tsv").write_text("".join(lines))
     settings = ["--data", "numbers.tsv", "--max-batches", "700", "--samples", "1", "--seed", "21"]
-    status, stdout, stderr = run([*settings, "--run-dir", "whole"], tmp_path)
+    return folder, run([*settings, "--run-dir", "whole"], folder)
+
+
+@pytest.fixture
+def stopped(learned, tmp_path):
+    """A copy of the folder, in which the run was stopped before its end."""
+    shutil.copytree(learned[0], tmp_path / "copy")
+    folder = (tmp_path / "copy/whole").rename(tmp_path / "copy/stopped").parent
+    (folder / "stopped/metrics.json").unlink()
+    shutil.rmtree(folder / "stopped/checkpoints/700")
+    return folder
+
+
+def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):
+    _, (status, stdout, stderr) = learned
     assert status == 0
+    assert stderr in ("", "seq2seq_copy.py: line 18 is held out, and 'rare' is in no training pair\n")
     assert re.search(
         r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d|<PAD>| )+\]$", stdout, re.M
     )
     assert "\n300 held-out sequences\n" in stdout
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
-    assert stderr in ("", "seq2seq_copy.py: line 18 is held out, and 'rare' is in no training pair\n")
 
+
+def test_own_data_is_asked_in_its_own_symbols(learned):
     asked = ["--predict", "seven one", "--predict", "seven ten", "--run-dir", "whole"]
     answer = "input     > [seven one]\npredicted > [7 + 1 +]\n"
-    assert run(asked, tmp_path) == (1, answer, "seq2seq_copy.py: line 2: 'ten' is not a symbol of the training data\n")
+    problem = "seq2seq_copy.py: line 2: 'ten' is not a symbol of the training data\n"
+    assert run(asked, learned[0]) == (1, answer, problem)
 
+
+def test_a_symbol_that_the_terminal_does_not_know_is_escaped(learned):
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     answer = "input     > [\\u4e5d]\npredicted > [9 +]\n"
-    assert run(["--predict", "\u4e5d", "--run-dir", "whole"], tmp_path, env=environment) == (0, answer, "")
+    assert run(["--predict", "\u4e5d", "--run-dir", "whole"], learned[0], env=environment) == (0, answer, "")
 
-    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
-    (tmp_path / "stopped/metrics.json").unlink()
-    shutil.rmtree(tmp_path / "stopped/checkpoints/700")
+
+def test_a_run_on_own_data_is_resumed_from_another_folder(learned, stopped, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    assert run(["--resume", "../stopped"], tmp_path / "elsewhere")[0] == 0
-    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+    assert run(["--resume", "../copy/stopped"], tmp_path / "elsewhere")[0] == 0
+    assert_same_end(learned[0] / "whole", stopped / "stopped")
 
-    (tmp_path / "stopped/metrics.json").unlink()
-    (tmp_path / "numbers.tsv").rename(tmp_path / "moved.tsv")
-    status, _, stderr = run(["--resume", "stopped"], tmp_path)
+
+def test_data_that_has_moved_is_named_by_a_flag(learned, stopped):
+    config = (stopped / "stopped/config.json").read_text().replace(str(learned[0]), str(stopped))
+    (stopped / "stopped/config.json").write_text(config)
+    (stopped / "numbers.tsv").rename(stopped / "moved.tsv")
+    status, _, stderr = run(["--resume", "stopped"], stopped)
     assert status == 2
     assert re.fullmatch(r"seq2seq_copy.py: --data: cannot read '.*numbers.tsv': No such file .*\n", stderr)
-    assert run(["--resume", "stopped", "--data", "moved.tsv"], tmp_path)[0] == 0
+    assert run(["--resume", "stopped", "--data", "moved.tsv"], stopped)[0] == 0
 
-    (tmp_path / "stopped/metrics.json").unlink()
-    with open(tmp_path / "moved.tsv", "a") as file:
+
+def test_data_that_has_changed_is_refused(stopped):
+    with open(stopped / "numbers.tsv", "a") as file:
         file.write("one\t1 +\n")
-    status, stdout, stderr = run(["--resume", "stopped", "--data", "moved.tsv"], tmp_path)
+    status, stdout, stderr = run(["--resume", "stopped", "--data", "numbers.tsv"], stopped)
     assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"seq2seq_copy.py: --resume: 'moved.tsv' is not, or no longer, the data .*\n", stderr)
+    assert re.fullmatch(r"seq2seq_copy.py: --resume: 'numbers.tsv' is not, or no longer, the data .*\n", stderr)
 
 
 def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):

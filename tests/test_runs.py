@@ -42,14 +42,18 @@ def test_a_run_folder_holds_all_there_is_to_know(whole):
     assert names == {"config.json", "history.csv", "metrics.json", "loss.png", "checkpoints", "events.out"}
     assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["801", "900"]
     assert json.loads((whole / "config.json").read_text())["max_batches"] == 900
+
+
+def test_metrics_say_what_was_reached_and_with_what(whole):
     metrics = json.loads((whole / "metrics.json").read_text())
-    assert metrics["batches"] == 900
-    assert metrics["seed"] == 0
-    assert metrics["tensorflow"] == tf.__version__
+    assert (metrics["batches"], metrics["seed"], metrics["tensorflow"]) == (900, 0, tf.__version__)
+
+
+def test_the_history_has_a_row_for_each_batch(whole):
     history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
     assert history["batch"].tolist() == list(range(900))
     np.testing.assert_allclose(history["learning_rate"], 0.015 * (1 - np.arange(900) / 900), rtol=1e-4)
-    assert history["loss"][-1] == pytest.approx(metrics["loss"])
+    assert history["loss"][-1] == pytest.approx(json.loads((whole / "metrics.json").read_text())["loss"])
     assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 900, 100))
 
 

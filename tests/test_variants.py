@@ -246,26 +246,42 @@ def test_the_compiled_step_is_the_same(changes):
 EVERYTHING = ["--attention", "luong", "--cell", "gru", "--feedback", "scheduled", "--task", "alphabet"]
 
 
-def test_a_run_with_everything_prints_letters_and_draws_attention_and_is_resumed(tmp_path):
-    status, stdout, stderr = run([*SHORT, *EVERYTHING, "--run-dir", "whole", "--plot", "p/loss.svg"], tmp_path)
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """A folder with a run of many variants, and its output."""
+    folder = tmp_path_factory.mktemp("everything")
+    return folder, run([*SHORT, *EVERYTHING, "--run-dir", "whole", "--plot", "p/loss.svg"], folder)
+
+
+def test_a_run_with_everything_prints_letters(everything):
+    _, (status, stdout, stderr) = everything
     assert (status, stderr) == (0, "")
     assert re.search(r"input     > \[[a-z]( [a-z])*( <PAD>)*\]\n +predicted > \[[a-z<>PADEOS ]+\]", stdout), stdout
-    assert stdout.endswith("\nloss curve in p/loss.svg, all else in whole\nattention in p/attention.svg\n")
-    assert files(tmp_path / "p") == ["attention.svg", "loss.svg"]
-    assert (tmp_path / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
 
-    process = start([*SHORT, *EVERYTHING, "--run-dir", "stopped", "--batches-in-epoch", "1"], tmp_path)
+
+def test_a_run_with_everything_draws_attention(everything):
+    folder, (_, stdout, _) = everything
+    assert stdout.endswith("\nloss curve in p/loss.svg, all else in whole\nattention in p/attention.svg\n")
+    assert files(folder / "p") == ["attention.svg", "loss.svg"]
+    assert (folder / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_with_everything_is_resumed(everything):
+    folder, _ = everything
+    process = start([*SHORT, *EVERYTHING, "--run-dir", "stopped", "--batches-in-epoch", "1"], folder)
     for line in process.stdout:
         if line == "batch 30\n":
             process.terminate()
             break
     process.communicate()
-    assert run(["--resume", "stopped", "--batches-in-epoch", "50"], tmp_path)[0] == 0
-    (tmp_path / "stopped/config.json").write_text((tmp_path / "whole/config.json").read_text())
-    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+    assert run(["--resume", "stopped", "--batches-in-epoch", "50"], folder)[0] == 0
+    (folder / "stopped/config.json").write_text((folder / "whole/config.json").read_text())
+    assert_same_end(folder / "whole", folder / "stopped")
 
+
+def test_a_run_with_everything_is_asked(everything):
     arguments = ["--predict", "x y z", "--predict", "x 3", "--predict", "PAD", "--run-dir", "whole"]
-    status, stdout, stderr = run(arguments, tmp_path)
+    status, stdout, stderr = run(arguments, everything[0])
     assert status == 1
     assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z <>PAD]*\]\n", stdout)
     assert stderr == (
