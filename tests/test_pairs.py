@@ -46,7 +46,7 @@ def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
 
 
 def test_the_split_depends_on_the_seed_and_loses_no_line(small_file):
-    lines = pairs.Pairs(small_file.symbols, np.arange(1001), np.arange(1000), small_file.names, "")
+    lines = pairs.Pairs(small_file.symbols, np.arange(1001), np.arange(1000), np.arange(1000), small_file.names, "")
     splits = [pairs.split(lines, 10_000, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     for training, held_out in splits:
         assert len(held_out) == 100
@@ -56,9 +56,37 @@ def test_the_split_depends_on_the_seed_and_loses_no_line(small_file):
     assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
 
 
+def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all(small_file):
+    hashes = np.random.default_rng(0).integers(0, 40, size=400)
+    lines = pairs.Pairs(small_file.symbols, np.arange(401), np.arange(400), hashes, small_file.names, "")
+    training, held_out = pairs.split(lines, 10_000, np.random.default_rng(0))
+    assert sorted([*training, *held_out]) == list(range(400))
+    assert len(set(hashes[held_out])) == 4
+    assert not set(hashes[training]) & set(hashes[held_out])
+    training, held_out = pairs.split(lines, 25, np.random.default_rng(0))
+    assert 0 < len(held_out) <= 25
+    assert not set(hashes[training]) & set(hashes[held_out])
+    assert pairs.repeated_inputs(lines) == 360
+
+
+def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path):
+    """Nothing can predict them, so what is right of them has been trained on."""
+    generator = np.random.default_rng(0)
+    inputs, answers = generator.integers(0, 10, size=[2, 400, 6])
+    lines = [f"{' '.join(map(str, one))}\t{' '.join(map(str, other))}\n" for one, other in zip(inputs, answers)]
+    (tmp_path / "random.tsv").write_text("".join(lines * 3))
+    status, stdout, _ = run(["--data", "random.tsv", "--max-batches", "400", "--samples", "0"], tmp_path)
+    assert status == 0
+    assert stdout.startswith(
+        "1080 pairs to learn, 120 held out; 800 lines with the input of an earlier one; 10 symbols"
+    )
+    assert re.search(r"exact match +0.00%  \(0 of 120\)", stdout)
+
+
 def test_no_held_out_pair_is_trained_on(small_file, caplog):
     lines = np.arange(100)
-    made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, [f"s{line}" for line in lines], "")
+    names = [f"s{line}" for line in lines]
+    made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, lines, names, "")
     config = Config(data=Path("pairs.tsv"), length_from=1, length_to=1, vocab_size=102, batch_size=50)
     batches, held_out = pairs.examples(made, config, *np.random.default_rng(0).spawn(2))
     trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
@@ -129,7 +157,7 @@ def test_wrong_lines_are_named_before_anything_is_written(content, message, tmp_
     [
         ("--data nowhere.tsv", "--data: cannot read 'nowhere.tsv': No such file or directory"),
         ("--data .", "--data: cannot read '.': Is a directory"),
-        ("--data empty.tsv", "--data: 'empty.tsv' holds fewer than 2 pairs"),
+        ("--data empty.tsv", "--data: 'empty.tsv' holds fewer than 2 different inputs"),
         ("--data empty.tsv --vocab-size 9", "--vocab-size does not go with --data"),
         ("--data empty.tsv --task reverse", "--task does not go with --data"),
     ],
@@ -171,7 +199,7 @@ def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):
     assert re.search(
         r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d|<PAD>| )+\]$", stdout, re.M
     )
-    assert "\n300 held-out sequences\n" in stdout
+    assert "\n230 held-out sequences\n" in stdout
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
 
 
@@ -215,7 +243,7 @@ def test_data_that_has_changed_is_refused(stopped):
 def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):
     """Half a million lines of 40 symbols, which as Python objects or as one array would take 80 MB and more."""
     line = " ".join(map(str, range(20)))
-    (tmp_path / "long.tsv").write_text(f"{line}\t{line}\n" * 500_000)
+    (tmp_path / "long.tsv").write_text(f"{line}\t{line}\n" * 500_000 + "0\t1\n")
     program = (
         "import pathlib, resource, numpy as np\n"
         "from support.data import pairs\n"

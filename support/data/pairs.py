@@ -38,6 +38,7 @@ class Pairs(NamedTuple):
     symbols: np.ndarray  # int32 [all symbols], in a temporary file
     starts: np.ndarray  # int64 [lines + 1]
     middles: np.ndarray  # int64 [lines]
+    input_hashes: np.ndarray  # int64 [lines], the same for the same input
     names: list  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str  # of the file
 
@@ -49,14 +50,14 @@ def read(path):
       path: pathlib.Path.
 
     Returns:
-      Pairs, at least two.
+      Pairs, with at least two different inputs.
 
     Raises:
       PairsError: the file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
-        pairs or too many symbols, or the temporary file cannot be written.
+        different inputs or too many symbols, or the temporary file cannot be written.
     """
     names, digest = {}, hashlib.sha256()
-    numbers, starts, middles = array.array("i"), array.array("q", [0]), array.array("q")
+    numbers, starts, middles, hashes = array.array("i"), array.array("q", [0]), array.array("q"), array.array("q")
     first_problem, wrong_lines = "", 0
     try:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
@@ -72,6 +73,7 @@ def read(path):
                 numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
             middles.append(starts[-1] + len(sides[0]))
             starts.append(middles[-1] + len(sides[1]))
+            hashes.append(hash(tuple(sides[0])))
             if len(names) > LARGEST_VOCABULARY:
                 raise PairsError(f"{str(path)!r} line {line_number}: more than {LARGEST_VOCABULARY} different symbols")
             if len(numbers) > CHUNK:
@@ -84,10 +86,11 @@ def read(path):
     if wrong_lines:
         more = f", and {wrong_lines - 1} more wrong line{'s' if wrong_lines > 2 else ''}" if wrong_lines > 1 else ""
         raise PairsError(f"{str(path)!r} {first_problem}{more}")
-    if len(middles) < 2:
-        raise PairsError(f"{str(path)!r} holds fewer than 2 pairs")
+    if np.unique(hashes).size < 2:
+        raise PairsError(f"{str(path)!r} holds fewer than 2 different inputs")
     symbols = np.memmap(file, np.int32, mode="r")
-    return Pairs(symbols, np.array(starts), np.array(middles), list(names), digest.hexdigest())
+    arrays = (np.array(values) for values in (starts, middles, hashes))
+    return Pairs(symbols, *arrays, list(names), digest.hexdigest())
 
 
 def lines_of(path):
@@ -131,19 +134,32 @@ def sizes(pairs):
 
 
 def split(pairs, most_held_out, generator):
-    """Holds out a tenth of the pairs, at random.
+    """Holds out the pairs of a tenth of all different inputs, chosen at random.
+
+    So no held-out input is trained on, however often a line is repeated.
 
     Args:
       pairs: Pairs.
-      most_held_out: int.
+      most_held_out: int, of lines; more only if one input has more.
       generator: a np.random.Generator.
 
     Returns:
       training, held_out: int [...], the pairs of each, by their index in the file.
     """
-    lines = len(pairs.middles)
-    held_out = np.sort(generator.choice(lines, min(most_held_out, max(1, lines // 10)), replace=False))
-    return np.delete(np.arange(lines), held_out), held_out
+    _, first_lines, inputs, lines_of_input = np.unique(
+        pairs.input_hashes, return_index=True, return_inverse=True, return_counts=True
+    )
+    in_order = np.argsort(first_lines)  # the inputs as they come in the file
+    some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
+    chosen = in_order[some]
+    chosen = chosen[: max(1, (lines_of_input[chosen].cumsum() <= most_held_out).sum())]
+    is_held_out = np.isin(inputs, chosen)
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def repeated_inputs(pairs):
+    """Returns how many lines have an input that an earlier line has."""
+    return pairs.input_hashes.size - np.unique(pairs.input_hashes).size
 
 
 def untrained_symbols(pairs, held_out):

@@ -5,6 +5,7 @@ import platform
 import numpy as np
 
 from helpers import PAD
+from support.data.pairs import repeated_inputs
 
 MOST_LINES = 30  # of the exact match by length
 
@@ -17,9 +18,12 @@ def data_report(pairs, held_out, config):
       held_out: the helpers.Batch of the held-out ones.
       config: the settings.Config.
     """
-    held_out_pairs = held_out.lengths.size
+    held_out_pairs, repeated = held_out.lengths.size, repeated_inputs(pairs)
+    repetitions = (
+        f"{repeated} line{'' if repeated == 1 else 's'} with the input of an earlier one; " if repeated else ""
+    )
     return (
-        f"{len(pairs.middles) - held_out_pairs} pairs to learn, {held_out_pairs} held out; "
+        f"{len(pairs.middles) - held_out_pairs} pairs to learn, {held_out_pairs} held out; {repetitions}"
         f"{len(pairs.names)} symbol{'' if len(pairs.names) == 1 else 's'}; inputs of {config.length_from} to "
         f"{config.length_to} symbols, decoded in up to {config.decoder_steps} steps\n"
     )
