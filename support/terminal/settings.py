@@ -98,7 +98,7 @@ class Config:
         "training",
         f"end training when two evaluations in a row find this share of the first {EVALUATION_BATCH:,} held-out "
         "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
-        "has not reached 0",
+        "has not reached 0 (default: off)",
     )
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
     xla: str = setting(
