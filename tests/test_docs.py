@@ -30,7 +30,14 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_exists(page):
-    others = {"--all", "--dir", "--logdir", "--xla_cpu_use_fusion_emitters", "--xla_dump_to"}  # of other programs
+    others = {
+        "--all",
+        "--dir",
+        "--logdir",
+        "--seeds",
+        "--xla_cpu_use_fusion_emitters",
+        "--xla_dump_to",
+    }  # of other programs
     known = {option for action in flag_parser()._actions for option in action.option_strings} | others
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", page.read_text()))
     assert named <= known, named - known
