@@ -132,7 +132,7 @@ def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
         assert (found[end:, column] == PAD).all()
 
 
-@pytest.mark.parametrize(("attention", "cell"), MODELS)
+@pytest.mark.parametrize(("attention", "cell"), [MODELS[0], MODELS[-1]])
 def test_a_beam_is_never_worse_than_greedy_and_often_better(attention, cell, make_ask):
     ask, _ = make_ask(LARGER, attention, cell, scale=0.7)
     generator = np.random.default_rng(1)
@@ -143,7 +143,7 @@ def test_a_beam_is_never_worse_than_greedy_and_often_better(attention, cell, mak
     assert (gains > 1e-3).mean() > 0.2
 
 
-@pytest.mark.parametrize(("attention", "cell"), MODELS)
+@pytest.mark.parametrize(("attention", "cell"), [MODELS[0], MODELS[-1]])
 def test_the_company_in_a_batch_makes_no_difference(attention, cell, make_ask):
     ask, _ = make_ask(LARGER, attention, cell)
     sequences = [[3, 4, 5], [6], [2, 2, 8, 7, 3]]

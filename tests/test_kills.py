@@ -12,7 +12,7 @@ from same_end import assert_same_end
 
 @pytest.mark.parametrize(
     "name, times, xla",
-    [("SIGKILL", "25", "off"), ("SIGINT", "10", "off"), ("SIGTERM", "10", "off"), ("SIGKILL", "3", "on")],
+    [("SIGKILL", "15", "off"), ("SIGINT", "10", "off"), ("SIGTERM", "10", "off"), ("SIGKILL", "3", "on")],
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, xla, tmp_path):
     command = [sys.executable, "-m", "tests.killed_runs", str(tmp_path), name, times, xla]
