@@ -55,10 +55,10 @@ def asker(session, graph, run_model, parts, config, beam=1, n_best=1, length_pen
 
     Returns:
       A function from a helpers.Batch, whose targets are not read, to a list of Hypothesis for each sequence, the best
-      first. The greedy answer takes part, so the best is never worse than it.
+      first. The greedy answer takes part, so the best never scores lower than it.
     """
     fetches = [graph.decoder_logits, graph.decoder_prediction, *graph.alignment]
-    searched = [tf.zeros([])]
+    searched = []
     if beam > 1:
         inputs = (graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets)
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
