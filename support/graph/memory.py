@@ -70,8 +70,9 @@ def of_longest(ask, held_out, config):
 
 def probabilities(symbols, logits):
     """Returns the probability of symbols [steps] under logits [steps, batch, vocab_size], float64 [batch, steps]."""
-    weights = np.exp(logits.astype(np.float64) - logits.max(axis=2, keepdims=True))
-    return (weights[np.arange(symbols.size), :, symbols] / weights.sum(axis=2)).T
+    with np.errstate(invalid="ignore"):  # the logits of a run that diverges are not finite
+        weights = np.exp(logits.astype(np.float64) - logits.max(axis=2, keepdims=True))
+        return (weights[np.arange(symbols.size), :, symbols] / weights.sum(axis=2)).T
 
 
 def spread(symbols, most):

@@ -50,24 +50,24 @@ class Run:
         if kept == batches:
             return
         new_rows = self.history.rows[kept or 0 :]
-        is_early = batches - 1 in memory.EARLY_BATCHES
-        if is_early:
+        if batches - 1 in memory.EARLY_BATCHES:
             self.look_at_memory()
         with clear_write_errors(self.folder):
             histories.append_rows(self.folder / "history.csv", new_rows)
             tensorboard.write_rows(self.writer, new_rows)
-            if is_early:
-                tensorboard.write_map(self.writer, batches - 1, self.history.memory[batches - 1])
             with folders.new_checkpoint(self.folder, batches) as checkpoint:
                 path = os.fspath(checkpoint / "model")
                 self.saver.save(self.session, path, write_meta_graph=False, write_state=False)
                 write_state(checkpoint / "state.json", generator_state, self.history)
 
     def look_at_memory(self):
-        """Returns what memory.of_longest() finds after the last batch, and records the mean."""
-        found = memory.of_longest(self.ask, self.held_out, self.config)
-        changes = np.mean([changes for _, _, changes in found], axis=0)
-        self.history.memory[self.history.rows[-1].batch] = changes.round(4).tolist()  # short in JSON
+        """Returns what memory.of_longest() finds after the last batch. The mean goes into history and events."""
+        found, batch = memory.of_longest(self.ask, self.held_out, self.config), self.history.rows[-1].batch
+        if batch not in self.history.memory:
+            changes = np.mean([changes for _, _, changes in found], axis=0)
+            self.history.memory[batch] = changes.round(4).tolist()  # short in JSON
+            with clear_write_errors(self.folder):
+                tensorboard.write_map(self.writer, batch, changes)
         return found
 
     def show_in_tensorboard(self, pictures, names):
@@ -80,11 +80,10 @@ class Run:
         Raises:
           OSError: something cannot be written.
         """
-        batch = self.history.rows[-1].batch
+        paths = [self.folder / f"{name}.png" for name in pictures]
         weights = tf.train.load_checkpoint(os.fspath(folders.newest_checkpoint(self.folder) / "model"))
         with clear_write_errors(self.folder):
-            tensorboard.write_map(self.writer, batch, self.history.memory[batch])
-            tensorboard.write_pictures(self.writer, batch, [self.folder / f"{name}.png" for name in pictures])
+            tensorboard.write_pictures(self.writer, self.history.rows[-1].batch, paths)
             tensorboard.write_embeddings(self.folder, weights.get_tensor("embedding/embeddings"), names)
 
 

@@ -34,7 +34,7 @@ def draw(maps, config, growth=None):
     style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown)), "parse_math": False}
     side = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in drawn)))  # of a panel, in inches
     width = max(6, side * max(map(len, maps.values())))
-    heights = [side + 0.6] * len(maps) + ([0.8 * width / len(growth) + 0.6] if growth else [])
+    heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
     figure = Figure(figsize=(width, sum(heights) + 0.4), dpi=120, layout="constrained")
     figure.suptitle(title(config), fontsize=11, wrap=True, **style)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
