@@ -170,8 +170,8 @@ def read_state(path, generator, history):
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
         is_unseen = np.unpackbits(packed, count=len(history.keys))
-        # A run of an earlier version has none.
-        history.memory = {int(batch): changes for batch, changes in state.get("memory", {}).items()}
+        maps = state.get("memory", {})  # a run of an earlier version has none
+        history.memory = {int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in maps.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise unusable(path.parent, f"{type(error).__name__} in {path.name}") from error
     history.unseen = {key for key, unseen in zip(history.keys, is_unseen) if unseen}

@@ -64,7 +64,7 @@ def draw_panel(axes, inputs, symbols, values, names, style):
 
 def draw_growth(row, growth):
     """Draws how the mean of the maps above grew."""
-    row.suptitle("how it grew: the mean of these maps after a batch of training", fontsize=10)
+    row.suptitle("how it grew: the mean of these maps during training", fontsize=10)
     for (batch, values), axes in zip(growth.items(), row.subplots(1, len(growth), squeeze=False)[0]):
         axes.imshow(values, aspect="equal" if len(values) <= 4 * len(values[0]) else "auto", **COLORS)
         axes.set(xticks=[], yticks=[])
