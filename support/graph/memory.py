@@ -14,7 +14,7 @@ from helpers import FIRST_SYMBOL, task_batch
 SEQUENCES = 4  # that a run looks at
 EARLY_BATCHES = (0, 100, 300, 1000)  # after which a run looks at them, besides at its end
 MOST_PATCHES = 60  # rows and columns of a map
-MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost no more than one point of the exact-match curve
+MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost about as much as a point of the exact-match curve
 
 
 def dependence(ask, sequence, config):
