@@ -2,7 +2,7 @@
 # make test   checks the style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
-# make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
+# make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
 #
 # Each installs what it needs, into a virtual environment in this folder.
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, PAD
 from support.data import ahead, pairs
-from support.graph import beam, compiled, feedback, variants
+from support.graph import beam, compiled, feedback, memory, variants
 from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints, export, folder
 from support.terminal import pictures, predict, process, report
@@ -351,6 +351,11 @@ def predicted(session, graph, batch):
     return session.run(graph.decoder_prediction, next_feed(graph, batch))
 
 
+def answered(session, graph, batch):
+    """Returns the logits and the prediction for a helpers.Batch and, with attention, its weights, as in a Graph."""
+    return session.run([graph.decoder_logits, graph.decoder_prediction, *graph.alignment], next_feed(graph, batch))
+
+
 def train(make_steps, decode_batch, calls, run):
     """Trains until the last batch, --until or a signal, and prints samples on the way; returns the signal, or None.
 
@@ -420,7 +425,8 @@ def run_training(command):
     graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        run = checkpoints.open_run(command, session, held_out, training_generator)
+        ask = functools.partial(answered, session, graph)
+        run = checkpoints.open_run(command, session, held_out, training_generator, ask)
         done = len(run.history.rows)
         if command.resume:
             print(f"resuming {run.folder} after {done} batches\n")
@@ -432,7 +438,7 @@ def run_training(command):
         start = time.perf_counter()
         interrupted_by = train(make_steps, decode_batch, calls, run)
         batches_per_second = (len(run.history.rows) - done) / (time.perf_counter() - start) or None
-        finish(session, graph, run, batches_per_second)
+        finish(decode_batch, run, batches_per_second)
     return 0 if interrupted_by is None else 128 + interrupted_by
 
 
@@ -447,21 +453,13 @@ def prepare_steps(session, graph, config):
     return functools.partial(take_steps, session, feedback.training_graph(graph, connect_step, parts, config))
 
 
-def finish(session, graph, run, batches_per_second):
+def finish(decode_batch, run, batches_per_second):
     """Prints the final figures, and saves them and the pictures."""
-    config = run.config
-    decode_batch = functools.partial(predicted, session, graph)
-    exact, correct_tokens = evaluate(decode_batch, run.held_out, config.evaluation_batch)
+    exact, correct_tokens = evaluate(decode_batch, run.held_out, run.config.evaluation_batch)
     metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
     print(report.final_report(metrics))
-    pictures.save(pictures.loss_curve(run.history.rows, metrics, config), run.folder / "loss.png", config.plot)
-    print(f"\nloss curve in {config.plot}, all else in {run.folder}")
-    if graph.alignment:
-        batch = helpers.columns(run.held_out, 0, pictures.ALIGNED_SEQUENCES)
-        prediction, alignment = session.run([graph.decoder_prediction, graph.alignment[0]], next_feed(graph, batch))
-        picture = pictures.attention(pictures.aligned(batch, prediction, alignment, config), config)
-        pictures.save(picture, run.folder / "attention.png", config.attention_plot)
-        print(f"attention in {config.attention_plot}")
+    pictures.save_all(run, metrics)
+    print(f"\n{report.places(run)}")
     folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
 
 
@@ -473,7 +471,8 @@ def run_prediction(command):
     with tf.Session() as session:
         checkpoints.restore_newest(command.run, session, tf.train.Saver())
         ask = beam.asker(session, graph, run_model, parts, config, *asking.search)
-        return 1 if predict.answer_all(command.predict, ask, config, asking) else 0
+        look = functools.partial(memory.dependence, functools.partial(answered, session, graph), config=config)
+        return 1 if predict.answer_all(command.predict, ask, look, config, asking) else 0
 
 
 def run_export(command):

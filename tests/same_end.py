@@ -12,13 +12,13 @@ def variables(folder):
 
 
 def assert_same_end(whole, other):
-    """Weights, Adam's state, generator, history and figures are the same, bit for bit."""
+    """Weights, Adam's state, generator, history, figures and memory are the same, bit for bit."""
     expected, values = variables(whole), variables(other)
     assert len(expected) > 20
     assert expected.keys() == values.keys()
     for name, value in expected.items():
         assert value.tobytes() == values[name].tobytes(), name
-    for name in ("history.csv", "config.json"):
+    for name in ("history.csv", "config.json", "memory.png"):
         assert (whole / name).read_bytes() == (other / name).read_bytes(), name
     states = [(folders.newest_checkpoint(folder) / "state.json").read_text() for folder in (whole, other)]
     assert states[0] == states[1]

@@ -237,13 +237,16 @@ def test_thousands_of_lines_through_a_beam(folder):
     assert [" ".join(json.loads(line)["input"]) for line in stdout.splitlines()] == lines
 
 
-def test_the_attention_of_asked_sequences_is_drawn(folder):
+def test_memory_and_attention_of_asked_sequences_are_drawn(folder):
     asked = ["--predict", "x y z", "--predict", "a b c d", "--run-dir", "attentive", "--plot", "drawn/seen.svg"]
     status, stdout, stderr = run([*asked, "--beam", "3"], folder)
     assert (status, stderr) == (0, "")
-    assert stdout.endswith("\nattention in drawn/seen.svg\n")
+    assert stdout.endswith("\nmemory and attention in drawn/seen.svg\n")
     assert (folder / "drawn/seen.svg").read_text().startswith("<?xml")
     assert run([*asked, "--json"], folder)[1].count("\n") == 2
+    plain = ["--predict", "4 8 5", "--run-dir", "plain", "--plot", "drawn/plain.png"]
+    assert run(plain, folder)[1].endswith("\nmemory in drawn/plain.png\n")
+    assert (folder / "drawn/plain.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,6 @@ def test_the_attention_of_asked_sequences_is_drawn(folder):
         ("--predict 3 --run-dir plain --length-penalty 1", "--length-penalty goes with --beam"),
         ("--predict 3 --run-dir plain --beam 2 --length-penalty -1", "--length-penalty: '-1' is not a number from 0"),
         ("--predict 3 --run-dir plain --scores --json", "--scores does not go with --json, which holds them"),
-        ("--predict 3 --run-dir plain --plot x.png", "--plot: the model of this run has no attention to draw"),
         ("--predict 3 --run-dir attentive --plot x.txt", "--plot: 'x.txt' must end in one of"),
         ("--predict 3 --run-dir attentive --plot plain/config.json/x.png", "--plot: cannot write"),
         ("--predict - --run-dir attentive --plot x.png", "--plot: goes with 1 to 4 sequences on the command line"),

@@ -47,6 +47,7 @@ REPORT = (
     8 SHARE
 
 loss curve in plots/loss.png, all else in runs/\d+-\d+
+memory in plots/memory.png
 """
 ).replace(" SHARE", SHARE)
 
@@ -58,7 +59,7 @@ def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
     counts = [int(count) for count in re.findall(r"\d+  +[\d.]+%  \(\d+ of (\d+)\)", stdout)]
     assert len(counts) == 6
     assert sum(counts) == 10_000
-    assert files(folder) == ["plots/loss.png"]
+    assert files(folder) == ["plots/loss.png", "plots/memory.png"]
     assert (folder / "plots/loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
@@ -67,7 +68,7 @@ def test_the_same_seed_prints_the_same(short_run):
     picture = (folder / "plots/loss.png").read_bytes()
     again = run(SHORT, folder)
     assert again[1].split("all else in")[0] == first[1].split("all else in")[0]
-    assert files(folder) == ["plots/loss.png"]
+    assert files(folder) == ["plots/loss.png", "plots/memory.png"]
     assert (folder / "plots/loss.png").read_bytes() == picture
 
 
@@ -128,7 +129,7 @@ def test_interrupt_stops_training_and_still_reports(tmp_path):
     assert (process.returncode, stderr) == (130, "")
     assert re.search(r"training interrupted\nloss [\d.]+ after \d+00 examples", stdout)
     assert "\nloss curve in plots/loss.png, all else in runs/" in stdout
-    assert files(tmp_path) == ["plots/loss.png"]
+    assert files(tmp_path) == ["plots/loss.png", "plots/memory.png"]
 
 
 def test_a_second_interrupt_ends_the_process(tmp_path):
@@ -201,6 +202,7 @@ def test_help_names_every_flag(tmp_path):
         ("--plot plots", "--plot: 'plots' must end in one of"),
         ("--plot folder.png", "--plot: cannot write 'folder.png': Is a directory"),
         ("--plot x/loss.png --attention luong", "--plot: cannot write 'x/attention.png': Is a directory"),
+        ("--plot y/loss.svg", "--plot: cannot write 'y/memory.svg': Is a directory"),
         ("--plot file/loss.png", "--plot: cannot write 'file/loss.png': Not a directory"),
         ("--plot /proc/loss.png", "--plot: cannot write '/proc/loss.png'"),
         (f"--plot new/{'a' * 300}.png", f"--plot: cannot write 'new/{'a' * 300}.png': File name too long"),
@@ -209,6 +211,7 @@ def test_help_names_every_flag(tmp_path):
 def test_bad_input_is_one_line_before_tensorflow_is_imported(arguments, message, tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "x/attention.png").mkdir(parents=True)
+    (tmp_path / "y/memory.svg").mkdir(parents=True)
     (tmp_path / "file").write_text("")
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     before = sorted(tmp_path.rglob("*"))

@@ -9,7 +9,7 @@ import pytest
 
 import helpers
 from support.run.history import History, Row
-from support.terminal import pictures, report
+from support.terminal import maps, pictures, report
 from support.terminal.settings import Config
 
 CONFIG = Config(batch_size=5, seed=7)
@@ -121,7 +121,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
     alignment = np.random.default_rng(0).random([7, 2, 3])
-    figure = pictures.attention(pictures.aligned(batch, prediction, alignment, config), config)
+    figure = maps.draw({"attention": maps.aligned(batch, prediction, alignment, config)}, config)
     first, second, _ = figure.axes
     np.testing.assert_array_equal(first.images[0].get_array(), alignment[:, 0])
     np.testing.assert_array_equal(second.images[0].get_array(), alignment[:5, 1, :1])
@@ -134,18 +134,20 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     assert labels(first.yaxis) == ["$x_$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
     assert labels(second.xaxis) == [long]
     assert labels(second.yaxis) == [long, long, "<EOS>", "<PAD>", "<PAD>"]
-    assert figure.get_suptitle() == "own.tsv, seed 0\nwhere the decoder looks"
+    assert [figure.get_suptitle(), figure.subfigs[0].get_suptitle()] == ["own.tsv, seed 0", "where the decoder looks"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.save(figure, tmp_path / "attention.png")
 
 
-def test_the_picture_of_attention_is_beside_that_of_the_loss():
-    assert Config().attention_plot == Path("plots/attention.png")
-    assert Config(plot=Path("a/b.svg")).attention_plot == Path("a/b-attention.svg")
-    assert Config(plot=Path("attention.png")).attention_plot == Path("attention-attention.png")
+def test_other_pictures_are_beside_that_of_the_loss():
+    assert Config().plots == {"loss": Path("plots/loss.png"), "memory": Path("plots/memory.png")}
+    with_attention = {"loss": "a/b.svg", "memory": "a/b-memory.svg", "attention": "a/b-attention.svg"}
+    plots = Config(plot=Path("a/b.svg"), attention="luong").plots
+    assert {name: str(path) for name, path in plots.items()} == with_attention
+    assert Config(plot=Path("memory.png")).plots["memory"] == Path("memory-memory.png")
 
 
 def test_a_title_names_what_is_not_plain():
-    assert pictures.title(Config(layers=2, cell="gru", seed=7)) == "copy, GRU, 2 layers, seed 7"
-    assert pictures.title(Config()) == "copy, seed 0"
+    assert report.title(Config(layers=2, cell="gru", seed=7)) == "copy, GRU, 2 layers, seed 7"
+    assert report.title(Config()) == "copy, seed 0"

@@ -39,7 +39,8 @@ def copy(whole, tmp_path):
 
 def test_a_run_folder_holds_all_there_is_to_know(whole):
     names = {path.name.split(".tfevents")[0] for path in whole.iterdir()}
-    assert names == {"config.json", "history.csv", "metrics.json", "loss.png", "checkpoints", "events.out"}
+    pictures, projector = {"loss.png", "memory.png"}, {"projector", "projector_config.pbtxt"}
+    assert names == {"config.json", "history.csv", "metrics.json", "checkpoints", "events.out"} | pictures | projector
     assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["801", "900"]
     assert json.loads((whole / "config.json").read_text())["max_batches"] == 900
 
@@ -120,6 +121,8 @@ def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_p
     stopped = shutil.copytree(heavy, tmp_path / "stopped")
     shutil.rmtree(stopped / "checkpoints/150")
     (stopped / "metrics.json").unlink()
+    for events in stopped.glob("events.out.*"):
+        events.unlink()  # so that it writes the graph
     before = {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")}
     status, _, stderr = run(["--resume", str(stopped)], tmp_path, preexec_fn=full_disk)
     assert status == 1

@@ -1,4 +1,4 @@
-"""A real TensorBoard server shows the graph and the curves of a run."""
+"""A real TensorBoard server shows the graph, the curves, the pictures and the embeddings of a run."""
 
 import csv
 import json
@@ -10,10 +10,14 @@ import time
 import urllib.parse
 import urllib.request
 
+import numpy as np
 import pytest
 from running import run
 
+from support.graph import tensorflow_v1 as tf
+
 TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
+PICTURES = ("loss", "memory")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ask(folder):
-    """Returns a function that asks the server for a path."""
+    """Returns a function that asks the server for the bytes of a path."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", "runs", "--port", "0", "--load_fast", "false"]
     server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -39,7 +43,7 @@ def ask(folder):
 
         def ask(path, **query):
             with urllib.request.urlopen(f"{address}/{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
-                return answer.read().decode()
+                return answer.read()
 
         for _ in range(100):  # it loads the events while it already answers
             if len(json.loads(ask("data/plugin/scalars/tags"))) == 2:
@@ -65,6 +69,42 @@ def test_the_curves_come_back(ask, folder):
 
 
 def test_the_graph_comes_back_with_its_scopes(ask):
-    graph = ask("data/plugin/graphs/graph", run="one")
+    graph = ask("data/plugin/graphs/graph", run="one").decode()
     for name in ("encoder_inputs", "encoder/bidirectional_rnn/fw", "decoder/rnn", "loss/loss", "train/train_op"):
         assert f'name: "{name}' in graph
+
+
+def test_a_resumed_run_writes_no_second_graph(folder):
+    files = sorted((folder / "runs/one").glob("events.out.tfevents.*"))
+    events = [list(tf.io.tf_record_iterator(str(path))) for path in files]
+    assert [sum(bool(tf.Event.FromString(event).graph_def) for event in file) for file in events] == [1, 0]
+
+
+def query_of(image):
+    return dict(urllib.parse.parse_qsl(image["query"]))
+
+
+def test_memory_comes_back_as_it_grew(ask):
+    tags = json.loads(ask("data/plugin/images/tags"))
+    assert set(tags["one"]) == {"memory", *(f"pictures/{name}" for name in PICTURES)}
+    images = json.loads(ask("data/plugin/images/images", run="one", tag="memory", sample=0))
+    assert [image["step"] for image in images] == [0, 100, 249]
+    assert ask("data/plugin/images/individualImage", **query_of(images[1])).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_come_back(name, ask, folder):
+    [image] = json.loads(ask("data/plugin/images/images", run="one", tag=f"pictures/{name}", sample=0))
+    assert image["step"] == 249
+    picture = ask("data/plugin/images/individualImage", **query_of(image))
+    assert picture == (folder / f"runs/one/{name}.png").read_bytes()
+
+
+def test_the_embeddings_come_back_with_their_symbols(ask, folder):
+    which = {"run": "one", "name": "embeddings"}
+    checkpoint = tf.train.load_checkpoint(str(folder / "runs/one/checkpoints/250/model"))
+    expected = checkpoint.get_tensor("embedding/embeddings")
+    embeddings = np.frombuffer(ask("data/plugin/projector/tensor", **which, num_rows=100), np.float32)
+    np.testing.assert_allclose(embeddings.reshape(expected.shape), expected, rtol=1e-6)
+    symbols = ask("data/plugin/projector/metadata", **which, num_rows=100).decode().split()
+    assert symbols == ["<PAD>", "<EOS>", *"23456789"]

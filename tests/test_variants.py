@@ -259,10 +259,12 @@ def test_a_run_with_everything_prints_letters(everything):
     assert re.search(r"input     > \[[a-z]( [a-z])*( <PAD>)*\]\n +predicted > \[[a-z<>PADEOS ]+\]", stdout), stdout
 
 
-def test_a_run_with_everything_draws_attention(everything):
+def test_a_run_with_everything_draws_everything(everything):
     folder, (_, stdout, _) = everything
-    assert stdout.endswith("\nloss curve in p/loss.svg, all else in whole\nattention in p/attention.svg\n")
-    assert files(folder / "p") == ["attention.svg", "loss.svg"]
+    assert stdout.endswith(
+        "\nloss curve in p/loss.svg, all else in whole\nmemory in p/memory.svg\nattention in p/attention.svg\n"
+    )
+    assert files(folder / "p") == ["attention.svg", "loss.svg", "memory.svg"]
     assert (folder / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -7,11 +7,13 @@ import contextlib
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import helpers
+from support.graph import memory
 from support.graph import tensorflow_v1 as tf
 from support.run import folder as folders
 from support.run import history as histories
@@ -29,6 +31,7 @@ class Run:
     session: tf.Session
     saver: tf.train.Saver
     writer: tf.io.TFRecordWriter
+    ask: Callable  # from a helpers.Batch to logits, prediction and, with attention, its weights, as in a Graph
 
     def has_reached_share(self):
         """Returns whether the held-out exact match has reached --until."""
@@ -47,6 +50,8 @@ class Run:
         if kept == batches:
             return
         new_rows = self.history.rows[kept or 0 :]
+        if batches - 1 in memory.EARLY_BATCHES:
+            self.look_at_memory()
         with clear_write_errors(self.folder):
             histories.append_rows(self.folder / "history.csv", new_rows)
             tensorboard.write_rows(self.writer, new_rows)
@@ -55,8 +60,34 @@ class Run:
                 self.saver.save(self.session, path, write_meta_graph=False, write_state=False)
                 write_state(checkpoint / "state.json", generator_state, self.history)
 
+    def look_at_memory(self):
+        """Returns what memory.of_longest() finds after the last batch. The mean goes into history and events."""
+        found, batch = memory.of_longest(self.ask, self.held_out, self.config), self.history.rows[-1].batch
+        if batch not in self.history.memory:
+            changes = np.mean([changes for _, _, changes in found], axis=0)
+            self.history.memory[batch] = changes.round(4).tolist()  # short in JSON
+            with clear_write_errors(self.folder):
+                tensorboard.write_map(self.writer, batch, changes)
+        return found
 
-def open_run(command, session, held_out, generator):
+    def show_in_tensorboard(self, pictures, names):
+        """Writes pictures for TensorBoard, and the embeddings for its projector.
+
+        Args:
+          pictures: list of str, the names of PNG files in the folder.
+          names: list of str, how each symbol is written.
+
+        Raises:
+          OSError: something cannot be written.
+        """
+        paths = [self.folder / f"{name}.png" for name in pictures]
+        weights = tf.train.load_checkpoint(os.fspath(folders.newest_checkpoint(self.folder) / "model"))
+        with clear_write_errors(self.folder):
+            tensorboard.write_pictures(self.writer, self.history.rows[-1].batch, paths)
+            tensorboard.write_embeddings(self.folder, weights.get_tensor("embedding/embeddings"), names)
+
+
+def open_run(command, session, held_out, generator, ask):
     """Makes the folder of a new run, or goes back to the newest checkpoint of a stopped one.
 
     Args:
@@ -65,6 +96,7 @@ def open_run(command, session, held_out, generator):
       held_out: the helpers.Batch of all held-out sequences.
       generator: the np.random.Generator that the training data is drawn from; its state is set to that of the
         checkpoint.
+      ask: as in a Run.
 
     Returns:
       A Run.
@@ -87,7 +119,7 @@ def open_run(command, session, held_out, generator):
         folder = folders.create(command.run, command.config)
     with clear_write_errors(folder):
         writer = tensorboard.event_writer(folder, session.graph, len(history.rows))
-    run = Run(command.config, folder, held_out, history, session, saver, writer)
+    run = Run(command.config, folder, held_out, history, session, saver, writer, ask)
     run.keep(generator.bit_generator.state)
     return run
 
@@ -121,13 +153,14 @@ def restore_newest(folder, session, saver):
 
 
 def write_state(path, generator_state, history):
-    """Writes what a checkpoint holds besides the variables: the generator's state, and which sequences are unseen."""
+    """Writes what a checkpoint holds besides the variables: the generator's state, unseen sequences, early memory."""
     unseen = np.packbits([key in history.unseen for key in history.keys])
-    path.write_text(json.dumps({"generator": generator_state, "unseen": base64.b64encode(unseen).decode()}))
+    state = {"generator": generator_state, "unseen": base64.b64encode(unseen).decode(), "memory": history.memory}
+    path.write_text(json.dumps(state))
 
 
 def read_state(path, generator, history):
-    """Sets the state of a generator, and the unseen sequences of a history, from what write_state() wrote.
+    """Sets the state of a generator, and what a history holds besides its rows, from what write_state() wrote.
 
     Raises:
       RunError: the file is torn.
@@ -137,7 +170,9 @@ def read_state(path, generator, history):
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
         is_unseen = np.unpackbits(packed, count=len(history.keys))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        maps = state.get("memory", {})  # a run of an earlier version has none
+        history.memory = {int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in maps.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise unusable(path.parent, f"{type(error).__name__} in {path.name}") from error
     history.unseen = {key for key, unseen in zip(history.keys, is_unseen) if unseen}
 

@@ -199,9 +199,14 @@ def new_folder(path):
 
 def write_json(path, value):
     """Writes a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path, text):
+    """Writes a file in UTF-8, whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_text(json.dumps(value, indent=2) + "\n")
+        partial.write_text(text, encoding="utf-8")
         flush(partial)
         partial.replace(path)
         flush(path.parent)

@@ -1,4 +1,4 @@
-"""What training leaves behind besides the weights: history.csv, and which held-out sequences it has met."""
+"""What training leaves behind besides the weights: history.csv, held-out sequences it has met, early memory."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class History:
     rows: list of Row, one for each batch.
     keys: list of bytes, the held-out sequences.
     unseen: set of those among keys that have not occurred in training.
+    memory: dict from an early batch to the mean of the maps that memory.of_longest() made after it, lists of float.
     """
 
     def __init__(self, held_out):
@@ -36,6 +37,7 @@ class History:
         self.rows = []
         self.keys = helpers.keys(held_out)
         self.unseen = set(self.keys)
+        self.memory = {}
 
     def record(self, batch, loss, gradient_norm, learning_rate):
         """Adds a helpers.Batch that was trained on, and what its step returned.

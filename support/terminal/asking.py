@@ -9,6 +9,7 @@ from support.terminal import pictures
 from support.terminal.settings import SettingsError, decimal_number, whole_number
 
 LARGEST_BEAM = 1_000  # patience ends here
+MOST_DRAWN = 4  # sequences in one picture
 
 
 class Asking(NamedTuple):
@@ -19,7 +20,7 @@ class Asking(NamedTuple):
     length_penalty: float = 0.0
     scores: bool = False
     json: bool = False
-    plot: Path | None = None  # where to save the attention of the sequences
+    plot: Path | None = None  # where to draw memory and attention of the sequences
 
     @property
     def search(self):
@@ -59,8 +60,6 @@ def check(asking, predict, config):
     if asking.scores and asking.json:
         raise SettingsError("--scores does not go with --json, which holds them")
     if asking.plot is not None:
-        if config.attention == "none":
-            raise SettingsError("--plot: the model of this run has no attention to draw")
-        if predict == ["-"] or len(predict) > pictures.ALIGNED_SEQUENCES:
-            raise SettingsError(f"--plot: goes with 1 to {pictures.ALIGNED_SEQUENCES} sequences on the command line")
+        if predict == ["-"] or len(predict) > MOST_DRAWN:
+            raise SettingsError(f"--plot: goes with 1 to {MOST_DRAWN} sequences on the command line")
         pictures.check_path(asking.plot)

@@ -113,7 +113,7 @@ def read_command(arguments=None):
         is_new = resume is None
         command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
         settings.check(command.config)
-        for plot in [command.config.plot] + [command.config.attention_plot] * (command.config.attention != "none"):
+        for plot in command.config.plots.values():
             pictures.check_path(plot)
     except SettingsError as error:
         parser.error(str(error))

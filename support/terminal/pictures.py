@@ -6,15 +6,38 @@ import warnings
 
 import numpy as np
 
-from helpers import FIRST_SYMBOL
-from support.data import pairs
+import helpers
 from support.run import folder
+from support.terminal import maps
+from support.terminal.report import title
 from support.terminal.settings import EVALUATION_BATCH, SettingsError
 
 SMOOTHING_WINDOW = 50  # batches
 ALIGNED_SEQUENCES = 4  # in the picture of attention
-MOST_LABELS = 60  # steps of a sequence whose symbols are written beside its attention
-LONGEST_LABEL = 20  # characters
+
+
+def save_all(run, metrics):
+    """Draws and saves the pictures of a run: each in its folder, beside --plot, and for TensorBoard.
+
+    Args:
+      run: the checkpoints.Run.
+      metrics: what report.metrics() returned.
+
+    Raises:
+      OSError: something cannot be written.
+    """
+    config, history = run.config, run.history
+    figures = {
+        "loss": loss_curve(history.rows, metrics, config),
+        "memory": maps.draw({"memory": run.look_at_memory()}, config, history.memory),
+    }
+    if config.attention != "none":
+        batch = helpers.columns(run.held_out, 0, ALIGNED_SEQUENCES)
+        _, prediction, alignment = run.ask(batch)
+        figures["attention"] = maps.draw({"attention": maps.aligned(batch, prediction, alignment, config)}, config)
+    for name, figure in figures.items():
+        save(figure, run.folder / f"{name}.png", config.plots[name])
+    run.show_in_tensorboard(figures, maps.label_names(config))
 
 
 def loss_curve(rows, metrics, config):
@@ -74,94 +97,6 @@ def loss_curve(rows, metrics, config):
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
-
-
-def title(config):
-    """Returns what a run learns, and with what, in a few words."""
-    changes = [config.cell.upper()] if config.cell != "lstm" else []
-    changes += [f"{config.layers} layers"] if config.layers > 1 else []
-    changes += [f"{config.encoder} encoder"] if config.encoder != "bidirectional" else []
-    changes += [f"{config.attention} attention"] if config.attention != "none" else []
-    return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
-
-
-def attention(sequences, config):
-    """Draws which inputs the decoder attends to when it writes each symbol.
-
-    Args:
-      sequences: list of (inputs int [length], symbols int [steps], weights float [steps, length]).
-      config: the settings.Config.
-
-    Returns:
-      A matplotlib Figure.
-    """
-    from matplotlib.figure import Figure
-
-    names = label_names(config)
-    shown = {symbol for inputs, symbols, _ in sequences for symbol in (*inputs, *symbols)}
-    families = fonts_for("".join(names[symbol] for symbol in shown))
-    panel = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in sequences)))  # inches
-    figure = Figure(figsize=(max(6, panel * len(sequences)), panel + 1.4), dpi=120, layout="constrained")
-    for (inputs, symbols, weights), axes in zip(sequences, figure.subplots(1, len(sequences), squeeze=False)[0]):
-        aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
-        image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect=aspect)
-        if len(symbols) <= MOST_LABELS:
-            input_names, symbol_names = ([names[symbol] for symbol in part] for part in (inputs, symbols))
-            style = {"fontsize": min(9, 40 * panel / len(symbols)), "fontfamily": families, "parse_math": False}
-            rotation = 90 if max(map(len, input_names)) > 2 else 0
-            axes.set_xticks(range(len(inputs)), input_names, rotation=rotation, **style)
-            axes.set_yticks(range(len(symbols)), symbol_names, **style)
-        axes.set_xlabel("input")
-    figure.axes[0].set_ylabel("predicted")
-    figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.6)
-    figure.suptitle(
-        f"{title(config)}\nwhere the decoder looks", fontsize=10, fontfamily=families, parse_math=False, wrap=True
-    )
-    return figure
-
-
-def aligned(batch, prediction, alignment, config):
-    """Returns what attention() draws.
-
-    Args:
-      batch: a helpers.Batch.
-      prediction: int32 [decoder_time, batch].
-      alignment: float32 [decoder_time, batch, time], the weights.
-      config: the settings.Config.
-    """
-    sequences = []
-    for column, length in enumerate(batch.lengths):
-        steps = length + config.extra_decoder_steps
-        weights = alignment[:steps, column, :length]
-        sequences.append((batch.inputs[:length, column], prediction[:steps, column], weights))
-    return sequences
-
-
-def label_names(config):
-    """Returns how each symbol is written on an axis: PAD and EOS by their names, long names shortened."""
-    names = [*pairs.RESERVED, *config.vocabulary[FIRST_SYMBOL:]]
-    return [
-        name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}" for name in names
-    ]
-
-
-def fonts_for(characters):
-    """Returns names of fonts: the usual one, and the installed one that has most of the characters it lacks."""
-    from matplotlib import font_manager
-
-    def found_in(path):
-        try:
-            return missing.intersection(font_manager.get_font(path).get_charmap())
-        except (OSError, RuntimeError):  # it is gone since matplotlib listed it, or cannot be read
-            return set()
-
-    missing = set(map(ord, characters))
-    missing -= found_in(font_manager.findfont("DejaVu Sans"))
-    if not missing:
-        return ["DejaVu Sans"]
-    # The font of last resort shows every character as a box.
-    fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
-    return ["DejaVu Sans", max(fonts, key=lambda font: len(found_in(font.fname))).name]
 
 
 def moving_average(values, window):

@@ -11,18 +11,19 @@ import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL, task_batch
 from support.data.pairs import LONGEST_SEQUENCE, RESERVED
-from support.terminal import pictures
+from support.terminal import maps, pictures
 from support.terminal.report import show
 
 log = logging.getLogger(__name__)
 
 
-def answer_all(sequences, ask, config, asking):
+def answer_all(sequences, ask, look, config, asking):
     """Answers the sequences of the command line, or for ["-"] those of standard input.
 
     Args:
       sequences: list of str, each the symbols of one sequence, separated by spaces.
       ask: function from a helpers.Batch to a list of beam.Hypothesis for each sequence, the best first.
+      look: function from a sequence, int32 [length], to what memory.dependence() returns.
       config: the settings.Config that the model was trained with.
       asking: the command.Asking.
 
@@ -30,11 +31,11 @@ def answer_all(sequences, ask, config, asking):
       int, how many lines held no sequence that the model can read.
     """
     if sequences != ["-"]:
-        return answer(sequences, ask, config, asking)
+        return answer(sequences, ask, look, config, asking)
     with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
         if lines.isatty():
-            return answer(conversation(lines), ask, config, asking, one_by_one=True)
-        return answer(lines, ask, config, asking)
+            return answer(conversation(lines), ask, look, config, asking, one_by_one=True)
+        return answer(lines, ask, look, config, asking)
 
 
 def conversation(lines):
@@ -67,12 +68,12 @@ def typed_line():
         signal.signal(signal.SIGINT, handler)
 
 
-def answer(lines, ask, config, asking, one_by_one=False):
+def answer(lines, ask, look, config, asking, one_by_one=False):
     """Prints the answers to sequences. Warns of each line that has something wrong, by its number.
 
     Args:
       lines: iterable of str.
-      ask, config, asking: as for answer_all().
+      ask, look, config, asking: as for answer_all().
       one_by_one: bool, whether each line is answered before the next one is read.
 
     Returns:
@@ -107,9 +108,12 @@ def answer(lines, ask, config, asking, one_by_one=False):
             if asking.plot is not None:
                 drawn.append((sequence, hypotheses[0].symbols, hypotheses[0].alignment))
     if drawn:
-        pictures.save(pictures.attention(drawn, config), asking.plot)
+        drawn_maps = {"memory": [(sequence, *look(sequence)) for sequence, *_ in drawn]}
+        if config.attention != "none":
+            drawn_maps["attention"] = drawn
+        pictures.save(maps.draw(drawn_maps, config), asking.plot)
         if not asking.json:
-            print(f"attention in {asking.plot}")
+            print(f"{' and '.join(drawn_maps)} in {asking.plot}")
     return wrong_lines
 
 

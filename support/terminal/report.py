@@ -10,6 +10,15 @@ from support.data.pairs import repeated_inputs
 MOST_LINES = 30  # of the exact match by length
 
 
+def title(config):
+    """Returns what a run learns, and with what, in a few words."""
+    changes = [config.cell.upper()] if config.cell != "lstm" else []
+    changes += [f"{config.layers} layers"] if config.layers > 1 else []
+    changes += [f"{config.encoder} encoder"] if config.encoder != "bidirectional" else []
+    changes += [f"{config.attention} attention"] if config.attention != "none" else []
+    return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
+
+
 def data_report(pairs, held_out, config):
     """Returns the text printed about a file of pairs, before training.
 
@@ -112,6 +121,13 @@ def final_report(metrics):
             *(line(f"  {lengths}", match) for lengths, match in in_few_lines(metrics["exact_match_by_length"])),
         ]
     )
+
+
+def places(run):
+    """Returns the lines that say where a checkpoints.Run has left its pictures and all else."""
+    loss, *others = run.config.plots.items()
+    lines = [f"loss curve in {loss[1]}, all else in {run.folder}", *(f"{name} in {path}" for name, path in others)]
+    return "\n".join(lines)
 
 
 def in_few_lines(by_length):

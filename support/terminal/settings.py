@@ -161,7 +161,7 @@ class Config:
         Path("plots/loss.png"),
         picture_path,
         "report",
-        f"where to save the loss curve, and beside it the attention; with --predict, where to draw the attention "
+        f"where to save the loss curve, and beside it memory and attention; with --predict, where to draw these two "
         f"({' '.join(PICTURE_ENDINGS)})",
     )
 
@@ -189,10 +189,12 @@ class Config:
         return max(1, min(EVALUATION_BATCH, self.steps_at_once // self.decoder_steps))
 
     @property
-    def attention_plot(self):
-        """Where the picture of attention is saved: beside that of the loss, attention.png for loss.png."""
+    def plots(self):
+        """Where each picture is saved, by its name: beside that of the loss, memory.png for loss.png."""
+        others = ["memory"] + ["attention"] * (self.attention != "none")
         stem = self.plot.stem
-        return self.plot.with_stem("attention" if stem == "loss" else f"{stem}-attention")
+        paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
+        return {"loss": self.plot} | paths
 
     @property
     def vocabulary(self) -> Sequence[str]:
