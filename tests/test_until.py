@@ -118,7 +118,7 @@ def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
 
 def test_off_is_null(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_folder = folders.create(tmp_path / "run", Config())
+    run_folder, _ = folders.create(tmp_path / "run", Config())
     values = folders.read_settings(run_folder)
     assert values["until"] is None
     assert settings.from_json(values) == Config()
