@@ -60,6 +60,7 @@ class Graph(NamedTuple):
     optimizer: tf.train.Optimizer
 
 
+@process.shown("building the graph")
 def build_graph(config, parts):
     """Builds the whole model into a fresh default graph.
 
@@ -357,35 +358,36 @@ def answered(session, graph, batch):
 
 
 def train(make_steps, decode_batch, calls, run):
-    """Trains until the last batch, --until or a signal, and prints samples on the way; returns the signal, or None.
+    """Trains until the last batch, --until or a signal, and prints samples on the way; returns the exit status.
 
     make_steps does what take_steps() does for a list of batches. calls yields the batches of each call, and the state
     of their generator after them. A call ends wherever something is printed or kept.
     """
     config, history = run.config, run.history
     few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
-    progress = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None)
-    with progress, process.stop_at_signal() as signals:
+    bar = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None, dynamic_ncols=True)
+    with bar, process.stop_at_signal() as stops:
         for batches, generator_state in calls:
             if run.has_reached_share():  # now, or before the run was killed
-                progress.write(report.share_report(history.rows[-1], config))
+                process.write(report.share_report(history.rows[-1], config), stops)
                 break
             for batch, loss, gradient_norm, learning_rate in zip(batches, *make_steps(batches)):
                 history.record(batch, loss, gradient_norm, learning_rate)
-            progress.update(len(batches))
+            bar.update(len(batches))
 
             batch_number = history.rows[-1].batch
             if batch_number % config.batches_in_epoch == 0:
-                progress.write(report.batch_report(history.rows[-1], batches[-1], decode_batch(batches[-1]), config))
+                samples = report.batch_report(history.rows[-1], batches[-1], decode_batch(batches[-1]), config)
+                process.write(samples, stops)
             if batch_number % config.keep_every == 0:
                 exact, _ = evaluate(decode_batch, few_held_out, config.evaluation_batch)
                 history.record_exact_match(exact.mean())
-            if batch_number % config.keep_every == 0 or batch_number + 1 == config.max_batches or signals:
+            if batch_number % config.keep_every == 0 or batch_number + 1 == config.max_batches or stops:
                 run.keep(generator_state)
-            if signals:
-                progress.write("training interrupted")
+            if stops:
+                process.write("training interrupted", stops)
                 break
-    return signals[0] if signals else None
+    return stops[0] if stops else 0
 
 
 def evaluate(decode_batch, batch, size):
@@ -414,34 +416,30 @@ def evaluate(decode_batch, batch, size):
 
 
 def run_training(command):
-    """Trains a new run or a stopped one; returns the exit status: 0, or 128 + the signal that interrupted it."""
+    """Trains a new run or a stopped one; returns the exit status."""
     config = command.config
     training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
     examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
     batches, held_out = examples(config, training_generator, held_out_generator)
-    if command.pairs:
-        print(report.data_report(command.pairs, held_out, config))
-
     graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         ask = functools.partial(answered, session, graph)
         run = checkpoints.open_run(command, session, held_out, training_generator, ask)
         done = len(run.history.rows)
-        if command.resume:
-            print(f"resuming {run.folder} after {done} batches\n")
-
+        print(report.opening(command, run), end="")
         make_steps = prepare_steps(session, graph, config)
         decode_batch = functools.partial(predicted, session, graph)
         sizes = ahead.sizes_of_calls(done, config, compiled.most_steps(config))
         calls = ahead.drawn_ahead(batches, sizes, training_generator)
         start = time.perf_counter()
-        interrupted_by = train(make_steps, decode_batch, calls, run)
+        status = train(make_steps, decode_batch, calls, run)
         batches_per_second = (len(run.history.rows) - done) / (time.perf_counter() - start) or None
         finish(decode_batch, run, batches_per_second)
-    return 0 if interrupted_by is None else 128 + interrupted_by
+    return status
 
 
+@process.shown("compiling the training step")
 def prepare_steps(session, graph, config):
     """Returns what makes the training steps: a program compiled by XLA, or take_steps() if there is none."""
     parts = variants.replace_parts(Parts(tf.nn), config, training=True)
@@ -454,13 +452,14 @@ def prepare_steps(session, graph, config):
 
 
 def finish(decode_batch, run, batches_per_second):
-    """Prints the final figures, and saves them and the pictures."""
-    exact, correct_tokens = evaluate(decode_batch, run.held_out, run.config.evaluation_batch)
+    """Saves the final figures and the pictures, then prints the figures."""
+    with process.shown("evaluating"):
+        exact, correct_tokens = evaluate(decode_batch, run.held_out, run.config.evaluation_batch)
     metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
-    print(report.final_report(metrics))
-    pictures.save_all(run, metrics)
-    print(f"\n{report.places(run)}")
     folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
+    with process.shown("drawing"):
+        pictures.save_all(run, metrics)
+    print(report.final_report(metrics), report.places(run), sep="\n\n")
 
 
 def run_prediction(command):
@@ -487,6 +486,7 @@ def run_export(command):
 def main():
     """Carries out the command line; returns the exit status."""
     command = read_command()
+    process.import_tensorflow()
     if command.export is not None:
         return run_export(command)
     return run_prediction(command) if command.predict is not None else run_training(command)

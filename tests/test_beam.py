@@ -247,28 +247,3 @@ def test_memory_and_attention_of_asked_sequences_are_drawn(folder):
     plain = ["--predict", "4 8 5", "--run-dir", "plain", "--plot", "drawn/plain.png"]
     assert run(plain, folder)[1].endswith("\nmemory in drawn/plain.png\n")
     assert (folder / "drawn/plain.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--predict 3 --run-dir plain --beam 0", "--beam: '0' is not a whole number from 1 to 1000"),
-        ("--predict 3 --run-dir plain --beam 2 --n-best 3", "--n-best: 3 is more than --beam 2"),
-        ("--predict 3 --run-dir plain --n-best 2", "--n-best: 2 is more than --beam 1"),
-        ("--predict 3 --run-dir plain --length-penalty 1", "--length-penalty goes with --beam"),
-        ("--predict 3 --run-dir plain --beam 2 --length-penalty -1", "--length-penalty: '-1' is not a number from 0"),
-        ("--predict 3 --run-dir plain --scores --json", "--scores does not go with --json, which holds them"),
-        ("--predict 3 --run-dir attentive --plot x.txt", "--plot: 'x.txt' must end in one of"),
-        ("--predict 3 --run-dir attentive --plot plain/config.json/x.png", "--plot: cannot write"),
-        ("--predict - --run-dir attentive --plot x.png", "--plot: goes with 1 to 4 sequences on the command line"),
-        ("--beam 3", "--beam goes with --predict"),
-        ("--resume plain --scores", "--scores goes with --predict"),
-    ],
-)
-def test_wrong_questions_are_one_line(arguments, message, folder):
-    before = sorted(folder.rglob("*"))
-    status, stdout, stderr = run(arguments.split(), folder)
-    assert (status, stdout) == (2, "")
-    assert stderr.startswith(f"seq2seq_copy.py: {message}")
-    assert stderr.count("\n") == 1
-    assert sorted(folder.rglob("*")) == before

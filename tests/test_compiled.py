@@ -143,19 +143,6 @@ def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"batch_size": 2_000_000},
-        {"length_to": 800, "attention": "bahdanau"},
-        {"length_to": 1100, "attention": "bahdanau", "encoder": "forward"},
-    ],
-)
-def test_tensors_too_large_for_xla_are_refused_before_it_is_asked(change):
-    with pytest.raises(MemoryError):
-        compiled.compile_steps(None, None, None, Config(**change, vocab_size=5))
-
-
-@pytest.mark.parametrize(
     "change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4), ({"layers": 16}, 3)]
 )
 def test_a_call_does_not_last_long(change, steps):

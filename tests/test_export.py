@@ -1,7 +1,6 @@
 """A run as a SavedModel: asked by programs that know only TensorFlow, and never half written."""
 
 import json
-import os
 import re
 import resource
 import shutil
@@ -21,7 +20,7 @@ from helpers import EOS
 from seq2seq_copy import Parts, build_graph
 from support.graph import tensorflow_v1 as tf
 from support.graph import variants
-from support.run import checkpoints, folder
+from support.run import checkpoints, files
 from support.terminal.command import saved_config
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
@@ -232,46 +231,6 @@ def test_missing_folders_are_made(trained):
     assert {path.stat().st_mode for path in made} == {(trained / "model").stat().st_mode}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--export model", "--export: cannot write 'model': File exists"),
-        ("--export file", "--export: cannot write 'file': File exists"),
-        ("--export link", "--export: cannot write 'link': File exists"),
-        ("--export nowhere/..", "--export: cannot write 'nowhere/..': File exists"),
-        ("--export file/model", "--export: cannot write 'file/model': Not a directory"),
-        ("--export /proc/model", "--export: cannot write '/proc/model'"),
-        (f"--export {'a' * 300}", f"--export: cannot write '{'a' * 300}': File name too long"),
-        ("--export", "--export: expected one argument"),
-        ("--export new --run-dir model", "--run-dir: 'model' holds no run"),
-        ("--export new --run-dir empty", "--run-dir: 'empty' holds no checkpoint"),
-        ("--export new --seed 1", "--seed does not go with --export"),
-        ("--export new --resume", "--resume does not go with --export"),
-        ("--export new --predict 3", "--export does not go with --predict"),
-    ],
-)
-def test_a_wrong_export_is_one_line_before_tensorflow_is_imported(arguments, message, trained):
-    (trained / "empty").mkdir()
-    shutil.copy(trained / "runs/latest/config.json", trained / "empty")
-    (trained / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
-    before = everything(trained)
-    environment = os.environ | {"PYTHONPATH": str(trained), "PYTHONDONTWRITEBYTECODE": "1"}
-    status, stdout, stderr = run(arguments.split(), trained, env=environment)
-    assert (status, stdout) == (2, "")
-    assert stderr.startswith(f"seq2seq_copy.py: {message}")
-    assert stderr.count("\n") == 1
-    assert everything(trained) == before
-
-
-def test_a_torn_checkpoint_is_one_line(trained):
-    (trained / "runs/latest/checkpoints/501/model.index").write_bytes(b"torn")
-    before = everything(trained)
-    status, stdout, stderr = run(["--export", "new"], trained)
-    assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"seq2seq_copy.py: the checkpoint '.*/501' is torn or of another model .*\n", stderr)
-    assert everything(trained) == before
-
-
 @pytest.mark.parametrize(("file", "largest_file"), [("variables", 1000), ("saved_model.pb", 30_000)])
 def test_a_full_disk_leaves_nothing(file, largest_file, trained):
     def full_disk():
@@ -293,7 +252,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         sys.path.insert(0, {str(ROOT)!r})
         import seq2seq_copy
         from support.graph import tensorflow_v1 as tf
-        from support.run import folder
+        from support.run import platforms
         from support.terminal import process
 
         def interrupted(function):
@@ -306,7 +265,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         if {written == "nothing"}:
             tf.saved_model.Builder.save = interrupted(tf.saved_model.Builder.save)
         else:
-            folder.flush = interrupted(folder.flush)
+            platforms.flush = interrupted(platforms.flush)
         process.run(seq2seq_copy.main)
     """
     before = everything(trained)
@@ -324,7 +283,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
 
 def test_what_comes_into_being_meanwhile_is_kept(tmp_path):
     path = tmp_path / "a/b"
-    with pytest.raises(OSError, match="not empty"), folder.new_folder(path) as partial:
+    with pytest.raises(OSError, match="not empty"), files.new_folder(path) as partial:
         (partial / "file").write_text("new")
         path.mkdir(parents=True)
         (path / "file").write_text("of someone else")

@@ -98,12 +98,7 @@ def test_the_script_is_a_text():
     "arguments",
     [
         "--help",
-        "--seed x",
-        "--plot x.txt",
         "--data nowhere.tsv",
-        "--resume nowhere",
-        "--predict 3 --run-dir nowhere",
-        "--export x --run-dir nowhere",
     ],
 )
 def test_help_and_bad_flags_load_neither_tensorflow_nor_matplotlib(arguments, tmp_path):

@@ -1,13 +1,15 @@
-"""The user's own data: a file of pairs, INPUT TAB TARGET in each line, symbols separated by spaces, UTF-8.
+"""The user's own data: a file of pairs, INPUT TAB TARGET in each line, white space between symbols, UTF-8.
 
 The file is read once. Its symbols are written as numbers to a temporary file, from which batches are drawn. So memory
 holds only the vocabulary, about 40 bytes for each line, and the pairs that are held out.
 """
 
 import array
+import functools
 import hashlib
 import logging
 import tempfile
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,8 @@ RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol ma
 LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
 LONGEST_SEQUENCE = 10_000
 CHUNK = 1_000_000  # numbers
+LONGEST_LINE = 10_000_000  # bytes
+MOST_WRONG_LINES = 1_000  # after so many, the file is no file of pairs
 MOST_WARNINGS = 5
 
 log = logging.getLogger(__name__)
@@ -68,6 +72,8 @@ def read(path):
             except ValueError as error:
                 first_problem = first_problem or f"line {line_number}: {error}"
                 wrong_lines += 1
+                if wrong_lines == MOST_WRONG_LINES:
+                    break
                 continue
             for words in sides:
                 numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
@@ -88,22 +94,35 @@ def read(path):
         raise PairsError(f"{str(path)!r} {first_problem}{more}")
     if np.unique(hashes).size < 2:
         raise PairsError(f"{str(path)!r} holds fewer than 2 different inputs")
+    warn_of_look_alikes(names)
     symbols = np.memmap(file, np.int32, mode="r")
     arrays = (np.array(values) for values in (starts, middles, hashes))
     return Pairs(symbols, *arrays, list(names), digest.hexdigest())
+
+
+def warn_of_look_alikes(names):
+    """Warns of two symbols that differ only in how a letter with an accent is put together."""
+    first_of = {}
+    for name in names:
+        first = first_of.setdefault(unicodedata.normalize("NFC", name), name)
+        if first != name:
+            log.warning("%s and %s look alike, but are different symbols", ascii(first), ascii(name))
 
 
 def lines_of(path):
     """Yields the lines of a file as bytes. Raises PairsError if it cannot be read."""
     try:
         with open(path, "rb") as lines:
-            yield from tqdm(lines, desc=f"reading {path}", unit=" lines", disable=None)
+            every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
+            yield from tqdm(every_line, desc=f"reading {path}", unit=" lines", disable=None, dynamic_ncols=True)
     except OSError as error:
         raise PairsError(f"cannot read {str(path)!r}: {error.strerror}") from None
 
 
 def parse(line):
     """Returns the words of both sides of a line (bytes), two lists of str. Raises ValueError if it holds no pair."""
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"longer than {LONGEST_LINE} bytes")
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:

@@ -17,7 +17,6 @@ from support.graph import tensorflow_v1 as tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
 LARGEST_CALL = 1_000_000  # symbols times units of all layers
-LARGEST_TENSOR = 2**31 - 1  # elements; XLA counts them in 32 bits, and a step needs a dozen such tensors
 
 log = logging.getLogger(__name__)
 
@@ -141,11 +140,7 @@ def compile_steps(session, connect, parts, config):
     Returns:
       A function that does for at most most_steps(config) batches what seq2seq_copy.take_steps() does for a session and
       a graph. None if XLA does not compile the step; a warning says why.
-
-    Raises:
-      MemoryError: a tensor would be larger than XLA can handle.
     """
-    check_sizes(config)
     most, batch_size = most_steps(config), config.batch_size
     shapes = ([], [most, config.length_to, batch_size], [most, batch_size], [most, config.decoder_steps, batch_size])
     arguments = [tf.placeholder(tf.int32, shape) for shape in shapes]
@@ -160,7 +155,7 @@ def compile_steps(session, connect, parts, config):
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
     try:
-        with tf.silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
+        with tf.silent_compilation():
             fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
             take_steps([])
     except tf.errors.ResourceExhaustedError:
@@ -169,18 +164,6 @@ def compile_steps(session, connect, parts, config):
         log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])
         return None
     return take_steps
-
-
-def check_sizes(config):
-    """Raises MemoryError if a tensor of the training step would be larger than XLA can handle."""
-    units = config.encoder_hidden_units * (1 if config.encoder == "forward" else 2)  # of the decoder
-    step_of_sequence = max(config.vocab_size, 4 * units)
-    if config.attention == "bahdanau":
-        step_of_sequence = max(step_of_sequence, config.length_to * units)  # kept for the gradient of the scores
-    elif config.attention == "luong":
-        step_of_sequence = max(step_of_sequence, config.length_to)  # the weights
-    if config.decoder_steps * config.batch_size * step_of_sequence > LARGEST_TENSOR:
-        raise MemoryError("a tensor would be too large for XLA; try --xla off or a smaller --batch-size")
 
 
 def compiled_loop(connect, parts, most):

@@ -26,6 +26,7 @@ class Run:
 
     config: object  # the settings.Config
     folder: Path
+    lock: object  # while it is kept, no other process trains the run
     held_out: helpers.Batch  # all held-out sequences
     history: histories.History
     session: tf.Session
@@ -58,7 +59,7 @@ class Run:
             with folders.new_checkpoint(self.folder, batches) as checkpoint:
                 path = os.fspath(checkpoint / "model")
                 self.saver.save(self.session, path, write_meta_graph=False, write_state=False)
-                write_state(checkpoint / "state.json", generator_state, self.history)
+                write_state(checkpoint / "state.json", generator_state, self.history, self.config)
 
     def look_at_memory(self):
         """Returns what memory.of_longest() finds after the last batch. The mean goes into history and events."""
@@ -102,26 +103,40 @@ def open_run(command, session, held_out, generator, ask):
       A Run.
 
     Raises:
-      RunError: the folder cannot be used, another process trains the run, or the checkpoint or history.csv is torn or
-        of another model.
+      RunError: the folder cannot be used, another process trains the run, or what it holds is torn or does not belong
+        together. Nothing in it has been touched.
       OSError: something cannot be written.
     """
     history, saver = histories.History(held_out), tf.train.Saver()
     if command.resume:
-        folder = folders.reopen(command.run)
-        if folders.checkpoints(folder):
-            checkpoint = restore_newest(folder, session, saver)
-            read_state(checkpoint / "state.json", generator, history)
-            history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
-            histories.cut_rows(folder / "history.csv", int(checkpoint.name))
-        (folder / "metrics.json").unlink(missing_ok=True)  # its figures are those of when the run was stopped
+        folder, lock = command.run, folders.reopen(command.run)
+        restore(folder, command.config, session, saver, history, generator)
+        for name in ("metrics.json", "loss.png"):  # they show when the run was stopped
+            (folder / name).unlink(missing_ok=True)
     else:
-        folder = folders.create(command.run, command.config)
+        folder, lock = folders.create(command.run, command.config)
+    folders.point_latest_to(folder)
     with clear_write_errors(folder):
         writer = tensorboard.event_writer(folder, session.graph, len(history.rows))
-    run = Run(command.config, folder, held_out, history, session, saver, writer, ask)
+    run = Run(command.config, folder, lock, held_out, history, session, saver, writer, ask)
     run.keep(generator.bit_generator.state)
     return run
+
+
+def restore(folder, config, session, saver, history, generator):
+    """Reads all that a stopped run has left, and checks it, before anything in its folder is touched.
+
+    Raises:
+      RunError: something is torn, is missing, or does not belong together.
+    """
+    folders.check_restorable(folder)
+    if not folders.checkpoints(folder):
+        (folder / "history.csv").unlink(missing_ok=True)  # it has no row
+        return
+    checkpoint = restore_newest(folder, session, saver)
+    read_state(checkpoint / "state.json", generator, history, config)
+    history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
+    histories.cut_rows(folder / "history.csv", int(checkpoint.name))
 
 
 def restore_newest(folder, session, saver):
@@ -138,48 +153,78 @@ def restore_newest(folder, session, saver):
       The checkpoint's pathlib.Path.
 
     Raises:
-      RunError: there is no checkpoint, or it is torn or of a model of another shape.
+      RunError: there is no checkpoint, or it cannot be read, is torn, or is of another model than config.json.
     """
     checkpoint = folders.newest_checkpoint(folder)
-    path = os.fspath(checkpoint / "model")
     try:
-        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-        if any(saved.get(variable.op.name) != variable.shape.as_list() for variable in tf.global_variables()):
-            raise unusable(checkpoint, "its variables have other names or shapes")
-        saver.restore(session, path)
-    except (tf.errors.OpError, ValueError) as error:
-        raise unusable(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+        restore_checkpoint(checkpoint, session, saver)
+    except folders.RunError:
+        if folders.newest_checkpoint(folder) == checkpoint:
+            raise
+        return restore_newest(folder, session, saver)  # a process that trains the run has replaced it meanwhile
     return checkpoint
 
 
-def write_state(path, generator_state, history):
-    """Writes what a checkpoint holds besides the variables: the generator's state, unseen sequences, early memory."""
+def restore_checkpoint(checkpoint, session, saver):
+    """Does what restore_newest() does, for one checkpoint."""
+    path = os.fspath(checkpoint / "model")
+    try:
+        for file in checkpoint.iterdir():
+            file.open("rb").close()
+    except OSError as error:
+        raise folders.RunError(f"cannot read {error.filename!r}: {error.strerror}") from None
+    try:
+        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        wrong = [v.op.name for v in tf.global_variables() if saved.get(v.op.name) != v.shape.as_list()]
+        if wrong:
+            settings = str(checkpoint.parent.parent / "config.json")
+            raise folders.RunError(
+                f"{settings!r} and the checkpoint {str(checkpoint)!r} are not of the same model: {wrong[0]} differs"
+            )
+        saver.restore(session, path)
+    except (tf.errors.OpError, ValueError) as error:
+        raise torn(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+
+
+def write_state(path, generator_state, history, config):
+    """Writes what a checkpoint holds besides the variables.
+
+    It is the generator's state, unseen sequences, early memory, and the settings that all of the run has in common.
+    """
     unseen = np.packbits([key in history.unseen for key in history.keys])
     state = {"generator": generator_state, "unseen": base64.b64encode(unseen).decode(), "memory": history.memory}
-    path.write_text(json.dumps(state))
+    state["settings"] = config.fixed
+    path.write_text(json.dumps(state), encoding="utf-8")
 
 
-def read_state(path, generator, history):
+def read_state(path, generator, history, config):
     """Sets the state of a generator, and what a history holds besides its rows, from what write_state() wrote.
 
     Raises:
-      RunError: the file is torn.
+      RunError: the file is torn, or of a run with other settings.
     """
     try:
-        state = json.loads(path.read_text())
+        state = json.loads(path.read_text(encoding="utf-8"))
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
-        is_unseen = np.unpackbits(packed, count=len(history.keys))
-        maps = state.get("memory", {})  # a run of an earlier version has none
+        if packed.size != -(-len(history.keys) // 8):
+            raise ValueError
+        maps = state.get("memory", {})  # an earlier version did not write this, nor the next
         history.memory = {int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in maps.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise unusable(path.parent, f"{type(error).__name__} in {path.name}") from error
-    history.unseen = {key for key, unseen in zip(history.keys, is_unseen) if unseen}
+        settings = dict(state.get("settings", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise torn(path.parent, f"{type(error).__name__} in {path.name}") from error
+    for name in settings.keys() & config.fixed.keys():
+        if settings[name] != config.fixed[name]:
+            raise folders.RunError(
+                f"{str(path)!r} was written with {name} {settings[name]}, but config.json says {config.fixed[name]}"
+            )
+    history.unseen = {key for key, unseen in zip(history.keys, np.unpackbits(packed)) if unseen}
 
 
-def unusable(checkpoint, reason):
+def torn(checkpoint, reason):
     """Returns the RunError for a checkpoint that cannot be restored."""
-    message = f"the checkpoint {str(checkpoint)!r} is torn or of another model ({reason})"
+    message = f"the checkpoint {str(checkpoint)!r} is torn ({reason})"
     older = folders.checkpoints(checkpoint.parent.parent)[:-1]
     return folders.RunError(
         f"{message}; delete that folder to go back to checkpoint {older[-1].name}" if older else message

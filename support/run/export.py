@@ -7,7 +7,7 @@ a model puts requests together along the first axis, and so does the row format 
 import os
 
 from support.graph import tensorflow_v1 as tf
-from support.run import checkpoints, folder
+from support.run import checkpoints, files
 
 VOCABULARY = "vocabulary.txt"
 
@@ -35,7 +35,7 @@ def write(run, path, run_model, vocabulary, hold_signals):
         checkpoints.restore_newest(run, session, saver)
         signature = tf.saved_model.predict_signature_def(inputs, outputs)
         errors, signals = checkpoints.clear_write_errors(path), hold_signals()
-        with errors, signals as exit_if_received, folder.new_folder(path) as partial:
+        with errors, signals as exit_if_received, files.new_folder(path) as partial:
             builder = tf.saved_model.Builder(os.fspath(partial))
             builder.add_meta_graph_and_variables(
                 session,

@@ -6,19 +6,22 @@ folder below checkpoints/ whose name is a number is whole. The last two are kept
 
 import contextlib
 import datetime
-import errno
-import fcntl
 import itertools
 import json
+import logging
 import os
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from support.run import files, platforms
+
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
+LOCK = "lock"
 KEPT_CHECKPOINTS = 2
+
+log = logging.getLogger(__name__)
 
 
 class RunError(Exception):
@@ -33,33 +36,55 @@ def create(path, config):
       config: a settings.Config.
 
     Returns:
-      The folder's pathlib.Path.
+      path: the folder's pathlib.Path.
+      lock: what keeps other processes from training the run for as long as it is kept.
 
     Raises:
-      RunError: the folder is not empty.
+      RunError: the folder is not empty, or another process has just made it.
       OSError: it cannot be made or written.
     """
-    if path is None:
-        now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
-        names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
-        path = next(RUNS / name for name in names if not (RUNS / name).exists())
-    check_new(path)
+    path = _new_path() if path is None else path
     path.mkdir(parents=True, exist_ok=True)
-    flush(path.parent)
+    platforms.flush(path.parent)
+    lock = reopen(path)
+    check_new(path)
     write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
-    _lock(path)
-    _point_latest_to(path)
-    return path
+    return path, lock
+
+
+def _new_path():
+    """Makes a folder in runs/ that is named after the time, and returns it."""
+    RUNS.mkdir(exist_ok=True)
+    now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for name in itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2))):
+        with contextlib.suppress(FileExistsError):
+            (RUNS / name).mkdir()
+            return RUNS / name
 
 
 def reopen(run):
-    """Keeps other processes from training a stopped run, which is then safe to read; returns its folder.
+    """Keeps other processes from training a run, which is then safe to read; returns the lock.
 
     Raises:
       RunError: another process trains the run.
+      OSError: the lock cannot be written.
     """
-    _lock(run)
-    return run
+    try:
+        return platforms.lock(run / LOCK)
+    except BlockingIOError:
+        raise RunError(f"{str(run)!r} is being trained by another process") from None
+    except OSError as error:
+        raise OSError(f"cannot write {str(run / LOCK)!r}: {reason(error)}") from error
+
+
+def point_latest_to(run):
+    """Makes runs/latest lead to a run. If it cannot, a warning says so."""
+    try:
+        RUNS.mkdir(exist_ok=True)
+        files.tidy(RUNS)
+        platforms.point(LATEST, run, files.partial_name(LATEST))
+    except OSError as error:
+        log.warning("%r does not lead to %r: %s", str(LATEST), str(run), reason(error))
 
 
 def check_restorable(run):
@@ -73,57 +98,33 @@ def check_restorable(run):
 
 
 def check_new(path):
-    """Raises RunError if the folder of a new run cannot be path: it is not empty, or cannot be written."""
+    """Raises RunError if the folder of a new run cannot be path: it is not empty, or cannot be written.
+
+    Args:
+      path: pathlib.Path of the folder; None for a new one in runs/.
+    """
     try:
-        # A run that is killed while it makes its folder may leave this one file.
-        if path.exists() and {file.name for file in path.iterdir()} - {"config.json.partial"}:
+        if path is None:
+            path = RUNS
+        elif os.path.abspath(path) in map(os.path.abspath, (RUNS, LATEST)):
+            raise RunError(f"{str(path)!r} is not for one run alone; name another folder")
+        elif path.exists() and not all(_is_left_over(file) for file in path.iterdir()):
             raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
-        check_writable(path / "config.json")
+        files.check_writable(path / "config.json")
     except OSError as error:
         raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
 
 
-def check_absent(path):
-    """Raises OSError if no folder can be made at path: something is there, or it cannot be written."""
-    if os.path.lexists(path) or os.path.exists(os.path.realpath(path)):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    check_writable(Path(os.path.realpath(path)))
-
-
-def check_writable(path):
-    """Raises OSError if no file could be written at path, with the folders that it needs. Makes none."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
-    with contextlib.suppress(FileNotFoundError):
-        (existing / path.name).stat()  # raises for a name that is too long
-    tempfile.TemporaryFile(dir=existing).close()
-
-
-def _lock(run):
-    """Keeps other processes from training a run until this one ends, however it ends."""
-    descriptor = os.open(run / "config.json", os.O_RDONLY)  # open, and so locked, until the process ends
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RunError(f"{str(run)!r} is being trained by another process") from None
-
-
-def _point_latest_to(run):
-    """Makes runs/latest a link to a run, in one step."""
-    RUNS.mkdir(exist_ok=True)
-    link = RUNS / f".latest-{os.getpid()}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
-    link.replace(LATEST)
-    flush(RUNS)
+def _is_left_over(file):
+    """Returns whether a file is what a run leaves that is killed while it makes its folder."""
+    return file.name == LOCK or file.name.startswith(files.PARTIAL)
 
 
 def read_settings(run):
     """Returns the settings of a run as config.json holds them. Raises RunError if the folder holds no run."""
     try:
-        return json.loads((run / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        return json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{str(run)!r} holds no run: config.json: {reason(error)}") from None
 
 
@@ -143,7 +144,7 @@ def checkpoints(run):
     """Returns the whole checkpoints of a run, the oldest first. Raises RunError if they cannot be read."""
     path = run / "checkpoints"
     try:
-        names = [name for name in os.listdir(path) if name.isdecimal()]
+        names = [name for name in os.listdir(path) if name.isdecimal() and name == str(int(name))]
     except FileNotFoundError:
         names = []
     except OSError as error:
@@ -167,10 +168,10 @@ def new_checkpoint(run, batches):
     try:
         yield partial
         for path in [*partial.iterdir(), partial]:
-            flush(path)
+            platforms.flush(path)
         partial.rename(partial.with_suffix(""))
-        flush(partial.parent)
-        flush(run)
+        platforms.flush(partial.parent)
+        platforms.flush(run)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -178,51 +179,9 @@ def new_checkpoint(run, batches):
         shutil.rmtree(old.rename(old.with_suffix(".partial")))
 
 
-@contextlib.contextmanager
-def new_folder(path):
-    """Yields a folder to write into. It becomes path, with the folders above that do not exist yet, in one step.
-
-    If something is raised, nothing is left.
-    """
-    path = Path(os.path.realpath(path))
-    highest = next(folder for folder in reversed([path, *path.parents]) if not folder.exists())
-    above = highest.parent
-    with tempfile.TemporaryDirectory(".partial", ".", above, ignore_cleanup_errors=True) as temporary:
-        partial = Path(temporary) / path.relative_to(above)
-        partial.mkdir(parents=True)
-        yield partial
-        for written in Path(temporary).rglob("*"):
-            flush(written)
-        (Path(temporary) / highest.name).rename(highest)
-        flush(above)
-
-
 def write_json(path, value):
     """Writes a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def write_text(path, text):
-    """Writes a file in UTF-8, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        flush(partial)
-        partial.replace(path)
-        flush(path.parent)
-    except OSError as error:
-        raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def flush(path):
-    """Waits until a file, or the list of files of a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.write_whole(path, f"{json.dumps(value, indent=2)}\n".encode())
 
 
 def _plain(value):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
-from support.run import folder
+from support.run import folder, platforms
 
 
 class Row(NamedTuple):
@@ -75,7 +75,7 @@ def append_rows(path, rows):
         writer.writerows(rows)
         file.flush()
         os.fsync(file.fileno())
-    folder.flush(path.parent)
+    platforms.flush(path.parent)
 
 
 def read_rows(path, batches):
@@ -92,18 +92,20 @@ def read_rows(path, batches):
       RunError: there are fewer rows, or other ones.
     """
     try:
-        with open(path, newline="") as file:
-            records = list(itertools.islice(csv.DictReader(file), batches))
-        rows = [
-            Row(
-                int(record["batch"]),
-                *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
-                float(record["held_out_exact_match"]) if record["held_out_exact_match"] else None,
-            )
-            for record in records
-        ]
+        with open(path, newline="", encoding="utf-8") as file:
+            records = csv.DictReader(itertools.islice(file, batches + 1))
+            rows = [
+                Row(
+                    int(record["batch"]),
+                    *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
+                    float(record["held_out_exact_match"]) if record["held_out_exact_match"] else None,
+                )
+                for record in records
+            ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise folder.RunError(f"{str(path)!r} cannot be read: {folder.reason(error)}") from None
+    if not np.isfinite([row[1:4] for row in rows]).all():
+        raise folder.RunError(f"{str(path)!r} holds a number that is not finite")
     if [row.batch for row in rows] != list(range(batches)):
         raise folder.RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
     return rows

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from support.graph import tensorflow_v1 as tf
-from support.run import folder
+from support.run import files
 
 CELL = 24  # pixels of a cell of a map
 MOST_PROJECTED = 10_000  # symbols; the projector is slow with more
@@ -84,9 +84,10 @@ def write_embeddings(run, embeddings, names):
     rows = io.StringIO()
     np.savetxt(rows, embeddings[:MOST_PROJECTED], fmt="%.7g", delimiter="\t")
     (run / "projector").mkdir(exist_ok=True)
-    folder.write_text(run / "projector/embeddings.tsv", rows.getvalue())
-    folder.write_text(run / "projector/symbols.tsv", "".join(f"{name}\n" for name in names[:MOST_PROJECTED]))
-    folder.write_text(run / "projector_config.pbtxt", PROJECTOR_CONFIG)
+    files.write_whole(run / "projector/embeddings.tsv", rows.getvalue().encode())
+    symbols = "".join(f"{name}\n" for name in names[:MOST_PROJECTED])
+    files.write_whole(run / "projector/symbols.tsv", symbols.encode())
+    files.write_whole(run / "projector_config.pbtxt", PROJECTOR_CONFIG.encode())
 
 
 def write_image(writer, batch, tag, png, height, width):

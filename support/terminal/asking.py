@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.terminal import pictures
-from support.terminal.settings import SettingsError, decimal_number, whole_number
+from support.terminal.settings import SettingsError
+from support.terminal.values import decimal_number, whole_number
 
 LARGEST_BEAM = 1_000  # patience ends here
 MOST_DRAWN = 4  # sequences in one picture

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers import ALPHABET_VOCAB_SIZE
 from support.data import pairs
-from support.run import folder, history
-from support.terminal import asking, pictures, settings
+from support.run import files, folder, history, platforms
+from support.terminal import asking, pictures, predict, settings
 from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
+from support.terminal.values import file_path
+
+LONGEST_ERROR = 400  # characters
 
 
 class Command(NamedTuple):
@@ -33,6 +37,8 @@ class OneLineErrorParser(argparse.ArgumentParser):
 
     def error(self, message):
         line = " ".join(message.removeprefix("argument ").split())
+        if len(line) > LONGEST_ERROR:
+            line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
         self.exit(2, f"{self.prog}: {line} (see --help)\n")
 
 
@@ -61,13 +67,13 @@ def flag_parser():
     runs = parser.add_argument_group("runs")
     runs.add_argument(
         "--run-dir",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="folder of the new run (default: a new one in runs/); with --predict or --export: of the trained run",
     )
     runs.add_argument(
         "--resume",
-        type=Path,
+        type=file_path,
         metavar="RUN",
         nargs="?",
         const=folder.LATEST,
@@ -81,7 +87,10 @@ def flag_parser():
         "may be repeated",
     )
     runs.add_argument(
-        "--export", type=Path, metavar="DIR", help="write a trained model as a TensorFlow SavedModel into a new folder"
+        "--export",
+        type=file_path,
+        metavar="DIR",
+        help="write a trained model as a SavedModel into a new folder",
     )
     asking.add_flags(parser.add_argument_group("asking, with --predict"))
     return parser
@@ -100,9 +109,14 @@ def read_command(arguments=None):
       SystemExit: status 0 after --help; status 2 after one line on stderr that names what is wrong.
     """
     parser = flag_parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for argument in arguments:
+        if argument.startswith("--") and argument.endswith("=--"):  # which argparse takes for no value, or for a list
+            parser.error(f"{argument[:-3]}: '--' is not a value")
     given = vars(parser.parse_args(arguments))
     run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
     try:
+        check_working_folder()
         if "predict" in given:
             return command_to_predict(given.pop("predict"), run_dir, resume, given)
         if "export" in given:
@@ -115,7 +129,7 @@ def read_command(arguments=None):
         settings.check(command.config)
         for plot in command.config.plots.values():
             pictures.check_path(plot)
-    except SettingsError as error:
+    except (SettingsError, argparse.ArgumentTypeError) as error:
         parser.error(str(error))
     except pairs.PairsError as error:
         parser.error(f"--data: {error}")
@@ -124,10 +138,17 @@ def read_command(arguments=None):
     return command
 
 
+def check_working_folder():
+    """Raises SettingsError if another process has removed it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise SettingsError(f"cannot use the working folder: {error.strerror}") from None
+
+
 def command_to_train(run_dir, given):
     """Returns the Command for a new run."""
-    if run_dir is not None:
-        folder.check_new(run_dir)
+    folder.check_new(run_dir)
     config = Config(**given)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
@@ -142,26 +163,30 @@ def command_to_train(run_dir, given):
 
 def with_data(config, user_pairs):
     """Returns a Config with what only the user's pairs can tell."""
-    path, names = config.data.absolute(), tuple(user_pairs.names)
+    path, names = file_path(str(config.data.absolute())), tuple(user_pairs.names)
     return replace(config, data=path, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
 
 
-def command_to_predict(predict, run_dir, resume, given):
+def command_to_predict(sequences, run_dir, resume, given):
     """Returns the Command that asks a trained model."""
     how = asking.Asking(**{name: given.pop(name) for name in asking.Asking._fields if name in given})
     check_alone("predict", given, resume)
-    if "-" in predict and len(predict) > 1:
+    if "-" in sequences and len(sequences) > 1:
         raise SettingsError("--predict: - for standard input goes alone")
+    if sequences == ["-"] and sys.stdin is None:
+        raise SettingsError("--predict: standard input is closed")
     config, run = trained_run(run_dir)
-    asking.check(how, predict, config)
-    return Command(config, run, predict=predict, asking=how)
+    asking.check(how, sequences, config)
+    if sequences != ["-"]:
+        predict.check(sequences, config)
+    return Command(config, run, predict=sequences, asking=how)
 
 
 def command_to_export(export, run_dir, resume, given):
     """Returns the Command that writes a trained model as a SavedModel."""
     check_alone("export", given, resume)
     try:
-        folder.check_absent(export)
+        files.check_absent(export)
     except OSError as error:
         raise SettingsError(f"--export: cannot write {str(export)!r}: {error.strerror}") from None
     return Command(*trained_run(run_dir), export=export)
@@ -199,13 +224,14 @@ def command_to_resume(run, run_dir, given):
         user_pairs = pairs.read(data)
         if user_pairs.sha256 != config.sha256:
             raise SettingsError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
+        if with_data(config, user_pairs).fixed != config.fixed:
+            raise folder.RunError(f"{str(run / 'config.json')!r} does not fit to its data {str(data)!r}")
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 
 def check_resumable(run, config, given):
     """Raises SettingsError if flags contradict the settings of a stopped run, or if it has come to its end."""
-    may_change = {entry.name for entry in FLAGS if entry.metadata["group"] == "report"}
-    wrong = [name for name in given if name not in may_change and given[name] != getattr(config, name)]
+    wrong = [name for name in given if name in config.fixed and given[name] != config.fixed[name]]
     if wrong:
         saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}
         contradictions = ", ".join(f"{flag(name)} is {saved[name]}, not {given[name]}" for name in wrong)
@@ -213,7 +239,7 @@ def check_resumable(run, config, given):
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise SettingsError(f"--resume: in this run {contradictions}")
     batches_kept = folder.batches_kept(run)
-    if batches_kept is None or not (run / "metrics.json").exists():
+    if batches_kept is None or not all((run / name).exists() for name in ("metrics.json", "loss.png")):
         return
     if batches_kept == config.max_batches:
         raise SettingsError(f"--resume: all {batches_kept} batches of this run are done")
@@ -222,8 +248,9 @@ def check_resumable(run, config, given):
 
 
 def real_path(run):
-    """Returns the folder that runs/latest points to now. It may point elsewhere later."""
-    return Path(os.path.relpath(os.path.realpath(run)))
+    """Returns the folder that runs/latest leads to now. It may lead elsewhere later."""
+    real = os.path.realpath(platforms.follow(run))
+    return Path(real) if run.is_absolute() else platforms.relative(real, ".")
 
 
 def saved_config(run):

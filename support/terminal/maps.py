@@ -1,5 +1,7 @@
 """Maps of predicted step x input position: what an answer depends on, and where the decoder looks."""
 
+import logging
+
 from helpers import FIRST_SYMBOL
 from support.data import pairs
 from support.terminal.report import title
@@ -12,6 +14,17 @@ SCALES = {"memory": "mean change", "attention": "weight"}
 MOST_LABELS = 60  # steps of a sequence whose symbols are written beside its map
 LONGEST_LABEL = 20  # characters
 COLORS = {"cmap": "Blues", "vmin": 0, "vmax": 1}
+
+log = logging.getLogger(__name__)
+
+
+def new_figure(width, height):
+    """Returns an empty matplotlib Figure, in inches. The user's matplotlibrc, which may need LaTeX, does not count."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcdefaults()
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
 def draw(maps, config, growth=None):
@@ -27,15 +40,13 @@ def draw(maps, config, growth=None):
     Returns:
       A matplotlib Figure.
     """
-    from matplotlib.figure import Figure
-
     names, drawn = label_names(config), [panel for panels in maps.values() for panel in panels]
     shown = {symbol for inputs, symbols, _ in drawn for symbol in (*inputs, *symbols)}
     style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown)), "parse_math": False}
     side = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in drawn)))  # of a panel, in inches
     width = max(6, side * max(map(len, maps.values())))
     heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
-    figure = Figure(figsize=(width, sum(heights) + 0.4), dpi=120, layout="constrained")
+    figure = new_figure(width, sum(heights) + 0.4)
     figure.suptitle(title(config), fontsize=11, wrap=True, **style)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row, (name, panels) in zip(rows, maps.items()):
@@ -112,4 +123,7 @@ def fonts_for(characters):
         return ["DejaVu Sans"]
     # The font of last resort shows every character as a box.
     fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
-    return ["DejaVu Sans", max(fonts, key=lambda font: len(found_in(font.fname))).name]
+    font = max(fonts, key=lambda font: len(found_in(font.fname)))
+    for character in sorted(missing - found_in(font.fname))[:1]:
+        log.warning("no installed font has %s; it is drawn as a box", ascii(chr(character)))
+    return ["DejaVu Sans", font.name]

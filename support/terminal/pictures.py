@@ -1,13 +1,12 @@
 """The pictures that a run saves. matplotlib is imported where one is drawn, because it takes its time."""
 
 import io
-import os
 import warnings
 
 import numpy as np
 
 import helpers
-from support.run import folder
+from support.run import files
 from support.terminal import maps
 from support.terminal.report import title
 from support.terminal.settings import EVALUATION_BATCH, SettingsError
@@ -51,10 +50,9 @@ def loss_curve(rows, metrics, config):
     Returns:
       A matplotlib Figure.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
+    figure = maps.new_figure(8, 6)
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
     achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
@@ -130,20 +128,12 @@ def save(figure, *paths):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
                 figure.savefig(pictures[path.suffix], format=path.suffix[1:])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{os.getpid()}.partial")
-        try:
-            partial.write_bytes(pictures[path.suffix].getvalue())
-            partial.replace(path)
-        except OSError as error:
-            raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        files.write_whole(path, pictures[path.suffix].getvalue())
 
 
 def check_path(path):
     """Raises SettingsError if a picture cannot be saved under a path."""
     try:
-        folder.check_writable(path)
+        files.check_writable(path)
     except OSError as error:
         raise SettingsError(f"--plot: cannot write {str(path)!r}: {error.strerror}") from None

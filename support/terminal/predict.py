@@ -12,7 +12,8 @@ import numpy as np
 from helpers import EOS, FIRST_SYMBOL, task_batch
 from support.data.pairs import LONGEST_SEQUENCE, RESERVED
 from support.terminal import maps, pictures
-from support.terminal.report import show
+from support.terminal.report import counted, show
+from support.terminal.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,33 @@ def answer_all(sequences, ask, look, config, asking):
       int, how many lines held no sequence that the model can read.
     """
     if sequences != ["-"]:
-        return answer(sequences, ask, look, config, asking)
+        return answer([(f"--predict {sequence!r}", sequence) for sequence in sequences], ask, look, config, asking)
     with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
         if lines.isatty():
-            return answer(conversation(lines), ask, look, config, asking, one_by_one=True)
-        return answer(lines, ask, look, config, asking)
+            return answer(numbered(conversation(lines)), ask, look, config, asking, one_by_one=True)
+        return answer(numbered(lines), ask, look, config, asking)
+
+
+def numbered(lines):
+    """Yields each line after its name."""
+    for line_number, line in enumerate(lines, start=1):
+        yield f"line {line_number}", line
+
+
+def check(sequences, config):
+    """Raises SettingsError if a sequence of the command line is none that the model can read."""
+    for sequence in sequences:
+        try:
+            parse(sequence, *known_symbols(config))
+        except ValueError as error:
+            raise SettingsError(f"--predict {sequence!r}: {error}") from None
+
+
+def known_symbols(config):
+    """Returns a dict from how a symbol is written to the symbol, and in words which these are."""
+    names = config.vocabulary
+    symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
+    return symbols, "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
 
 
 def conversation(lines):
@@ -43,12 +66,13 @@ def conversation(lines):
 
     If the answers go to a terminal too, there is a prompt and line editing.
     """
+    if sys.stderr.isatty():
+        print("Type a sequence and press Enter. Ctrl-D ends.", file=sys.stderr)
     if not sys.stdout.isatty():
         yield from lines
         return
     with contextlib.suppress(ImportError):  # not every platform has it
         importlib.import_module("readline")  # from now on input() edits lines with it
-    print("Type a sequence and press Enter. Ctrl-D ends.", file=sys.stderr)
     while (line := typed_line()) is not None:
         yield line
 
@@ -69,10 +93,10 @@ def typed_line():
 
 
 def answer(lines, ask, look, config, asking, one_by_one=False):
-    """Prints the answers to sequences. Warns of each line that has something wrong, by its number.
+    """Prints the answers to sequences. Warns of each line that has something wrong, by its name.
 
     Args:
-      lines: iterable of str.
+      lines: iterable of (name, line), two str.
       ask, look, config, asking: as for answer_all().
       one_by_one: bool, whether each line is answered before the next one is read.
 
@@ -81,23 +105,20 @@ def answer(lines, ask, look, config, asking, one_by_one=False):
     """
     wrong_lines = 0
     names = config.vocabulary
-    symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
-    known = "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
+    symbols, known = known_symbols(config)
 
     def readable_sequences():
         nonlocal wrong_lines
-        for line_number, line in enumerate(lines, start=1):
+        for name, line in lines:
             try:
                 sequence = parse(line, symbols, known)
             except ValueError as error:
                 wrong_lines += 1
-                log.warning("line %d: %s", line_number, error)
+                log.warning("%s: %s", name, error)
                 continue
             if not config.length_from <= sequence.size <= config.length_to:
                 trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
-                log.warning(
-                    "line %d: %d symbol%s; %s", line_number, sequence.size, "s"[: sequence.size != 1], trained_on
-                )
+                log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
             yield sequence
 
     drawn = []

@@ -1,34 +1,47 @@
-"""How the process starts and ends: its messages, its exit status, and Ctrl-C or SIGTERM on the way."""
+"""How the process starts and ends: messages, exit status, the step it is at, and Ctrl-C or SIGTERM on the way."""
 
 import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 
+from tqdm import tqdm
+
 from support.graph import tensorflow_v1 as tf
+from support.run import platforms
 from support.run.folder import RunError
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def stop_at_signal():
-    """Yields a list that the first SIGINT (Ctrl-C) or SIGTERM is put into. A second one ends the process."""
-    received = []
+    """Yields a list. The first signal that asks training to stop puts the exit status into it.
+
+    A second Ctrl-C or SIGTERM ends the process. SIGHUP may come from the terminal and from the shell, so it does not.
+    """
+    stops = []
 
     def receive(number, frame):
-        received.append(number)
-        handle(signal.SIG_DFL)
+        stops.append(128 + number)
+        if number == platforms.HANGUP:
+            for descriptor in (1, 2):
+                if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a terminal that is gone
+                    silence(descriptor)
+        else:
+            handle(signal.SIG_DFL, [number for number in platforms.SIGNALS if number != platforms.HANGUP])
 
     with handling(receive):
-        yield received
+        yield stops
 
 
 @contextlib.contextmanager
 def hold_signals():
-    """Holds back SIGINT and SIGTERM. Yields a function that raises SystemExit if one has come.
+    """Holds back the signals that end a process. Yields a function that raises SystemExit if one has come.
 
     A handler that raises could interrupt TensorFlow at any point, and it does not survive that at every point.
     """
@@ -44,19 +57,52 @@ def hold_signals():
 
 @contextlib.contextmanager
 def handling(handler):
-    """Sets the handler of SIGINT and SIGTERM, and afterwards the earlier ones."""
-    earlier = [signal.getsignal(number) for number in SIGNALS]
-    handle(handler)
+    """Sets the handler of the signals that end a process, and afterwards the earlier ones."""
+    earlier = [signal.getsignal(number) for number in platforms.SIGNALS]
+    handle(handler, platforms.SIGNALS)
     try:
         yield
     finally:
-        for signal_number, earlier_handler in zip(SIGNALS, earlier):
+        for signal_number, earlier_handler in zip(platforms.SIGNALS, earlier):
             signal.signal(signal_number, earlier_handler)
 
 
-def handle(handler):
-    for number in SIGNALS:
-        signal.signal(number, handler)
+def handle(handler, numbers):
+    """Sets the handler of signals, but for those that whoever started the process wants ignored (nohup)."""
+    for number in numbers:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def shown(step):
+    """Names on a terminal what takes its time. The line is gone before anything else is printed."""
+    with tqdm(bar_format=f"{step} ...", leave=False, disable=None):
+        yield
+
+
+@shown("importing TensorFlow")
+def import_tensorflow():
+    return tf.__version__
+
+
+def write(text, stops):
+    """Prints above the progress bar. If standard output cannot be written, puts exit status 1 into the list stops."""
+    try:
+        tqdm.write(text)
+    except OSError as error:
+        silence(1)
+        stops.append(1)
+        if not isinstance(error, BrokenPipeError):  # whoever closed the pipe has had enough
+            log.warning("cannot write standard output: %s", error.strerror)
+
+
+def silence(descriptor):
+    """Sends all that is written to a file descriptor to nowhere from now on."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def run(main):
@@ -69,7 +115,8 @@ def run(main):
     Raises:
       SystemExit: always.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of training, Ctrl-C simply ends the process
+    handle(signal.SIG_DFL, [signal.SIGINT])  # outside of training, Ctrl-C simply ends the process
+    open_closed_streams()
     # Each line of output shows at once, in a pipe as well. A symbol that the terminal does not know ends no run.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     show_warnings()
@@ -80,15 +127,32 @@ def run(main):
         if message:
             print(f"{PROGRAM}: {message}", file=sys.stderr)
         if isinstance(error, OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # stdout may be what cannot be written
+            silence(1)  # stdout may be what cannot be written
     sys.exit(status)
+
+
+def open_closed_streams():
+    """Sends to nowhere what is written to standard output or error, if whoever started the process closed them.
+
+    Else the next file that is opened would take their place, and get what TensorFlow writes there.
+    """
+    for descriptor, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            silence(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
+
+
+class Messages(logging.Handler):
+    """Prints what is logged on stderr, a line each, above a progress bar if there is one."""
+
+    def emit(self, record):
+        tqdm.write(f"{PROGRAM}: {record.getMessage()}", file=sys.stderr)
 
 
 def show_warnings():
     """Prints what support/ logs on stderr, a line each, like all other messages."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(message)s"))
-    logging.getLogger("support").addHandler(handler)
+    logging.getLogger("support").addHandler(Messages())
     logging.getLogger("support").propagate = False  # TensorFlow has a handler of its own for all that is logged
 
 
@@ -101,5 +165,5 @@ def explain(error):
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
-        return 1, str(error) if type(error) is MemoryError and str(error) else "too little memory for these sizes"
+        return 1, "too little memory for these sizes"
     raise error

@@ -19,6 +19,24 @@ def title(config):
     return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
 
 
+def opening(command, run):
+    """Returns the text printed before training: about the user's own data, and what is resumed.
+
+    Args:
+      command: the command.Command.
+      run: the checkpoints.Run.
+    """
+    data = f"{data_report(command.pairs, run.held_out, command.config)}\n" if command.pairs else ""
+    resuming = f"resuming {run.folder} after {counted(len(run.history.rows), 'batch')}\n\n" if command.resume else ""
+    return data + resuming
+
+
+def counted(number, noun):
+    """Returns a number with its noun: 1 batch, 2 batches."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
 def data_report(pairs, held_out, config):
     """Returns the text printed about a file of pairs, before training.
 
@@ -28,13 +46,11 @@ def data_report(pairs, held_out, config):
       config: the settings.Config.
     """
     held_out_pairs, repeated = held_out.lengths.size, repeated_inputs(pairs)
-    repetitions = (
-        f"{repeated} line{'' if repeated == 1 else 's'} with the input of an earlier one; " if repeated else ""
-    )
+    repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
     return (
-        f"{len(pairs.middles) - held_out_pairs} pairs to learn, {held_out_pairs} held out; {repetitions}"
-        f"{len(pairs.names)} symbol{'' if len(pairs.names) == 1 else 's'}; inputs of {config.length_from} to "
-        f"{config.length_to} symbols, decoded in up to {config.decoder_steps} steps\n"
+        f"{counted(len(pairs.middles) - held_out_pairs, 'pair')} to learn, {held_out_pairs} held out; {repetitions}"
+        f"{counted(len(pairs.names), 'symbol')}; inputs of {config.length_from} to "
+        f"{counted(config.length_to, 'symbol')}, decoded in up to {config.decoder_steps} steps\n"
     )
 
 
@@ -111,9 +127,9 @@ def final_report(metrics):
     batches, batch_size = metrics["batches"], metrics["batch_size"]
     return "\n".join(
         [
-            f"loss {metrics['loss']:.4f} after {batches * batch_size} examples (batch_size={batch_size})",
+            f"loss {metrics['loss']:.4f} after {counted(batches * batch_size, 'example')} (batch_size={batch_size})",
             "",
-            f"{metrics['exact_match']['sequences']} held-out sequences",
+            counted(metrics["exact_match"]["sequences"], "held-out sequence"),
             line("exact match", metrics["exact_match"]),
             line("never seen in training", metrics["exact_match_never_seen"]),
             f"  token accuracy          {metrics['token_accuracy']:8.2%}  (symbols and EOS)",

@@ -6,76 +6,28 @@ Config is the one place for a default. The flags, their help and their checks ar
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, INT32_MAX, LETTERS, TASKS
+from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 from support.data import pairs
+from support.terminal.values import (
+    PICTURE_ENDINGS,
+    file_path,
+    one_of,
+    picture_path,
+    positive_number,
+    probability,
+    share,
+    whole_number,
+)
 
-FLOAT32_MAX = 3.4e38
 LARGEST_LAYER = 4_096  # units; patience and memory end here
 MOST_LAYERS = 16  # and here
 EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
+LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
 LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
-PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
-
-
-def whole_number(minimum, maximum=INT32_MAX):
-    """Returns an argparse type: text to an int in minimum ... maximum."""
-
-    def convert(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
-        return value
-
-    return convert
-
-
-def decimal_number(is_allowed, description):
-    """Returns an argparse type: text to a float that is allowed. description says in words which are."""
-
-    def convert(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not is_allowed(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
-        return value
-
-    return convert
-
-
-positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
-probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
-share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
-share.metavar = "SHARE"
-
-
-def one_of(*words):
-    """Returns an argparse type: text that must be one of the words."""
-
-    def convert(text):
-        if text not in words:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {' '.join(words)}")
-        return text
-
-    convert.metavar = "|".join(words)
-    return convert
-
-
-def picture_path(text):
-    """An argparse type: text to the path of a picture of a known format."""
-    path = Path(text)
-    if path.suffix.lower() not in PICTURE_ENDINGS:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
-    return path
 
 
 def setting(default, kind, group, text):
@@ -109,7 +61,7 @@ class Config:
         "copy", one_of(*TASKS), "data", "what to learn: to copy, to reverse, or to continue the alphabet"
     )
     data: Path = setting(
-        None, Path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, symbols separated by spaces"
+        None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, white space between symbols"
     )
     length_from: int = setting(3, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, pairs.LONGEST_SEQUENCE), "data", "length of the longest sequences")
@@ -173,9 +125,30 @@ class Config:
     sha256: str = ""
 
     @property
+    def fixed(self):
+        """The settings that a run keeps from its start to its end, as JSON holds them."""
+        may_change = {"data", "symbols"}  # a file may be moved; sha256 stands for both
+        return {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.metadata.get("group") != "report" and entry.name not in may_change
+        }
+
+    @property
     def decoder_steps(self):
         """How many steps the decoder makes for the longest sequence."""
         return self.length_to + self.extra_decoder_steps
+
+    @property
+    def largest_tensor(self):
+        """How many numbers the largest tensor of a training step holds."""
+        units = self.encoder_hidden_units * (1 if self.encoder == "forward" else 2)  # of the decoder
+        step_of_sequence = max(self.vocab_size, 4 * units)
+        if self.attention == "bahdanau":
+            step_of_sequence = max(step_of_sequence, self.length_to * units)  # kept for the gradient of the scores
+        elif self.attention == "luong":
+            step_of_sequence = max(step_of_sequence, self.length_to)  # the weights
+        return self.decoder_steps * self.batch_size * step_of_sequence
 
     @property
     def steps_at_once(self):
@@ -223,6 +196,8 @@ def check(config):
         raise SettingsError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
         raise SettingsError(f"--vocab-size: with --task alphabet it is {ALPHABET_VOCAB_SIZE}")
+    if config.largest_tensor > LARGEST_TENSOR:
+        raise SettingsError("--batch-size: a tensor would be too large with these lengths, symbols and units")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
         raise SettingsError("--teacher-probability goes with --feedback scheduled")
 
@@ -251,18 +226,17 @@ def from_json(values):
         texts = {entry: str(values[entry.name]) for entry in FLAGS if not is_off(entry, values[entry.name])}
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
-            settings[name] = whole_number(1)(str(values.get(name, getattr(Config, name))))
+            settings[name] = whole_number(1, 1_000_000)(str(values.get(name, getattr(Config, name))))
+        most_steps = EXTRA_DECODER_STEPS + (pairs.LONGEST_SEQUENCE if settings.get("data") else 0)
         config = Config(
             **settings,
-            extra_decoder_steps=whole_number(EXTRA_DECODER_STEPS, 2 * pairs.LONGEST_SEQUENCE)(
-                str(values["extra_decoder_steps"])
-            ),
+            extra_decoder_steps=whole_number(EXTRA_DECODER_STEPS, most_steps)(str(values["extra_decoder_steps"])),
             symbols=tuple(map(str, values["symbols"])),
             sha256=str(values["sha256"]),
         )
     except (KeyError, TypeError, AttributeError, argparse.ArgumentTypeError) as error:
         raise ValueError(str(error)) from None
     check(config)
-    if config.data and len(config.vocabulary) != config.vocab_size:
+    if config.data and len(set(config.vocabulary)) != config.vocab_size:
         raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
     return config

@@ -1,0 +1,101 @@
+"""Files and folders that are written whole or not at all: under another name first, flushed, then renamed."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from support.run import platforms
+
+PARTIAL = ".seq2seq_copy-"  # how the name of what is being written begins
+STALE = 3600  # seconds, after which nobody writes it any more
+
+
+def write_whole(path, content):
+    """Writes a file, whole or not at all, with the folders that it needs. A link stays; what it leads to is written.
+
+    Args:
+      path: pathlib.Path.
+      content: bytes.
+
+    Raises:
+      OSError: it cannot be written. An earlier file of that name is untouched.
+    """
+    target = _target(path)
+    partial = partial_name(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tidy(target.parent)
+        partial.write_bytes(content)
+        platforms.flush(partial)
+        partial.replace(target)
+        platforms.flush(target.parent)
+    except OSError as error:
+        raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def tidy(path):
+    """Removes from a folder what a process has left that was killed while it wrote."""
+    for left_over in path.glob(f"{PARTIAL}*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - left_over.lstat().st_mtime > STALE:
+                shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """Yields a folder to write into. It becomes path, with the folders above that do not exist yet, in one step.
+
+    If something is raised, nothing is left.
+    """
+    path = Path(os.path.realpath(path))
+    highest = next(folder for folder in reversed([path, *path.parents]) if not folder.exists())
+    above = highest.parent
+    tidy(above)
+    with tempfile.TemporaryDirectory(".partial", PARTIAL, above, ignore_cleanup_errors=True) as temporary:
+        partial = Path(temporary) / path.relative_to(above)
+        partial.mkdir(parents=True)
+        yield partial
+        for written in Path(temporary).rglob("*"):
+            platforms.flush(written)
+        (Path(temporary) / highest.name).rename(highest)
+        platforms.flush(above)
+
+
+def check_absent(path):
+    """Raises OSError if no folder can be made at path: something is there, or it cannot be written."""
+    if os.path.lexists(path) or os.path.exists(os.path.realpath(path)):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    check_writable(Path(os.path.realpath(path)))
+
+
+def check_writable(path):
+    """Raises OSError if no file could be written at path, with the folders that it needs. Makes none."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()  # raises for links that lead in a circle
+    target = _target(path.absolute())
+    existing = target.parent
+    if not path.is_symlink():  # no folder is made for what a link leads to
+        existing = next(folder for folder in target.parents if os.path.lexists(folder))
+    for name in target.relative_to(existing).parts:
+        with contextlib.suppress(FileNotFoundError):
+            (existing / name).stat()  # raises for a name that is too long
+    tempfile.TemporaryFile(dir=existing).close()
+
+
+def _target(path):
+    """Returns where a file is written: what a link leads to, or the path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def partial_name(path):
+    """Returns the path beside another one under which this process writes it first."""
+    return path.with_name(f"{PARTIAL}{os.getpid()}.partial")

@@ -1,0 +1,394 @@
+"""Whatever is wrong is one line on stderr and status 2, before TensorFlow is loaded; nothing is written or changed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import ROOT, run
+
+IN = "cannot write in"
+LONG = "a" * 300
+MANY = "[" * 100_000
+
+FLAGS = {  # what is typed, and how the message begins
+    "--max-batches ten": "--max-batches: 'ten' is not a whole number from 1 to 2147483647",
+    "--max-batches 1.5": "--max-batches: '1.5' is not a whole number from 1",
+    "--max-batches 0": "--max-batches: '0' is not a whole number from 1",
+    "--max-batches=--": "--max-batches: '--' is not a value",
+    "--batch-size -3": "--batch-size: '-3' is not a whole number from 1",
+    "--batch-size 99999999999": "--batch-size: '99999999999' is not a whole number from 1 to 2147483647",
+    "--batch-size 2147483647": "--batch-size: a tensor would be too large with these lengths, symbols and units",
+    "--batch-size 2147483647 --xla off": "--batch-size: a tensor would be too large",
+    "--batch-size 2000000": "--batch-size: a tensor would be too large",
+    "--length-to 800 --attention bahdanau": "--batch-size: a tensor would be too large",
+    "--length-to 1100 --attention bahdanau --encoder forward": "--batch-size: a tensor would be too large",
+    "--batches-in-epoch 0": "--batches-in-epoch: '0' is not",
+    "--input-embedding-size 0": "--input-embedding-size: '0' is not",
+    "--encoder-hidden-units 0": "--encoder-hidden-units: '0' is not",
+    "--encoder-hidden-units 5000": "--encoder-hidden-units: '5000' is not a whole number from 1 to 4096",
+    "--length-from 0": "--length-from: '0' is not",
+    "--length-from 9": "--length-from: 9 is more than --length-to 8",
+    "--vocab-size 2": "--vocab-size: '2' is not a whole number from 3",
+    "--learning-rate nan": "--learning-rate: 'nan' is not a finite number above 0",
+    "--learning-rate inf": "--learning-rate: 'inf' is not a finite number above 0",
+    "--learning-rate 1e39": "--learning-rate: '1e39' is not a finite number above 0",
+    "--learning-rate 0": "--learning-rate: '0' is not a finite number above 0",
+    "--learning-rate fast": "--learning-rate: 'fast' is not a finite number above 0",
+    "--learning-rate=--": "--learning-rate: '--' is not a value",
+    "--until 0": "--until: '0' is not a number above 0 and at most 1",
+    "--until 1.01": "--until: '1.01' is not a number above 0 and at most 1",
+    "--until nan": "--until: 'nan' is not a number above 0 and at most 1",
+    "--seed -1": "--seed: '-1' is not a whole number from 0",
+    f"--seed {LONG}{LONG}": "--seed: 'aaa",
+    "--samples": "--samples: expected one argument",
+    "--max-batch 3": "unrecognized arguments: --max-batch 3",
+    "5": "unrecognized arguments: 5",
+    "--task sort": "--task: 'sort' is not one of copy reverse alphabet",
+    "--task=--": "--task: '--' is not a value",
+    "--attention yes": "--attention: 'yes' is not one of none bahdanau luong",
+    "--cell rnn": "--cell: 'rnn' is not one of lstm gru",
+    "--layers 0": "--layers: '0' is not a whole number from 1 to 16",
+    "--layers 17": "--layers: '17' is not a whole number from 1 to 16",
+    "--encoder both": "--encoder: 'both' is not one of bidirectional forward",
+    "--feedback sample": "--feedback: 'sample' is not one of argmax teacher scheduled",
+    "--xla perhaps": "--xla: 'perhaps' is not one of on off",
+    "--teacher-probability 1.5": "--teacher-probability: '1.5' is not a number from 0 to 1",
+    "--teacher-probability 0.5": "--teacher-probability goes with --feedback scheduled",
+    "--task alphabet --vocab-size 10": "--vocab-size: with --task alphabet it is 28",
+    "--plot loss.txt": "--plot: 'loss.txt' must end in one of .png .svg .pdf .jpg",
+    "--plot plots": "--plot: 'plots' must end in one of",
+    "--plot=": "--plot: '' names nothing",
+    "--plot=--": "--plot: '--' is not a value",
+    "--plot folder.png": "--plot: cannot write 'folder.png': Is a directory",
+    "--plot x/loss.png --attention luong": "--plot: cannot write 'x/attention.png': Is a directory",
+    "--plot file/loss.png": "--plot: cannot write 'file/loss.png': Not a directory",
+    "--plot /proc/loss.png": "--plot: cannot write '/proc/loss.png'",
+    "--plot circle.png": "--plot: cannot write 'circle.png': Too many levels of symbolic links",
+    "--plot circle.png/loss.png": "--plot: cannot write 'circle.png/loss.png': Too many levels of symbolic links",
+    "--plot nowhere/loss.png": "--plot: cannot write 'nowhere/loss.png': No such file or directory",
+    "--plot nowhere.png": "--plot: cannot write 'nowhere.png': No such file or directory",
+    f"--plot new/{LONG}.png": f"--plot: cannot write 'new/{LONG}.png': File name too long",
+    f"--plot {LONG}/loss.png": f"--plot: cannot write '{LONG}/loss.png': File name too long",
+    f"--plot new/{LONG}/loss.png": f"--plot: cannot write 'new/{LONG}/loss.png': File name too long",
+    "--run-dir=": "--run-dir: '' names nothing",
+    "--run-dir=--": "--run-dir: '--' is not a value",
+    "--run-dir run": "--run-dir: 'run' is not empty; --resume goes on with a run",
+    "--run-dir file": f"--run-dir: {IN} 'file': Not a directory",
+    "--run-dir file/run": f"--run-dir: {IN} 'file/run': Not a directory",
+    "--run-dir /proc/run": f"--run-dir: {IN} '/proc/run'",
+    "--run-dir circle.png": f"--run-dir: {IN} 'circle.png': Too many levels of symbolic links",
+    "--run-dir nowhere": f"--run-dir: {IN} 'nowhere': No such file or directory",
+    f"--run-dir {LONG}": f"--run-dir: {IN} '{LONG}': File name too long",
+    "--run-dir \udcff": "--run-dir: '\\udcff' is not UTF-8",
+    "--run-dir runs": "--run-dir: 'runs' is not for one run alone",
+    "--run-dir runs/latest": "--run-dir: 'runs/latest' is not for one run alone",
+    "--resume=": "--resume: '' names nothing",
+    "--resume": "--resume: 'runs/latest' holds no run",
+    "--resume missing": "--resume: 'missing' holds no run: config.json: No such file or directory",
+    "--resume run --run-dir x": "--run-dir does not go with --resume",
+    "--resume run --seed 1": "--resume: in this run --seed is 0, not 1",
+    "--resume run --batch-size 3 --length-to 9": "--resume: in this run --batch-size is 100, not 3, --length-to is 4,",
+    "--resume run --max-batches 3": "--resume: in this run --max-batches is 601, not 3 (see --help)",
+    "--resume run --max-batches 2000": "--resume: in this run --max-batches is 601, not 2000; the learning rate falls",
+    "--resume run --until 0.9": "--resume: in this run --until is off, not 0.9",
+    "--resume run --data pairs": "--resume: this run has no --data",
+    "--resume run --plot file/x.png": "--plot: cannot write 'file/x.png': Not a directory",
+    "--resume run --scores": "--scores goes with --predict",
+    "--predict 3": "no run has been trained here yet: 'runs/latest' does not exist",
+    "--predict 3 --run-dir missing": "--run-dir: 'missing' holds no run",
+    "--predict 3 --run-dir folder.png": "--run-dir: 'folder.png' holds no run",
+    "--predict 3 --seed 1": "--seed does not go with --predict",
+    "--predict 3 --resume": "--resume does not go with --predict",
+    "--predict 3 --predict -": "--predict: - for standard input goes alone",
+    "--predict 3 --predict x --run-dir run": "--predict 'x': 'x' is not a symbol from 2 to 4",
+    "--predict= --run-dir run": "--predict '': no symbols",
+    "--predict 3 --run-dir run --beam 0": "--beam: '0' is not a whole number from 1 to 1000",
+    "--predict 3 --run-dir run --beam 2 --n-best 3": "--n-best: 3 is more than --beam 2",
+    "--predict 3 --run-dir run --n-best 2": "--n-best: 2 is more than --beam 1",
+    "--predict 3 --run-dir run --length-penalty 1": "--length-penalty goes with --beam",
+    "--predict 3 --run-dir run --beam 2 --length-penalty -1": "--length-penalty: '-1' is not a number from 0",
+    "--predict 3 --run-dir run --scores --json": "--scores does not go with --json, which holds them",
+    "--predict 3 --run-dir run --plot x.txt": "--plot: 'x.txt' must end in one of",
+    "--predict 3 --run-dir run --plot run/config.json/x.png": "--plot: cannot write",
+    "--predict - --run-dir run --plot x.png": "--plot: goes with 1 to 4 sequences on the command line",
+    "--beam 3": "--beam goes with --predict",
+    "--export folder.png --run-dir run": "--export: cannot write 'folder.png': File exists",
+    "--export file --run-dir run": "--export: cannot write 'file': File exists",
+    "--export nowhere --run-dir run": "--export: cannot write 'nowhere': File exists",
+    "--export missing/.. --run-dir run": "--export: cannot write 'missing/..': File exists",
+    "--export file/model --run-dir run": "--export: cannot write 'file/model': Not a directory",
+    "--export /proc/model --run-dir run": "--export: cannot write '/proc/model'",
+    f"--export {LONG} --run-dir run": f"--export: cannot write '{LONG}': File name too long",
+    "--export": "--export: expected one argument",
+    "--export=": "--export: '' names nothing",
+    "--export new --run-dir folder.png": "--run-dir: 'folder.png' holds no run",
+    "--export new --seed 1": "--seed does not go with --export",
+    "--export new --resume": "--resume does not go with --export",
+    "--export new --predict 3": "--export does not go with --predict",
+    "--data missing.tsv": "--data: cannot read 'missing.tsv': No such file or directory",
+    "--data folder.png": "--data: cannot read 'folder.png': Is a directory",
+    "--data=": "--data: '' names nothing",
+    "--data file": "--data: 'file' holds fewer than 2 different inputs",
+    "--data file --vocab-size 9": "--vocab-size does not go with --data",
+    "--data file --task reverse": "--task does not go with --data",
+    "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes, and",
+    "--data /dev/urandom": "--data: '/dev/urandom' line ",
+}
+DATA = {  # what a file holds, and how the message goes on after its name
+    b"a\tb\n\nc\td\n": "line 2: empty",
+    b"a\tb\r\n\r\nc\td\r\n": "line 2: empty",
+    b"a\tb\nc d\n": "line 2: needs one TAB between input and target, has 0",
+    b"a\tb\tc\n": "line 1: needs one TAB between input and target, has 2",
+    b"a\tb\na\t \n": "line 2: no symbols in the target; there must be 1 to 10000",
+    b"a\tb\n\t a\n": "line 2: no symbols in the input; there must be 1 to 10000",
+    b"a\tb\nc \xff\td\n": "line 2: byte 3 is not UTF-8",
+    b"a\tb\nc\t<EOS>\n": "line 2: <EOS> is reserved for the model",
+    b"x " * 10_001 + b"\ty\n": "line 1: 10001 symbols in the input; there must be 1 to 10000",
+    b"a\n\n\xff": "line 1: needs one TAB between input and target, has 0, and 2 more wrong lines",
+    b"a\tb\na\tc\n": "holds fewer than 2 different inputs",
+}
+SETTINGS = {  # what config.json says; what is typed; and how the message begins
+    "null for a number": ({"max_batches": None}, "--resume run", "'run/config.json' does not hold the settings"),
+    "a setting is missing": ({"seed": ...}, "--resume run", "'run/config.json' does not hold the settings of a run"),
+    "a fraction": ({"extra_decoder_steps": 1.5}, "--resume run", "'run/config.json' does not hold the settings"),
+    "fewer steps": ({"extra_decoder_steps": -1}, "--resume run", "'run/config.json' does not hold the settings"),
+    "more steps": ({"extra_decoder_steps": 4}, "--predict 3 --run-dir run", "'run/config.json' does not hold"),
+    "a billion steps": ({"extra_decoder_steps": 10**12}, "--resume run", "'run/config.json' does not hold"),
+    "true": ({"extra_decoder_steps": True}, "--resume run", "'run/config.json' does not hold the settings of a run"),
+    "no list": ({"symbols": 5}, "--export new --run-dir run", "'run/config.json' does not hold the settings of a run"),
+    "another task": ({"task": "alphabet"}, "--resume run", "'run/config.json' does not hold the settings of a run"),
+    "a picture of no format": ({"plot": "x.txt"}, "--resume run", "'run/config.json' does not hold the settings"),
+    "data without symbols": ({"data": "file"}, "--resume run", "'run/config.json' does not hold the settings"),
+    "no data any more": (
+        {"data": "gone", "symbols": ["a", "b", "c"]},
+        "--resume run",
+        "--data: cannot read 'gone': No such file or directory",
+    ),
+    "other data": (
+        {"data": "pairs", "symbols": ["a", "b", "c"]},
+        "--resume run",
+        "--resume: 'pairs' is not, or no longer, the data of this run",
+    ),
+    "no attention": ({}, "--predict 3 --run-dir run --plot file/x.png", "--plot: cannot write 'file/x.png'"),
+}
+
+
+def set_file(path, content):
+    def damage(folder):
+        shutil.rmtree(folder / path) if (folder / path).is_dir() else (folder / path).unlink(missing_ok=True)
+        if content is not None:
+            (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return damage
+
+
+def finish(folder):
+    (folder / "run/checkpoints/501").rename(folder / "run/checkpoints/601")
+    for name in ("metrics.json", "loss.png"):
+        (folder / "run" / name).touch()
+
+
+def loop(path):
+    def damage(folder):
+        set_file(path, None)(folder)
+        (folder / path).symlink_to(Path(path).name)
+
+    return damage
+
+
+NO_RUN = "'run' holds no run: config.json: "
+RUNS = {  # what is done to the folder, what is typed, and how the message begins
+    "torn settings": (set_file("run/config.json", '{"seed": 0, "max_ba'), "--resume run", NO_RUN),
+    "nested settings": (set_file("run/config.json", MANY), "--resume run", NO_RUN),
+    "bytes as settings": (set_file("run/config.json", b"\xff\xfe"), "--resume run", NO_RUN),
+    "a list of settings": (set_file("run/config.json", "[]"), "--resume run", "'run/config.json' does not hold"),
+    "settings in a circle": (loop("run/config.json"), "--predict 3 --run-dir run", f"{NO_RUN}Too many levels"),
+    "no checkpoints": (set_file("run/checkpoints", None), "--resume run", "'run' has a history but no checkpoint"),
+    "nothing to ask": (set_file("run/checkpoints", None), "--predict 3 --run-dir run", "'run' holds no checkpoint"),
+    "nothing to export": (set_file("run/checkpoints", None), "--export new --run-dir run", "'run' holds no checkpoint"),
+    "checkpoints are a file": (set_file("run/checkpoints", ""), "--resume run", "cannot read 'run/checkpoints': Not a"),
+    "checkpoints in a circle": (loop("run/checkpoints"), "--resume run", "cannot read 'run/checkpoints': Too many"),
+    "all is done": (finish, "--resume run", "all 601 batches of this run are done"),
+    "runs is a file": (set_file("runs", ""), "", f"{IN} 'runs': Not a directory"),
+    "runs in a circle": (loop("runs"), "", f"{IN} 'runs': Too many levels of symbolic links"),
+    "runs leads nowhere": (lambda folder: (folder / "runs").symlink_to("gone"), "", f"{IN} 'runs': No such file"),
+    "plots leads nowhere": (lambda folder: (folder / "plots").symlink_to("gone"), "", "cannot write 'plots/loss.png'"),
+}
+
+
+def closed(*descriptors):
+    def close():
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    return {"preexec_fn": close}
+
+
+def no_folder():
+    os.mkdir("gone")
+    os.chdir("gone")
+    os.rmdir("../gone")
+
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ENVIRONMENTS = {  # what is typed, what is different, and how the message begins
+    "no standard input": ("--predict - --run-dir run", closed(0), "--predict: standard input is closed"),
+    "no working folder": ("--resume", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
+    "no working folder to train in": ("", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
+    "ASCII": ("--run-dir \u00e4", C_LOCALE, "--run-dir: '\\udcc3\\udca4' is not UTF-8"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a run of an earlier version, and with all that the cases name."""
+    shutil.copytree(ROOT / "tests/earlier_run", tmp_path / "run")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "x/attention.png").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "pairs").write_text("a b c\tb c d\nb c d\tc d e\n")
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    (tmp_path / "nowhere").symlink_to("gone")
+    (tmp_path / "nowhere.png").symlink_to("gone/nowhere.png")
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    return tmp_path
+
+
+def everything(folder):
+    """Returns what there is below a folder: of a link where it leads, of a file what it holds."""
+    return {
+        path: os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+        if path.name != "lock"
+    }
+
+
+def check(folder, arguments, message, preexec_fn=None, **environment):
+    before = everything(folder)
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    status, stdout, stderr = run(
+        arguments.split(" ") if arguments else [], folder, env=environment, preexec_fn=preexec_fn
+    )
+    assert (status, stdout) == (2, ""), stderr
+    assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr
+    assert stderr.endswith(" (see --help)\n")
+    assert stderr.count("\n") == 1
+    assert len(stderr) < 500
+    assert everything(folder) == before
+
+
+def flagged(arguments, message):
+    """Returns the message with the flag that names a run."""
+    if message.startswith("--"):
+        return message
+    flag = "--plot" if "plots/" in message else "--resume" if "--resume" in arguments else "--run-dir"
+    return f"{flag}: {message}"
+
+
+CASES = [
+    *(pytest.param(None, typed, {}, message, id=typed[:60]) for typed, message in FLAGS.items()),
+    *(
+        pytest.param(set_file("data", content), "--data data", {}, f"--data: 'data' {message}", id=message[:60])
+        for content, message in DATA.items()
+    ),
+    *(
+        pytest.param(damage, typed, {}, flagged(typed, message), id=name)
+        for name, (damage, typed, message) in RUNS.items()
+    ),
+    *(
+        pytest.param(values, typed, {}, flagged(typed, message), id=name)
+        for name, (values, typed, message) in SETTINGS.items()
+    ),
+    *(pytest.param(None, typed, options, message, id=name) for name, (typed, options, message) in ENVIRONMENTS.items()),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the messages of the system are those of Linux")
+@pytest.mark.parametrize(("damage", "arguments", "options", "message"), CASES)
+def test_bad_input_is_one_line_before_tensorflow_is_loaded(damage, arguments, options, message, folder):
+    if isinstance(damage, dict):
+        config = json.loads((folder / "run/config.json").read_text()) | damage
+        config = {name: value for name, value in config.items() if value is not ...}
+        damage = set_file("run/config.json", json.dumps(config))
+    if damage is not None:
+        damage(folder)
+    check(folder, arguments, message, **options)
+
+
+def edit(path, **values):
+    """Returns a damage: other values in a JSON file. A generator state is named by its two numbers."""
+
+    def damage(folder):
+        state = json.loads((folder / path).read_text())
+        state.get("generator", {}).get("state", {}).update(values.pop("numbers", {}))
+        (folder / path).write_text(json.dumps(state | values))
+
+    return damage
+
+
+def cut(path, keep):
+    return lambda folder: (folder / path).write_bytes((folder / path).read_bytes()[:keep])
+
+
+def replace(path, old, new):
+    return lambda folder: (folder / path).write_text((folder / path).read_text().replace(old, new, 1))
+
+
+STATE, INDEX, WEIGHTS = (
+    f"run/checkpoints/501/{name}" for name in ("state.json", "model.index", "model.data-00000-of-00001")
+)
+TORN = "the checkpoint 'run/checkpoints/501' is torn ("
+OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/501' are not of the same model: "
+DAMAGES = {  # what only TensorFlow or a look into the checkpoint finds
+    "no index": (set_file(INDEX, None), "--resume run", TORN),
+    "half an index": (cut(INDEX, 300), "--resume run", TORN),
+    "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),
+    "half the weights": (cut(WEIGHTS, 3000), "--predict 3 --run-dir run", TORN),
+    "no weights": (set_file(WEIGHTS, None), "--resume run", TORN),
+    "weights that cannot be read": (loop(WEIGHTS), "--resume run", f"cannot read '{WEIGHTS}': Too many levels"),
+    "no state": (set_file(STATE, None), "--resume run", f"{TORN}FileNotFoundError in state.json"),
+    "half a state": (cut(STATE, 100), "--resume run", f"{TORN}JSONDecodeError in state.json"),
+    "a list as state": (set_file(STATE, "[]"), "--resume run", f"{TORN}TypeError in state.json"),
+    "a nested state": (set_file(STATE, MANY), "--resume run", f"{TORN}RecursionError in state.json"),
+    "a negative number": (edit(STATE, numbers={"state": -1}), "--resume run", f"{TORN}OverflowError in state.json"),
+    "a large number": (edit(STATE, numbers={"inc": 2**200}), "--resume run", f"{TORN}OverflowError in state.json"),
+    "few unseen": (edit(STATE, unseen="AAAA"), "--resume run", f"{TORN}ValueError in state.json"),
+    "memory": (edit(STATE, memory=[1]), "--resume run", f"{TORN}AttributeError in state.json"),
+    "another seed": (edit(STATE, settings={"seed": 3}), "--resume run", f"'{STATE}' was written with seed 3, but"),
+    "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),
+    "other units": (edit("run/config.json", encoder_hidden_units=7), "--predict 3 --run-dir run", OTHER),
+    "another cell": (edit("run/config.json", cell="gru"), "--export new --run-dir run", OTHER),
+    "half a history": (cut("run/history.csv", 9000), "--resume run", "'run/history.csv' "),
+    "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
+    "a blank line": (replace("run/history.csv", "\n1,", "\n\n1,"), "--resume run", "'run/history.csv' does not hold"),
+    "a word": (replace("run/history.csv", "\n1,", "\n1,x"), "--resume run", "'run/history.csv' cannot be read: "),
+    "not a number": (replace("run/history.csv", "0,1.62", "0,nan"), "--resume run", "'run/history.csv' "),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each case is a fork of one process that has imported TensorFlow")
+def test_a_damaged_run_is_one_line_and_stays_as_it_is(folder, tmp_path_factory):
+    (folder / "tensorflow.py").unlink()
+    folders = {name: tmp_path_factory.mktemp("damaged") / "folder" for name in DAMAGES}
+    before = {}
+    for name, (damage, _, _) in DAMAGES.items():
+        shutil.copytree(folder, folders[name], symlinks=True)
+        damage(folders[name])
+        before[name] = everything(folders[name])
+    commands = [[str(folders[name]), arguments.split()] for name, (_, arguments, _) in DAMAGES.items()]
+    program = [sys.executable, "-m", "tests.many_commands"]
+    process = subprocess.run(program, cwd=ROOT, input=json.dumps(commands), capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    for (name, (_, _, message)), (status, stdout, stderr) in zip(DAMAGES.items(), json.loads(process.stdout)):
+        assert (status, stdout) == (2, ""), (name, stderr)
+        assert stderr.startswith(f"seq2seq_copy.py: {message}"), (name, stderr)
+        assert stderr.count("\n") == 1, (name, stderr)
+        assert everything(folders[name]) == before[name], name
+
+
+def test_there_are_many_cases():
+    assert len(CASES) + len(DAMAGES) >= 100
