@@ -265,7 +265,8 @@ def train(session, graph, batches, shown):
     return np.array(losses), kept
 
 
-shown = [0, 10, 30, 100, 200, 300, 500, 1000, 2000, BATCHES - 1]
+moments = [0, BATCHES // 30, BATCHES // 10, BATCHES - 1]
+shown = {*moments, 10, 30, 200, 500, 1000, 2000}
 initial_weights = session.run(variables)
 training_batches = [first_batch, *(next(batches) for _ in range(BATCHES - 1))]
 losses, kept = train(session, graph, training_batches, shown)
@@ -340,20 +341,24 @@ def show_map(axes, values, sequence, answer, title):
     picture = axes.imshow(values, cmap="Blues", vmin=0, vmax=1)
     axes.set(title=title, xlabel="input")
     axes.set_xticks(range(len(sequence)), sequence)
-    axes.set_yticks(range(len(answer)), ["PAD" if symbol == PAD else symbol for symbol in answer])
+    axes.set_yticks(range(len(answer)), [names[symbol] for symbol in answer])
     return picture
 
 
+# %% [markdown]
+# Section 7 kept the weights of four moments. With each of them the model answers anew.
+
+# %%
 sequence = watched.inputs[:, 0]
-figure, panels = plt.subplots(1, 4, figsize=(11, 4.4))
-for axes, number in zip(panels, [0, 100, 300, BATCHES - 1]):
+figure, panels = plt.subplots(1, 4, figsize=(11, 3.9))
+for axes, number in zip(panels, moments):
     for variable, value in zip(variables, kept[number]):
         variable.load(value, session)
     answer, changes = dependence(session, graph, sequence)
     picture = show_map(axes, changes, sequence, answer, f"after batch {number}")
 panels[0].set_ylabel("written")
 figure.colorbar(picture, ax=panels, label="change of probability", shrink=0.7)
-figure.suptitle("Memory grows: each written symbol comes to depend on one input symbol, the one in its place")
+figure.suptitle("Memory grows: each symbol comes to depend on the input in its place, and on no other")
 plt.show()
 
 # %% [markdown]
@@ -390,9 +395,9 @@ figure.suptitle("Training teaches c to keep what was read long ago")
 plt.show()
 
 # %% [markdown]
-# Before training, the cell forgets: of the symbol that it read first, less than a fifth is left. After training, `c`
-# keeps two to three times as much of it. Still each direction remembers best what it read last, and the two of them end
-# at opposite ends of the sequence.
+# Before training, the cell forgets: the symbol that it read first changes `c` less than a fifth as much as the one that
+# it read last. After training this is two to three times as much. Still each direction remembers best what it read
+# last. The two directions end at opposite ends of the sequence, so together they remember both.
 #
 # ## 10. Attention
 #
