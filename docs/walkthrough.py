@@ -22,6 +22,7 @@
 # %%
 # %cd -q ..
 import functools
+import itertools
 import math
 
 import matplotlib.pyplot as plt
@@ -31,9 +32,9 @@ import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, make_loop_fn, next_feed
+from support.graph import memory, variants
 from support.graph import tensorflow_v1 as tf
-from support.graph import variants
-from support.terminal import pictures
+from support.terminal import maps, pictures
 from support.terminal.settings import Config
 
 BATCHES = 3001  # to train on; try 300 for a quick look
@@ -119,7 +120,7 @@ table = session.run(embeddings)
 
 figure, axes = plt.subplots(figsize=(8, 4))
 picture = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
-names = ["PAD", "EOS", *range(FIRST_SYMBOL, config.vocab_size)]
+names = maps.label_names(config)
 axes.set(title="Each symbol is a row of 20 numbers", ylabel="symbol", xticks=[])
 axes.set_yticks(range(config.vocab_size), names)
 figure.colorbar(picture, shrink=0.8)
@@ -307,55 +308,28 @@ for length in np.unique(held_out.lengths):
 # %% [markdown]
 # ## 9. Memory
 #
-# The decoder never looks at its inputs again. Whatever it writes, it remembers. To see what, replace one input symbol
-# by each of the others, and watch the probability of every symbol of the answer. Where it changes, that step depends on
-# that input. (Zeiler and Fergus, 2014, ask a network for images in this way.)
-
-
-# %%
-def with_replacements(sequence):
-    """Returns a Batch: the sequence, and copies, each with another symbol in one place."""
-    copies = [sequence]
-    for position, symbol in enumerate(sequence):
-        for other in set(range(FIRST_SYMBOL, config.vocab_size)) - {symbol}:
-            copies.append([*sequence[:position], other, *sequence[position + 1 :]])
-    return helpers.task_batch("copy", copies)
-
-
-def mean_change(values, length):
-    """Returns by how much values [..., copies] differ from the first, for each place."""
-    changes = np.abs(values[..., 1:] - values[..., :1])
-    return changes.reshape(*values.shape[:-1], length, -1).mean(axis=-1)
-
-
-def dependence(session, graph, sequence):
-    """Returns the answer, and the change of the probability of its symbols, [steps, length]."""
-    logits = session.run(graph.decoder_logits, next_feed(graph, with_replacements(sequence)))
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-    answer = logits[:, 0].argmax(axis=1)
-    return answer, mean_change(probabilities[np.arange(len(answer)), :, answer], len(sequence))
-
-
-def show_map(axes, values, sequence, answer, title):
-    """Draws values in 0 ... 1, [steps, length]."""
-    picture = axes.imshow(values, cmap="Blues", vmin=0, vmax=1)
-    axes.set(title=title, xlabel="input")
-    axes.set_xticks(range(len(sequence)), sequence)
-    axes.set_yticks(range(len(answer)), [names[symbol] for symbol in answer])
-    return picture
-
-
-# %% [markdown]
+# The decoder never looks at its inputs again. Whatever it writes, it remembers. To see what, `memory.dependence`
+# replaces each input symbol by all others, one place at a time, and watches the probability of every symbol of the
+# answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, ask a network for images in this
+# way.)
+#
 # Section 7 kept the weights of four moments. With each of them the model answers anew.
 
+
 # %%
+def load(weights):
+    for variable, value in zip(variables, weights):
+        variable.load(value, session)
+
+
+ask = functools.partial(seq2seq_copy.answered, session, graph)
 sequence = watched.inputs[:, 0]
 figure, panels = plt.subplots(1, 4, figsize=(11, 3.9))
-for axes, number in zip(panels, moments):
-    for variable, value in zip(variables, kept[number]):
-        variable.load(value, session)
-    answer, changes = dependence(session, graph, sequence)
-    picture = show_map(axes, changes, sequence, answer, f"after batch {number}")
+for axes, moment in zip(panels, moments):
+    load(kept[moment])
+    answer, changes = memory.dependence(ask, sequence, config)
+    picture = maps.draw_panel(axes, sequence, answer, changes, names, style={})
+    axes.set_title(f"after batch {moment}")
 panels[0].set_ylabel("written")
 figure.colorbar(picture, ax=panels, label="change of probability", shrink=0.7)
 figure.suptitle("Memory grows: each symbol comes to depend on the input in its place, and on no other")
@@ -369,21 +343,26 @@ plt.show()
 
 
 # %%
-def left_in_c(weights):
+def change_of_c(weights):
     """Returns the mean change of each half of c by the symbol in each place, [2, 8]."""
-    for variable, value in zip(variables, weights):
-        variable.load(value, session)
+    load(weights)
+    places, shifts = range(config.length_to), range(1, config.vocab_size - FIRST_SYMBOL)
     changes = []
     for column in long_ones[:100]:
-        feed = next_feed(graph, with_replacements(held_out.inputs[:, column]))
-        state_c = session.run("encoder/encoder_final_state_c:0", feed)  # [copies, 40]
-        changes.append(mean_change(state_c.T, config.length_to).reshape(2, 20, -1).mean(axis=1))
-    return np.mean(changes, axis=0)
+        sequence = held_out.inputs[:, column]
+        copies = [sequence]
+        for place, shift in itertools.product(places, shifts):
+            copies.append(memory.replaced(sequence, place, shift, config.vocab_size))
+        feed = next_feed(graph, helpers.task_batch("copy", copies))
+        state_c = session.run("encoder/encoder_final_state_c:0", feed)
+        change = np.abs(state_c[1:] - state_c[0])  # [places * shifts, 40]
+        changes.append(change.reshape(len(places), len(shifts), 2, 20).mean(axis=(1, 3)))
+    return np.mean(changes, axis=0).T
 
 
 figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
 positions = np.arange(1, config.length_to + 1)
-before, after = left_in_c(initial_weights), left_in_c(kept[BATCHES - 1])
+before, after = change_of_c(initial_weights), change_of_c(kept[BATCHES - 1])
 for axes, half_before, half_after, side in zip(panels, before, after, ("left", "right")):
     percent = [100 * change / change.max() for change in (half_before, half_after)]
     axes.plot(positions, percent[0], ":.", color="tab:blue", label="before training")
@@ -433,13 +412,14 @@ count_exact(attentive_session, attentive_graph, held_out)
 # the answer depends on: each output of the encoder also holds something of the symbols around it. Both are drawn below.
 
 # %%
-answer, changes = dependence(attentive_session, attentive_graph, sequence)
-feed = next_feed(attentive_graph, watched)
-weights = attentive_session.run(attentive_graph.alignment[0], feed)[:, 0]  # [steps, length]
+ask = functools.partial(seq2seq_copy.answered, attentive_session, attentive_graph)
+answer, changes = memory.dependence(ask, sequence, attentive_config)
+_, _, weights = ask(watched)  # [steps, batch, length]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
-show_map(left, weights, sequence, answer, "weights of attention")
-left.set_ylabel("written")
-picture = show_map(right, changes, sequence, answer, "change of probability")
+maps.draw_panel(left, sequence, answer, weights[:, 0], names, style={})
+left.set(title="weights of attention", ylabel="written")
+picture = maps.draw_panel(right, sequence, answer, changes, names, style={})
+right.set_title("change of probability")
 figure.colorbar(picture, ax=[left, right], shrink=0.7)
 figure.suptitle("Where the decoder looks, and what its answer depends on")
 plt.show()
@@ -497,7 +477,7 @@ count_exact(session, same, held_out)
 # <details><summary>Hint</summary>
 #
 # `helpers.decoder_targets` adds EOS and PAD to any matrix of symbols. Only the symbols are turned round: the padding
-# stays at the bottom. `train` takes any batches, and `dependence` draws what the model has learned.
+# stays at the bottom. `train` takes any batches, and `memory.dependence` shows what the model has learned.
 #
 # </details>
 # <details><summary>What you should see</summary>
