@@ -35,7 +35,8 @@ notebook: $(VENV)/notebook-installed
 walkthrough: $(VENV)/notebook-installed
 	$(VENV)/bin/python -m jupytext --quiet --to ipynb --update docs/walkthrough.py
 	$(VENV)/bin/python -m nbconvert --log-level WARN --to notebook --inplace --execute \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True docs/walkthrough.ipynb
+		--ExecutePreprocessor.record_timing=False docs/walkthrough.ipynb
+	$(VENV)/bin/python -m nbconvert --log-level WARN --to notebook --inplace --coalesce-streams docs/walkthrough.ipynb
 
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)

@@ -169,9 +169,9 @@ for axes, values, name in zip(both, (state_c, state_h), "ch"):
     axes.set_yticks(range(3), [" ".join(map(str, sequence)) for sequence in sequences])
     axes.axvline(19.5, color="black", linewidth=1)
     axes.set_ylabel(name, rotation=0, labelpad=12, fontsize=14)
+    axes.tick_params(length=0)
     figure.colorbar(picture)
 both[1].set_xticks([9.5, 29.5], ["20 read from the left", "20 read from the right"])
-both[1].tick_params(length=0)
 figure.suptitle("Two times 40 numbers for each sequence, before training")
 plt.show()
 
@@ -434,8 +434,8 @@ plt.show()
 # checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else at
 # its default).
 #
-# `new_model(parts)` above builds a model of other parts, and `train` trains it. This function builds one on the weights
-# that are trained already.
+# `new_model(parts)` above builds a model of other parts, and `train` trains it. The function below builds one on the
+# weights that are trained already. If you have changed those, `load(kept[BATCHES - 1])` brings them back.
 
 
 # %%
