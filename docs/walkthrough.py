@@ -375,8 +375,9 @@ plt.show()
 
 # %% [markdown]
 # Before training, the cell forgets: the symbol that it read first changes `c` less than a fifth as much as the one that
-# it read last. After training this is two to three times as much. Still each direction remembers best what it read
-# last. The two directions end at opposite ends of the sequence, so together they remember both.
+# it read last. After training this share is more than twice as large. Still each direction remembers best what it read
+# last. The two directions end at opposite ends of the sequence, so together they remember both. [memory.md](memory.md)
+# says more about the map.
 #
 # ## 10. Attention
 #
