@@ -98,10 +98,10 @@ def make_teaching_loop_fn(embeddings, *arguments, decoder_targets, **others):
     loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
 
     def teaching_loop_fn(time, cell_output, cell_state, loop_state):
-        finished, next_input, *others = loop_fn(time, cell_output, cell_state, loop_state)
+        finished, next_input, *rest = loop_fn(time, cell_output, cell_state, loop_state)
         if cell_output is not None:
             next_input = tf.nn.embedding_lookup(embeddings, decoder_targets[time - 1])
-        return finished, next_input, *others
+        return finished, next_input, *rest
 
     return teaching_loop_fn
 
@@ -151,24 +151,20 @@ def show(text, hits):
     print(f"   {text:<50} {hits.mean():7.2%}", flush=True)
 
 
-def main():
-    argparse.ArgumentParser(description="The answers to the exercises of the notebook.").parse_args()
-    config = Config()
-    _, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    held_out = next(helpers.task_batches(config, config.held_out_sequences, held_out_generator))
-    thousand = helpers.columns(held_out, 0, 1000)
-
-    counts = count_parameters(config)
-    print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")
-
+def show_reversed(config, held_out):
     print("2. Reversed targets")
     session, graph = build(config)
     train(session, graph, config, change=reversed_targets)
     show("exact", exact(session, graph, reversed_targets(held_out)))
 
-    print("3. The loss of a trained model, without the mask")
+
+def show_changes_after_training(config, held_out):
+    """Shows the answers to 3, 4 and 5, on the weights of one trained model."""
     session, graph = build(config)
     train(session, graph, config)
+    thousand = helpers.columns(held_out, 0, 1000)
+
+    print("3. The loss without the mask")
     masked, unmasked = session.run([graph.loss, unmasked_loss(graph)], next_feed(graph, thousand))
     padding = 1 - (thousand.lengths + config.extra_decoder_steps).mean() / len(thousand.targets)
     print(f"   {unmasked:.4f} instead of {masked:.4f}; {padding:.1%} of all steps are padding")
@@ -176,12 +172,11 @@ def main():
     print("4. The state of the neighbour")
     neighbours = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=state_of_the_neighbour))
     prediction = seq2seq_copy.predicted(session, neighbours, thousand)
+    is_own = (prediction == thousand.targets).all(axis=0)
     is_neighbours = (prediction == np.roll(thousand.targets, 1, axis=1)).all(axis=0)
-    show("is exactly its own sequence", (prediction == thousand.targets).all(axis=0))
-    show(
-        "is exactly the neighbour's, if that is as long",
-        is_neighbours[thousand.lengths == np.roll(thousand.lengths, 1)],
-    )
+    is_as_long = thousand.lengths == np.roll(thousand.lengths, 1)
+    show("is exactly its own sequence", is_own)
+    show("is exactly the neighbour's, if that is as long", is_neighbours[is_as_long])
 
     print("5. The backward state first")
     swapped = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=backward_first))
@@ -189,11 +184,25 @@ def main():
     reorder_decoder_of(session, config)
     show("exact, with the decoder's units reordered", exact(session, swapped, held_out))
 
+
+def show_teaching(config, held_out):
     print("6. Trained on the truth")
     session, graph = build(config)
     teaching = on_the_same_weights(graph, config, Parts(tf.nn, make_loop_fn=make_teaching_loop_fn))
     print(f"   the last loss {train(session, teaching, config):.4f}")
     show("exact, reading its own predictions", exact(session, graph, held_out))
+
+
+def main():
+    argparse.ArgumentParser(description="The answers to the exercises of the notebook.").parse_args()
+    config = Config()
+    _, held_out_generator = np.random.default_rng(config.seed).spawn(2)
+    held_out = next(helpers.task_batches(config, config.held_out_sequences, held_out_generator))
+    counts = count_parameters(config)
+    print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")
+    show_reversed(config, held_out)
+    show_changes_after_training(config, held_out)
+    show_teaching(config, held_out)
 
 
 if __name__ == "__main__":
