@@ -18,6 +18,7 @@ MAY_IMPORT = {  # besides modules of the same room
     "seq2seq_copy": {"helpers", *SUPPORT},
     "experiments": {"helpers", *SUPPORT, "seq2seq_copy"},
     "benchmarks": {"helpers", *SUPPORT, "seq2seq_copy", "experiments"},
+    "docs": {"helpers", *SUPPORT, "seq2seq_copy"},
 }
 FILES = [
     path

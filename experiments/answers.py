@@ -1,0 +1,209 @@
+"""Answers to the exercises at the end of docs/walkthrough.ipynb.
+
+    python -m experiments.answers
+
+Trains three models with seed 0 and prints what each answer shows.
+"""
+
+import argparse
+import functools
+import itertools
+
+import numpy as np
+
+import helpers
+import seq2seq_copy
+from helpers import PAD
+from seq2seq_copy import LSTMStateTuple, Parts, build_graph, next_feed
+from support.graph import tensorflow_v1 as tf
+from support.terminal.settings import Config
+
+# ---------------------------------------------------------------------------------------------------
+# The answers.
+
+
+def count_parameters(config):
+    """1. Counts the numbers that training changes, from the sizes alone; returns a dict of int."""
+    vocab_size, embedding_size, units = config.vocab_size, config.input_embedding_size, config.encoder_hidden_units
+
+    def lstm(inputs, units):
+        return (inputs + units) * 4 * units + 4 * units  # kernel and bias of four gates
+
+    return {
+        "embeddings": vocab_size * embedding_size,
+        "encoder, forward": lstm(embedding_size, units),
+        "encoder, backward": lstm(embedding_size, units),
+        "decoder": lstm(embedding_size, 2 * units),
+        "output": 2 * units * vocab_size + vocab_size,
+    }
+
+
+def reversed_targets(batch):
+    """2. Returns a helpers.Batch with the same inputs, whose targets are the sequences from their ends."""
+    backwards = np.full_like(batch.inputs, PAD)
+    for column, length in enumerate(batch.lengths):
+        backwards[:length, column] = batch.inputs[:length, column][::-1]
+    return batch._replace(targets=helpers.decoder_targets(backwards, batch.lengths))
+
+
+def unmasked_loss(graph):
+    """3. Returns the mean cross-entropy of all steps, the padding included.
+
+    The logits are zero there, so each such step adds ln(vocab_size), whatever the weights are. The gradient is that of
+    the masked loss times the share of the other steps.
+    """
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=graph.decoder_targets, logits=graph.decoder_logits)
+    )
+
+
+def state_of_the_neighbour(forward_state, backward_state):
+    """4. Replaces concatenate_states: each decoder starts from the state of the sequence on its left.
+
+    The first one starts from that of the last sequence.
+    """
+    state = seq2seq_copy.concatenate_states(forward_state, backward_state)
+    return LSTMStateTuple(*(tf.roll(part, shift=1, axis=0) for part in state))
+
+
+def backward_first(forward_state, backward_state):
+    """5a. Replaces concatenate_states: the backward state comes first."""
+    return seq2seq_copy.concatenate_states(backward_state, forward_state)
+
+
+def reorder_decoder(weights, units):
+    """5b. Renumbers the units of a decoder, the second half first, so that it reads the state of backward_first().
+
+    Args:
+      weights: dict of arrays by the names of their variables.
+      units: int, how many units the decoder has.
+
+    Returns:
+      A dict like weights.
+    """
+    order = np.roll(np.arange(units), units // 2)
+    gates = np.concatenate([gate * units + order for gate in range(4)])  # columns: each gate has all units
+    kernel, bias = weights["decoder/cell/lstm_cell/kernel"], weights["decoder/cell/lstm_cell/bias"]
+    input_size = len(kernel) - units
+    rows = np.concatenate([np.arange(input_size), input_size + order])  # those of the inputs stay
+    return weights | {
+        "decoder/cell/lstm_cell/kernel": kernel[rows][:, gates],
+        "decoder/cell/lstm_cell/bias": bias[gates],
+        "decoder/output_weights": weights["decoder/output_weights"][order],
+    }
+
+
+def make_teaching_loop_fn(embeddings, *arguments, decoder_targets, **others):
+    """6. Replaces make_loop_fn: the cell reads the right symbol of the step before, whatever was predicted."""
+    loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
+
+    def teaching_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, *rest = loop_fn(time, cell_output, cell_state, loop_state)
+        if cell_output is not None:
+            next_input = tf.nn.embedding_lookup(embeddings, decoder_targets[time - 1])
+        return finished, next_input, *rest
+
+    return teaching_loop_fn
+
+
+# ---------------------------------------------------------------------------------------------------
+# What they show.
+
+
+def build(config, parts=None):
+    """Returns a session and the Graph of a model, not yet trained."""
+    graph = build_graph(config, parts or Parts(tf.nn))
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    return session, graph
+
+
+def on_the_same_weights(graph, config, parts):
+    """Returns the Graph of a model of other parts on the weights of a Graph, which is the default one."""
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        return seq2seq_copy.connect(*graph[:3], config, graph.optimizer, parts)
+
+
+def train(session, graph, config, change=lambda batch: batch):
+    """Trains on random batches, each changed by a function; returns the last loss."""
+    training_generator, _ = np.random.default_rng(config.seed).spawn(2)
+    batches = helpers.task_batches(config, config.batch_size, training_generator)
+    losses, _, _ = seq2seq_copy.take_steps(session, graph, map(change, itertools.islice(batches, config.max_batches)))
+    return losses[-1]
+
+
+def exact(session, graph, batch):
+    """Returns which sequences of a batch are exact, bool [batch]."""
+    decode = functools.partial(seq2seq_copy.predicted, session, graph)
+    return seq2seq_copy.evaluate(decode, batch, size=1000)[0]
+
+
+def reorder_decoder_of(session, config):
+    """Carries out 5b in a session."""
+    variables = tf.trainable_variables()
+    weights = {variable.op.name: value for variable, value in zip(variables, session.run(variables))}
+    weights = reorder_decoder(weights, 2 * config.encoder_hidden_units)
+    for variable in variables:
+        variable.load(weights[variable.op.name], session)
+
+
+def show(text, hits):
+    print(f"   {text:<50} {hits.mean():7.2%}", flush=True)
+
+
+def show_reversed(config, held_out):
+    print("2. Reversed targets")
+    session, graph = build(config)
+    train(session, graph, config, change=reversed_targets)
+    show("exact", exact(session, graph, reversed_targets(held_out)))
+
+
+def show_changes_after_training(config, held_out):
+    """Shows the answers to 3, 4 and 5, on the weights of one trained model."""
+    session, graph = build(config)
+    train(session, graph, config)
+    thousand = helpers.columns(held_out, 0, 1000)
+
+    print("3. The loss without the mask")
+    masked, unmasked = session.run([graph.loss, unmasked_loss(graph)], next_feed(graph, thousand))
+    padding = 1 - (thousand.lengths + config.extra_decoder_steps).mean() / len(thousand.targets)
+    print(f"   {unmasked:.4f} instead of {masked:.4f}; {padding:.1%} of all steps are padding")
+
+    print("4. The state of the neighbour")
+    neighbours = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=state_of_the_neighbour))
+    prediction = seq2seq_copy.predicted(session, neighbours, thousand)
+    is_own = (prediction == thousand.targets).all(axis=0)
+    is_neighbours = (prediction == np.roll(thousand.targets, 1, axis=1)).all(axis=0)
+    is_as_long = thousand.lengths == np.roll(thousand.lengths, 1)
+    show("is exactly its own sequence", is_own)
+    show("is exactly the neighbour's, if that is as long", is_neighbours[is_as_long])
+
+    print("5. The backward state first")
+    swapped = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=backward_first))
+    show("exact", exact(session, swapped, held_out))
+    reorder_decoder_of(session, config)
+    show("exact, with the decoder's units reordered", exact(session, swapped, held_out))
+
+
+def show_teaching(config, held_out):
+    print("6. Trained on the truth")
+    session, graph = build(config)
+    teaching = on_the_same_weights(graph, config, Parts(tf.nn, make_loop_fn=make_teaching_loop_fn))
+    print(f"   the last loss {train(session, teaching, config):.4f}")
+    show("exact, reading its own predictions", exact(session, graph, held_out))
+
+
+def main():
+    argparse.ArgumentParser(description="The answers to the exercises of the notebook.").parse_args()
+    config = Config()
+    _, held_out_generator = np.random.default_rng(config.seed).spawn(2)
+    held_out = next(helpers.task_batches(config, config.held_out_sequences, held_out_generator))
+    counts = count_parameters(config)
+    print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")
+    show_reversed(config, held_out)
+    show_changes_after_training(config, held_out)
+    show_teaching(config, held_out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The notebook: made from its text, saved with clean outputs, and run from start to end."""
+
+import json
+import re
+
+import jupytext
+from nbclient import NotebookClient
+from running import ROOT
+
+TEXT = jupytext.read(ROOT / "docs/walkthrough.py")
+NOTEBOOK = jupytext.read(ROOT / "docs/walkthrough.ipynb")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def kinds_of_outputs(notebook):
+    """Returns what each cell shows: text, pictures or errors, without their content."""
+    return [
+        [(output.output_type, output.get("name"), tuple(sorted(output.get("data", {})))) for output in cell.outputs]
+        for cell in code_cells(notebook)
+    ]
+
+
+def test_it_has_the_cells_of_its_text():
+    """After a change of the text, `make walkthrough` makes it anew."""
+    cells, expected = ([(cell.cell_type, cell.source) for cell in notebook.cells] for notebook in (NOTEBOOK, TEXT))
+    assert cells == expected
+
+
+def test_it_is_saved_as_it_ran_from_top_to_bottom():
+    cells = code_cells(NOTEBOOK)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert all(cell.metadata == {} for cell in cells)  # no times
+    kinds = {kind for kinds in kinds_of_outputs(NOTEBOOK) for kind in kinds}
+    assert kinds == {("stream", "stdout", ()), ("display_data", None, ("image/png", "text/plain"))}
+
+
+def test_its_outputs_tell_nothing_of_the_machine():
+    text = json.dumps([[output.get("text") for output in cell.outputs] for cell in code_cells(NOTEBOOK)])
+    assert not re.findall(r"/(?:home|root|tmp|usr|work|Users)\b|\d\d:\d\d|Warning|WARNING", text)
+
+
+def test_every_link_leads_somewhere():
+    text = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert links
+    for link in links:
+        assert (ROOT / "docs" / link.partition("#")[0]).exists(), link
+
+
+def test_it_runs_from_start_to_end(tmp_path, monkeypatch):
+    """With 30 batches, from the folder in which Jupyter would run it."""
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    notebook = jupytext.read(ROOT / "docs/walkthrough.py")
+    assert notebook.cells[1].source.count("BATCHES = 3001") == 1
+    notebook.cells[1].source = notebook.cells[1].source.replace("BATCHES = 3001", "BATCHES = 30")
+    resources = {"metadata": {"path": str(ROOT / "docs")}}
+    NotebookClient(notebook, timeout=300, resources=resources, coalesce_streams=True).execute()
+    assert kinds_of_outputs(notebook) == kinds_of_outputs(NOTEBOOK)
