@@ -1,17 +1,15 @@
 """The real command, in a process of its own."""
 
-import fcntl
+import contextlib
 import itertools
+import json
 import os
 import re
-import resource
 import signal
-import struct
-import termios
 
 import numpy as np
 import pytest
-from running import ENDLESS, SHORT, files, run, start
+from running import ENDLESS, SHORT, files, open_terminal, posix, resource, run, start
 
 from helpers import random_sequences
 from support.run.history import Row
@@ -121,6 +119,7 @@ def test_the_defaults_learn_to_copy(tmp_path):
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) >= 99.0
 
 
+@posix
 def test_interrupt_stops_training_and_still_reports(tmp_path):
     process = start(ENDLESS, tmp_path)
     assert process.stdout.readline() == "batch 0\n"
@@ -132,6 +131,7 @@ def test_interrupt_stops_training_and_still_reports(tmp_path):
     assert files(tmp_path) == ["plots/loss.png", "plots/memory.png"]
 
 
+@posix
 def test_a_second_interrupt_ends_the_process(tmp_path):
     process = start([*ENDLESS, "--encoder-hidden-units", "600", "--batch-size", "1"], tmp_path)
     for line in process.stdout:
@@ -144,24 +144,115 @@ def test_a_second_interrupt_ends_the_process(tmp_path):
     assert files(tmp_path) == []
 
 
-def test_a_pipe_that_is_closed_ends_the_run_quietly(tmp_path):
-    process = start([*SHORT, "--batches-in-epoch", "1"], tmp_path)
+def saved(run_folder):
+    """Returns the number of batches in the figures of a run that has its picture too."""
+    assert (run_folder / "loss.png").exists()
+    return json.loads((run_folder / "metrics.json").read_text())["batches"]
+
+
+def test_a_pipe_that_is_closed_ends_the_run_quietly_and_all_is_saved(tmp_path):
+    process = start([*ENDLESS, "--batches-in-epoch", "1"], tmp_path)
     assert process.stdout.readline() == "batch 0\n"
     process.stdout.close()
     assert process.wait(timeout=60) == 1
     assert process.stderr.read() == ""
+    assert saved(tmp_path / "runs/latest") > 0
 
 
-def test_the_progress_bar_is_for_terminals(tmp_path):
-    terminal, stderr = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+def test_a_picture_that_cannot_be_saved_is_named_and_all_else_is_saved(tmp_path):
+    process = start([*SHORT, "--plot", "out/x.png", "--batches-in-epoch", "1"], tmp_path)
+    assert process.stdout.readline() == "batch 0\n"
+    (tmp_path / "out").touch()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(r"seq2seq_copy.py: cannot write 'out/x.png': .*\n", stderr)
+    assert saved(tmp_path / "runs/latest") == 120
+
+
+@posix
+def test_closed_standard_output_and_error_are_no_hindrance(tmp_path):
+    def close():
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+
+    assert run([*SHORT, "--run-dir", "run"], tmp_path, preexec_fn=close) == (0, "", "")
+    assert saved(tmp_path / "run") == 120
+    assert len((tmp_path / "run/history.csv").read_text().splitlines()) == 121
+
+
+def test_what_xla_says_about_its_flags_is_shown(tmp_path):
+    environment = os.environ | {"XLA_FLAGS": "--xla_nonsense=1"}
+    status, _, stderr = run(["--max-batches", "3"], tmp_path, env=environment)
+    assert status != 0
+    assert "Unknown flag in XLA_FLAGS: --xla_nonsense=1" in stderr
+
+
+def on_screen(written):
+    """Returns the lines of a terminal after a text was written, without colours."""
+    lines = [""]
+    for part in re.findall(r"\r|\n|[^\r\n]+", written):
+        if part == "\n":
+            lines.append("")
+            column = 0
+        elif part == "\r":
+            column = 0
+        else:
+            lines[-1] = lines[-1][:column] + part + lines[-1][column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines]
+
+
+@posix
+def test_each_step_is_named_on_a_terminal_and_nowhere_else(tmp_path):
+    terminal, stderr = open_terminal()
     process = start(["--max-batches", "3"], tmp_path, stderr=stderr)
     os.close(stderr)
     stdout, _ = process.communicate(timeout=60)
     shown = os.read(terminal, 100_000).decode()
-    assert "3/3" in shown
-    assert "3/3" not in stdout
-    assert "batch 0\n" in stdout
+    steps = [
+        "importing TensorFlow",
+        "building the graph",
+        "compiling the training step",
+        "3/3",
+        "evaluating",
+        "drawing",
+    ]
+    places = [shown.index(step) for step in steps]
+    assert places == sorted(places)
+    assert not any(step in stdout for step in steps)
+    assert stdout.startswith("batch 0\n")
+    bar, *rest = on_screen(shown)
+    assert "3/3" in bar
+    assert rest == [""]
+
+
+@posix
+def test_a_terminal_that_is_gone_stops_the_run_and_an_ignored_signal_does_not(tmp_path):
+    """SIGINT is ignored, as in the background of a shell; then the terminal is closed, which sends SIGHUP."""
+
+    def own_the_terminal():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.setsid()
+        os.close(os.open(os.ttyname(0), os.O_RDWR))
+
+    (keyboard, terminal), is_closed = open_terminal(), False
+    arguments = [*ENDLESS, "--batches-in-epoch", "1", "--samples", "0"]
+    streams = {"stdin": terminal, "stderr": terminal}
+    process = start(arguments, tmp_path, preexec_fn=own_the_terminal, **streams)
+    os.close(terminal)
+    os.set_blocking(keyboard, False)
+    for line in process.stdout:
+        if line.startswith("batch") and not is_closed:
+            with contextlib.suppress(BlockingIOError):
+                os.read(keyboard, 100_000)
+        if line == "batch 5\n":
+            process.send_signal(signal.SIGINT)
+        if line == "batch 250\n":
+            os.close(keyboard)
+            is_closed = True
+        assert line != "batch 5000\n"
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert saved(tmp_path / "runs/latest") > 250
 
 
 def test_help_names_every_flag(tmp_path):
@@ -179,6 +270,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
     assert files(tmp_path) == []
 
 
+@posix
 def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     figure = pictures.loss_curve(
         [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}, Config()
@@ -198,16 +290,18 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     assert path.read_text() == "earlier"
 
 
+@posix
 def test_sizes_that_do_not_fit_into_memory_are_one_line(tmp_path):
     def little_memory():
         resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
 
-    arguments = ["--batch-size", "2000000", "--xla", "off", "--length-to", "4", "--encoder-hidden-units", "18"]
+    arguments = ["--max-batches", "1", "--batch-size", "60000", "--encoder-hidden-units", "256", "--xla", "off"]
     status, stdout, stderr = run(arguments, tmp_path, preexec_fn=little_memory)
     assert (status, stdout, stderr) == (1, "", "seq2seq_copy.py: too little memory for these sizes\n")
     assert files(tmp_path) == []
 
 
+@posix
 def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:
         status, _, stderr = run(SHORT, tmp_path, stdout=full)

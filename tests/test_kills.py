@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import ROOT
+from running import ROOT, posix
 from same_end import assert_same_end
 
 
+@posix
 @pytest.mark.parametrize(
     "name, times, xla",
     [("SIGKILL", "15", "off"), ("SIGINT", "10", "off"), ("SIGTERM", "10", "off"), ("SIGKILL", "3", "on")],

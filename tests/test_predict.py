@@ -1,20 +1,17 @@
 """The user's own sequences, through the real command and function by function."""
 
 import contextlib
-import fcntl
 import os
 import re
 import select
 import signal
-import struct
 import subprocess
-import termios
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import run, start
+from running import open_terminal, posix, run, start, termios
 
 from support.graph import beam
 from support.terminal import predict
@@ -77,8 +74,9 @@ def test_bytes_that_are_no_text_are_one_line(folder):
     assert re.fullmatch(r"seq2seq_copy.py: line 2: .* is not a symbol from 2 to 4\n", stderr)
 
 
+@posix
 def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
-    keyboard, terminal = os.openpty()
+    keyboard, terminal = open_terminal()
     process = start(["--predict", "-"], folder, stdin=terminal)
     for line in ("4 3 2", "2 2 3 4"):
         os.write(keyboard, f"{line}\n".encode())
@@ -96,8 +94,7 @@ def test_a_prediction_ends_before_its_eos():
 
 def start_conversation(folder):
     """Returns the process, and the keyboard and screen of its terminal."""
-    keyboard, terminal = os.openpty()
-    fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    keyboard, terminal = open_terminal()
     process = start(["--predict", "-"], folder, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     return process, keyboard
@@ -125,6 +122,7 @@ def interrupted(process):
     raise AssertionError("the conversation does not end")
 
 
+@posix
 def test_a_terminal_is_a_conversation_with_line_editing(folder):
     process, keyboard = start_conversation(folder)
     read_until(keyboard, "> ")
@@ -137,6 +135,7 @@ def test_a_terminal_is_a_conversation_with_line_editing(folder):
     assert process.wait(timeout=60) == 1
 
 
+@posix
 def test_ctrl_c_ends_a_conversation_and_leaves_the_terminal_as_it_was(folder):
     process, keyboard = start_conversation(folder)
     before = termios.tcgetattr(keyboard)

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -99,6 +100,25 @@ def test_the_picture_shows_the_history():
     curve, end = error_axes.get_lines()
     np.testing.assert_allclose(curve.get_xydata(), [[0, 100], [40, 2], [80, 100 / 10_000]])  # half an error of 5,000
     np.testing.assert_allclose(end.get_xydata(), [[119, 0.2]])
+
+
+def test_the_pictures_do_not_depend_on_matplotlibrc(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no LaTeX
+    matplotlib.rcParams["text.usetex"] = True
+    rows = [Row(0, 2.0, 1.0, 0.1, 0.5)]
+    figure = pictures.loss_curve(rows, {"exact_match": {"share": 0.5, "sequences": 9}}, CONFIG)
+    pictures.save(figure, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").exists()
+
+
+def test_a_character_that_no_font_has_is_named(caplog):
+    maps.fonts_for("a\ue4ff")
+    assert caplog.messages == ["no installed font has '\\ue4ff'; it is drawn as a box"]
+
+
+def test_one_is_no_plural():
+    assert [report.counted(number, "batch") for number in (0, 1, 2)] == ["0 batches", "1 batch", "2 batches"]
+    assert report.counted(1, "held-out sequence") == "1 held-out sequence"
 
 
 def test_the_picture_says_what_it_shows():

@@ -2,17 +2,17 @@
 
 import json
 import re
-import resource
 import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from running import ENDLESS, SHORT, run, start
+from running import ENDLESS, SHORT, posix, resource, run, start
 from same_end import assert_same_end
 
 from support.graph import tensorflow_v1 as tf
+from support.run import checkpoints
 from support.run import folder as folders
 
 SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0", "--xla", "off"]
@@ -68,6 +68,7 @@ def test_each_run_has_a_folder_of_its_own_and_latest_is_the_newest(tmp_path):
     assert (tmp_path / "runs/latest").resolve() == folders[1]
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
     process = start([*SETTINGS, "--batches-in-epoch", "1"], tmp_path)
@@ -90,7 +91,12 @@ def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
 
 
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy):
-    assert run(["--resume", "copy"], copy.parent)[0] == 0
+    (copy.parent / "runs/other").mkdir(parents=True)
+    (copy.parent / "runs/latest").symlink_to("other")
+    status, stdout, _ = run(["--resume", str(copy)], copy.parent)
+    assert status == 0
+    assert stdout.endswith(f", all else in {copy}\nmemory in plots/memory.png\n")  # as typed, not relative
+    assert (copy.parent / "runs/latest").resolve() == copy
     assert_same_end(whole, copy)
 
 
@@ -114,6 +120,7 @@ def heavy(tmp_path_factory):
     return folder
 
 
+@posix
 @pytest.mark.parametrize(("file", "largest_file"), [("events.out.tfevents", 300_000), ("model", 700_000)])
 def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_path):
     def full_disk():
@@ -161,6 +168,27 @@ def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy
     status, _, _ = run(["--resume", "copy"], copy.parent)
     assert status == 0
     assert_same_end(whole, copy)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_no_error(tmp_path):
+    tf.reset_default_graph()
+    variable = tf.get_variable("variable", [])
+    saver, restored = tf.train.Saver(), []
+
+    class ReplacedMeanwhile:
+        def restore(self, session, path):
+            if not restored:
+                (tmp_path / "checkpoints/1").rename(tmp_path / "checkpoints/2")
+            restored.append(path)
+            saver.restore(session, path)
+
+    with tf.Session() as session:
+        session.run(variable.assign(7.0))
+        (tmp_path / "checkpoints/1").mkdir(parents=True)
+        saver.save(session, str(tmp_path / "checkpoints/1/model"), write_meta_graph=False, write_state=False)
+        session.run(variable.assign(0.0))
+        checkpoint = checkpoints.restore_newest(tmp_path, session, ReplacedMeanwhile())
+        assert (checkpoint.name, len(restored), session.run(variable)) == ("2", 2, 7.0)
 
 
 def test_flags_that_only_change_the_report_may_change(copy):

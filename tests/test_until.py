@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from running import run, start
+from running import posix, run, start
 from same_end import assert_same_end
 
 from support.run import folder as folders
@@ -74,6 +74,7 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     assert folders.batches_kept(whole) == last + 1
 
 
+@posix
 def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_path):
     process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "stopped"], tmp_path)
     for line in process.stdout:

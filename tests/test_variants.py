@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import reference
-from running import SHORT, files, run, start
+from running import SHORT, files, posix, run, start
 from same_end import assert_same_end
 
 import helpers
@@ -268,6 +268,7 @@ def test_a_run_with_everything_draws_everything(everything):
     assert (folder / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
 
 
+@posix
 def test_a_run_with_everything_is_resumed(everything):
     folder, _ = everything
     process = start([*SHORT, *EVERYTHING, "--run-dir", "stopped", "--batches-in-epoch", "1"], folder)
