@@ -179,9 +179,7 @@ def on_paper(one_worker, weights, all_reduces):
             speed_ups = [step(1) / step(machines) for machines in MACHINES]
             best = min(range(1, many + 1), key=step)
             cells = " | ".join(f"{speed_up:.2f}" for speed_up in speed_ups)
-            print(
-                f"| {units} | {weights[units]:,} | {gigabits} | {cells} | {step(1) / step(best):.2f} with {best} |"
-            )
+            print(f"| {units} | {weights[units]:,} | {gigabits} | {cells} | {step(1) / step(best):.2f} with {best} |")
 
 
 def main():
