@@ -2,6 +2,7 @@
 # make test   checks the style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
+# make cluster WORKERS=2   trains with several workers on this machine; see docs/scaling.md
 # make notebook      opens the notebook that takes the model apart
 # make walkthrough   makes that notebook, docs/walkthrough.ipynb, from docs/walkthrough.py and runs it
 # make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
@@ -10,11 +11,12 @@
 
 PYTHON ?= python3
 TENSORFLOW ?=
+WORKERS ?= 2
 VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
 
-.PHONY: run test lint bench notebook walkthrough tensorboard
+.PHONY: run test lint bench cluster notebook walkthrough tensorboard
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -28,6 +30,9 @@ lint: $(VENV)/test-installed
 
 bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
 	$(VENV)/bin/python -m benchmarks.bench
+
+cluster: $(VENV)/run-installed
+	$(VENV)/bin/python -m support.terminal.local_cluster $(WORKERS) $(ARGS)
 
 notebook: $(VENV)/notebook-installed
 	$(VENV)/bin/python -m notebook docs/walkthrough.ipynb $(ARGS)

@@ -20,6 +20,7 @@ The text follows the idea: placeholders, embedding, cell, encoder, decoder, loss
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,10 +31,10 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, PAD
 from support.data import ahead, pairs
-from support.graph import beam, compiled, feedback, memory, variants
+from support.graph import beam, cluster, compiled, feedback, memory, variants
 from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints, export, folder
-from support.terminal import pictures, predict, process, report
+from support.terminal import pictures, predict, process, report, together
 from support.terminal.command import read_command
 from support.terminal.settings import EVALUATION_BATCH
 
@@ -87,7 +88,7 @@ def connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, opti
     inputs = (encoder_inputs, encoder_inputs_length, decoder_targets)
     decoder_logits, decoder_prediction, alignment, decoder_lengths = run_model(*inputs, config, parts)
     loss = masked_loss(decoder_logits, decoder_targets, decoder_lengths)
-    gradient_norm, learning_rate, train_op = adam(loss, optimizer, config)
+    loss, gradient_norm, learning_rate, train_op = adam(loss, optimizer, config, parts)
     outputs = (decoder_logits, decoder_prediction, alignment, loss, gradient_norm, learning_rate, train_op)
     return Graph(*inputs, *outputs, optimizer)
 
@@ -293,15 +294,14 @@ def falling_learning_rate(config):
     return tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
 
 
-def adam(loss, optimizer, config):
+def adam(loss, optimizer, config, parts):
     """Makes one step of Adam on clipped gradients.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form given just before
     section 2.1. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
     2013, algorithm 1.
 
-    Returns the norm of all gradients together before clipping, the learning rate of the step, and the operation that
-    makes it.
+    Returns loss, gradient_norm, learning_rate and train_op, as in a Graph.
     """
     with tf.variable_scope("train"):
         global_step = tf.train.get_or_create_global_step()
@@ -310,10 +310,11 @@ def adam(loss, optimizer, config):
         # The gradient of the embeddings is a list of rows, and a symbol may have several. The norm is right only after
         # they are added up to a matrix.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        gradients, loss = parts.sum_over_workers(gradients, loss)  # those of the whole batch, if machines share it
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
         with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
             train_op = optimizer.apply_gradients(zip(clipped, variables), global_step, name="train_op")
-        return gradient_norm, learning_rate, train_op
+        return loss, gradient_norm, learning_rate, train_op
 
 
 class Parts(NamedTuple):
@@ -325,6 +326,7 @@ class Parts(NamedTuple):
     concatenate_states: Callable = concatenate_states
     make_loop_fn: Callable = make_loop_fn
     decode: Callable = decode
+    sum_over_workers: Callable = cluster.alone
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -357,7 +359,7 @@ def answered(session, graph, batch):
     return session.run([graph.decoder_logits, graph.decoder_prediction, *graph.alignment], next_feed(graph, batch))
 
 
-def train(make_steps, decode_batch, calls, run):
+def train(make_steps, decode_batch, calls, run, stop_at_signal=process.stop_at_signal):
     """Trains until the last batch, --until or a signal, and prints samples on the way; returns the exit status.
 
     make_steps does what take_steps() does for a list of batches. calls yields the batches of each call, and the state
@@ -366,7 +368,7 @@ def train(make_steps, decode_batch, calls, run):
     config, history = run.config, run.history
     few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
     bar = tqdm(total=config.max_batches, initial=len(history.rows), unit=" batches", disable=None, dynamic_ncols=True)
-    with bar, process.stop_at_signal() as stops:
+    with bar, stop_at_signal() as stops:
         for batches, generator_state in calls:
             if run.has_reached_share():  # now, or before the run was killed
                 process.write(report.share_report(history.rows[-1], config), stops)
@@ -444,10 +446,8 @@ def prepare_steps(session, graph, config):
     """Returns what makes the training steps: a program compiled by XLA, or take_steps() if there is none."""
     parts = variants.replace_parts(Parts(tf.nn), config, training=True)
     connect_step = functools.partial(connect, config=config, optimizer=graph.optimizer)
-    if config.xla == "on":
-        compiled_steps = compiled.compile_steps(session, connect_step, parts, config)
-        if compiled_steps is not None:
-            return compiled_steps
+    if config.xla == "on" and (steps := compiled.compile_steps(session, connect_step, parts, config)) is not None:
+        return steps
     return functools.partial(take_steps, session, feedback.training_graph(graph, connect_step, parts, config))
 
 
@@ -487,6 +487,8 @@ def main():
     """Carries out the command line; returns the exit status."""
     command = read_command()
     process.import_tensorflow()
+    if command.workers is not None:
+        return together.run_training(command, sys.modules[__name__])
     if command.export is not None:
         return run_export(command)
     return run_prediction(command) if command.predict is not None else run_training(command)

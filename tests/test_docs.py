@@ -52,5 +52,5 @@ def test_the_readme_names_every_page_and_is_short():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_placeholder_is_left(page):
-    variables = {"TF_NUM_INTRAOP_THREADS", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS"}
+    variables = {"TF_NUM_INTRAOP_THREADS", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG", "TF_USE_LEGACY_KERAS"}
     assert set(re.findall(r"\b[A-Z]+_[A-Z0-9_]+\b", page.read_text())) <= variables

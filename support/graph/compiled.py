@@ -7,6 +7,7 @@ XLA must know all sizes beforehand. tf.nn.raw_rnn does not know them: its loop r
 and writes into an array that grows. bounded_raw_rnn has the same contract and a loop of known length.
 """
 
+import contextlib
 import functools
 import logging
 import types
@@ -146,24 +147,34 @@ def compile_steps(session, connect, parts, config):
     arguments = [tf.placeholder(tf.int32, shape) for shape in shapes]
 
     def take_steps(batches):
-        inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
-        for index, batch in enumerate(batches):
-            inputs[index, : len(batch.inputs)] = batch.inputs
-            lengths[index] = batch.lengths
-            targets[index, : len(batch.targets)] = batch.targets
-        feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
+        arrays = [np.zeros(argument.shape, np.int32) for argument in arguments[1:]]
+        for batch, *rows in zip(batches, *arrays):
+            fill(rows, batch)
+        feed = dict(zip(arguments, [len(batches), *arrays]))
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
+    with warning_if_not_compiled():
+        fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
+        take_steps([])
+        return take_steps
+
+
+def fill(arrays, batch):
+    """Writes a helpers.Batch into arrays of zeros of the sizes that XLA knows."""
+    for array, values in zip(arrays, batch):
+        array[: len(values)] = values
+
+
+@contextlib.contextmanager
+def warning_if_not_compiled():
+    """Warns if XLA does not compile what is run inside, and goes on after it."""
     try:
         with tf.silent_compilation():
-            fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
-            take_steps([])
+            yield
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
         log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])
-        return None
-    return take_steps
 
 
 def compiled_loop(connect, parts, most):

@@ -3,7 +3,7 @@
 from support.graph import tensorflow_v1 as tf
 
 
-def teach(parts, config):
+def teach(parts, config, columns=None):
     """Lets the decoder read the true symbol of the step before.
 
     Source: always (--feedback teacher): Williams and Zipser, "A learning algorithm for continually running fully
@@ -14,6 +14,7 @@ def teach(parts, config):
     Args:
       parts: a seq2seq_copy.Parts.
       config: the settings.Config; its feedback is teacher or scheduled.
+      columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:
       A seq2seq_copy.Parts.
@@ -21,12 +22,12 @@ def teach(parts, config):
 
     def make_loop_fn(embeddings, *arguments, decoder_targets, **others):
         loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
-        return read_the_truth(loop_fn, embeddings, decoder_targets, config)
+        return read_the_truth(loop_fn, embeddings, decoder_targets, config, columns)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 
 
-def read_the_truth(loop_fn, embeddings, decoder_targets, config):
+def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
     """Wraps a loop_fn in one that gives the cell the true symbol of the step before, or the loop_fn's choice.
 
     The coin that decides is tossed for each sequence and step. It depends only on the seed and the batch, but XLA
@@ -37,6 +38,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config):
       embeddings: float32 [vocab_size, input_embedding_size].
       decoder_targets: int32 [decoder_time, batch].
       config: the settings.Config.
+      columns: as for teach().
 
     Returns:
       A loop_fn that returns the same except for next_input.
@@ -47,6 +49,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config):
         batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
         probability = config.teacher_probability * (1 - tf.cast(batch, tf.float32) / config.max_batches)
         coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], [config.seed, batch])
+        coins = coins if columns is None else coins[:, columns]
         reads_truth = coins[: tf.shape(decoder_targets)[0]] < probability
 
     def taught_loop_fn(time, cell_output, cell_state, loop_state):

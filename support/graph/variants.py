@@ -4,7 +4,7 @@ from support.graph import attention, feedback, gru, layers
 from support.graph import tensorflow_v1 as tf
 
 
-def replace_parts(parts, config, training=False):
+def replace_parts(parts, config, training=False, columns=None):
     """Returns the parts of the model that the settings ask for.
 
     Args:
@@ -12,6 +12,7 @@ def replace_parts(parts, config, training=False):
       config: a settings.Config.
       training: bool, whether they are for the training step. Only there may the decoder read true symbols; whoever
         asks the model gets one that reads its own predictions.
+      columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:
       A seq2seq_copy.Parts.
@@ -23,7 +24,7 @@ def replace_parts(parts, config, training=False):
     if config.encoder == "forward":
         parts = parts._replace(encode=encode_forward)
     if training and config.feedback != "argmax":
-        parts = feedback.teach(parts, config)
+        parts = feedback.teach(parts, config, columns)
     if config.attention != "none":
         parts = attention.attend(parts, config.attention)
     return parts

@@ -33,6 +33,7 @@ class Run:
     saver: tf.train.Saver
     writer: tf.io.TFRecordWriter
     ask: Callable  # from a helpers.Batch to logits, prediction and, with attention, its weights, as in a Graph
+    before_keeping: Callable = lambda: None  # what must have been done before a checkpoint may be written
 
     def has_reached_share(self):
         """Returns whether the held-out exact match has reached --until."""
@@ -50,6 +51,7 @@ class Run:
         batches, kept = len(self.history.rows), folders.batches_kept(self.folder)
         if kept == batches:
             return
+        self.before_keeping()
         new_rows = self.history.rows[kept or 0 :]
         if batches - 1 in memory.EARLY_BATCHES:
             self.look_at_memory()

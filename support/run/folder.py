@@ -48,7 +48,7 @@ def create(path, config):
     platforms.flush(path.parent)
     lock = reopen(path)
     check_new(path)
-    write_json(path / "config.json", {name: _plain(value) for name, value in asdict(config).items()})
+    write_json(path / "config.json", plain(asdict(config)))
     return path, lock
 
 
@@ -184,8 +184,9 @@ def write_json(path, value):
     files.write_whole(path, f"{json.dumps(value, indent=2)}\n".encode())
 
 
-def _plain(value):
-    return str(value) if isinstance(value, Path) else value
+def plain(settings):
+    """Returns a dict of settings as JSON can hold it."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
 
 
 def reason(error):

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from helpers import ALPHABET_VOCAB_SIZE
 from support.data import pairs
 from support.run import files, folder, history, platforms
-from support.terminal import asking, pictures, predict, settings
+from support.terminal import asking, pictures, predict, settings, workers
 from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
-from support.terminal.values import file_path
+from support.terminal.values import file_path, positive_number
 
 LONGEST_ERROR = 400  # characters
 
@@ -30,6 +30,8 @@ class Command(NamedTuple):
     pairs: pairs.Pairs | None = None  # the user's own data
     export: Path | None = None  # where the SavedModel goes
     asking: asking.Asking = asking.Asking()
+    workers: workers.Workers | None = None  # those that train together, if more than one does
+    given: dict = {}  # the settings that were typed
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -92,6 +94,13 @@ def flag_parser():
         metavar="DIR",
         help="write a trained model as a SavedModel into a new folder",
     )
+    runs.add_argument(
+        "--cluster-timeout",
+        type=positive_number,
+        metavar="SECONDS",
+        help="with TF_CONFIG: how long a worker waits for the others, at the start and in each step (default: "
+        f"{workers.TIMEOUT:g})",
+    )
     asking.add_flags(parser.add_argument_group("asking, with --predict"))
     return parser
 
@@ -124,15 +133,22 @@ def read_command(arguments=None):
         for name in asking.Asking._fields:
             if name in given and name != "plot":
                 raise SettingsError(f"{flag(name)} goes with --predict")
+        cluster = workers.of_environment(given.pop("cluster_timeout", None))
+        if cluster and cluster.index > 0:
+            return command_of_other_worker(cluster, resume, given)
         is_new = resume is None
         command = command_to_train(run_dir, given) if is_new else command_to_resume(resume, run_dir, given)
+        command = command._replace(workers=cluster)
         settings.check(command.config)
+        workers.check(cluster, command.config)
         for plot in command.config.plots.values():
             pictures.check_path(plot)
     except (SettingsError, argparse.ArgumentTypeError) as error:
         parser.error(str(error))
     except pairs.PairsError as error:
         parser.error(f"--data: {error}")
+    except workers.WorkersError as error:
+        parser.error(str(error))
     except folder.RunError as error:
         parser.error(f"{'--run-dir' if resume is None else '--resume'}: {error}")
     return command
@@ -146,19 +162,48 @@ def check_working_folder():
         raise SettingsError(f"cannot use the working folder: {error.strerror}") from None
 
 
+def command_of_other_worker(cluster, resume, given):
+    """Returns the Command of a worker that only trains with worker 0, and looks at no folder of a run.
+
+    The settings of a stopped run come from worker 0. With --resume there are none until then.
+    """
+    typed = dict(given)
+    if resume is not None:
+        return Command(None, None, resume=True, workers=cluster, given=typed)
+    command = new_run(given)
+    settings.check(command.config)
+    workers.check(cluster, command.config)
+    return command._replace(workers=cluster, given=typed)
+
+
+def pairs_of_run(data, config):
+    """Reads the data of a stopped run again. Raises SettingsError if it is not the same."""
+    user_pairs = pairs.read(data)
+    if user_pairs.sha256 != config.sha256:
+        raise SettingsError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
+    if with_data(config, user_pairs).fixed != config.fixed:
+        raise SettingsError(f"--resume: the settings of this run do not fit to its data {str(data)!r}")
+    return user_pairs
+
+
 def command_to_train(run_dir, given):
     """Returns the Command for a new run."""
     folder.check_new(run_dir)
+    return new_run(given)._replace(run=run_dir)
+
+
+def new_run(given):
+    """Returns the Command for a new run in runs/."""
     config = Config(**given)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise SettingsError(f"{flag(name)} does not go with --data")
         user_pairs = pairs.read(config.data)
-        return Command(with_data(config, user_pairs), run_dir, pairs=user_pairs)
+        return Command(with_data(config, user_pairs), None, pairs=user_pairs)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
-    return Command(config, run_dir)
+    return Command(config, None)
 
 
 def with_data(config, user_pairs):
@@ -219,13 +264,7 @@ def command_to_resume(run, run_dir, given):
     data = given.pop("data", config.data)  # the file may have been moved
     folder.check_restorable(run)
     check_resumable(run, config, given)
-    user_pairs = None
-    if data is not None:
-        user_pairs = pairs.read(data)
-        if user_pairs.sha256 != config.sha256:
-            raise SettingsError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
-        if with_data(config, user_pairs).fixed != config.fixed:
-            raise folder.RunError(f"{str(run / 'config.json')!r} does not fit to its data {str(data)!r}")
+    user_pairs = None if data is None else pairs_of_run(data, config)
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 

@@ -10,6 +10,7 @@ import sys
 from tqdm import tqdm
 
 from support.graph import tensorflow_v1 as tf
+from support.graph.cluster import ClusterError
 from support.run import platforms
 from support.run.folder import RunError
 
@@ -19,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def stop_at_signal():
+def stop_at_signal(stops=None):
     """Yields a list. The first signal that asks training to stop puts the exit status into it.
 
     A second Ctrl-C or SIGTERM ends the process. SIGHUP may come from the terminal and from the shell, so it does not.
     """
-    stops = []
+    stops = [] if stops is None else stops
 
     def receive(number, frame):
         stops.append(128 + number)
@@ -128,6 +129,8 @@ def run(main):
             print(f"{PROGRAM}: {message}", file=sys.stderr)
         if isinstance(error, OSError):
             silence(1)  # stdout may be what cannot be written
+        if isinstance(error, ClusterError):
+            os._exit(status)  # sys.exit() would wait for TensorFlow, and that for a worker that is lost
     sys.exit(status)
 
 
@@ -160,6 +163,8 @@ def explain(error):
     """Returns the exit status for an exception, and a line for the user or None. Raises what is not for the user."""
     if isinstance(error, RunError):
         return 2, str(error)
+    if isinstance(error, ClusterError):
+        return error.status, str(error)
     if isinstance(error, BrokenPipeError):  # whoever closed the pipe behind stdout has had enough
         return 1, None
     if isinstance(error, (OSError, FloatingPointError)):

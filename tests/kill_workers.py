@@ -1,0 +1,86 @@
+"""Kills workers with kill -9 at random moments, again and again, and lets each run come to its end.
+
+    python -m tests.kill_workers FOLDER WORKERS TIMES XLA
+
+In FOLDER, `whole` is the run whose workers were never killed. `stopped-0`, `stopped-1` and so on were. After a kill the
+other workers must end within BOUND seconds with one line and a status that is not 0. Each run, resumed after each kill,
+must come to the same end as `whole`.
+"""
+
+import itertools
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from support.run import folder as folders
+from tests.workers import Forks, start_workers
+
+BOUND = 30  # seconds
+BATCHES = 60
+ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", str(BATCHES)]
+SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so that many kills meet one being written
+
+
+def is_finished(run):
+    return run.exists() and folders.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
+
+
+def kill_one(forks, children, victim):
+    """Kills a worker and waits for the others; returns all statuses and how many seconds that took."""
+    os.kill(children[victim], signal.SIGKILL)
+    start = time.monotonic()
+    statuses = [forks.wait(child, BOUND) for child in children]
+    return statuses, time.monotonic() - start
+
+
+def main(path, count, times, xla):
+    path, chance = Path(path).resolve(), random.Random(0)
+
+    def start(name):
+        is_resumable = (path / name / "config.json").exists()
+        arguments = ["--resume", name] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
+        return start_workers(forks, arguments, [path] * count, settings=SETTINGS)
+
+    def messages():
+        return [(path / f"worker-{index}.err").read_text() for index in range(count)]
+
+    def run_to_the_end(name):
+        statuses = [forks.wait(child) for child in start(name)]
+        assert statuses == [0] * count, (statuses, messages())
+
+    kills, slowest = [], 0.0
+    with Forks() as forks:
+        start_of_whole = time.monotonic()
+        run_to_the_end("whole")
+        duration = time.monotonic() - start_of_whole
+        for name in (f"stopped-{number}" for number in itertools.count()):
+            while not is_finished(path / name):
+                if len(kills) == times:
+                    run_to_the_end(name)
+                    break
+                children = start(name)
+                time.sleep(chance.uniform(0, duration))
+                victim = chance.randrange(count)
+                statuses, seconds = kill_one(forks, children, victim)
+                if statuses[victim] == 0:  # too late
+                    assert statuses == [0] * count, (statuses, messages())
+                    continue
+                assert statuses[victim] == -signal.SIGKILL, (statuses, messages())
+                for status, message in zip(statuses, messages()):
+                    # One that is done with training needs the others no more.
+                    is_told = status == 1 and message.count("\n") == 1
+                    assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
+                kept = folders.batches_kept(path / name) if (path / name).exists() else None
+                kills.append((victim, kept))
+                slowest = max(slowest, seconds)
+            if len(kills) == times:
+                break
+    print(f"killed {times} times, (worker, batches of the last checkpoint): {kills}")
+    print(f"the others ended within {slowest:.1f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

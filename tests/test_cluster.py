@@ -1,0 +1,314 @@
+"""Several workers on this machine train one model: the same run, the same end, and one clear line for each fault."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from running import ROOT, files, run, started
+from same_end import assert_same_end
+from workers import Forks, start_workers
+
+from support.graph import cluster
+from support.run import folder as folders
+from support.terminal.local_cluster import free_addresses, tf_config
+from support.terminal.workers import Workers, WorkersError, read
+
+SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
+LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--xla", "off"]
+SMALL = ["--vocab-size", "3", "--length-from", "1", "--length-to", "2"]
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as forks:
+        yield forks
+
+
+def outputs(folder, index):
+    return [(folder / f"worker-{index}.{ending}").read_text() for ending in ("out", "err")]
+
+
+def run_workers(forks, arguments, folder, count, expected=0, **options):
+    """Runs workers to their end; returns what each printed: standard output and error."""
+    children = start_workers(forks, arguments, [folder] * count, **options)
+    statuses = [forks.wait(child) for child in children]
+    printed = [outputs(folder, index) for index in range(count)]
+    assert statuses == [expected] * count, printed
+    return printed
+
+
+def run_alone(forks, arguments, folder):
+    assert forks.wait(forks.start(arguments, folder)) == 0, (folder / "alone.err").read_text()
+
+
+def history(run):
+    return np.genfromtxt(run / "history.csv", delimiter=",", names=True)
+
+
+def assert_same_run(run, expected):
+    rows, expected_rows = history(run), history(expected)
+    assert len(rows) == len(expected_rows)
+    np.testing.assert_allclose(rows["loss"], expected_rows["loss"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(rows["gradient_norm"], expected_rows["gradient_norm"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(rows["learning_rate"], expected_rows["learning_rate"], rtol=1e-6)
+    figures = [json.loads((folder / "metrics.json").read_text()) for folder in (run, expected)]
+    assert figures[0]["exact_match_never_seen"]["sequences"] == figures[1]["exact_match_never_seen"]["sequences"]
+
+
+def without_numbers(report):
+    return re.sub(r" *[\d.]+", "#", report).replace("together", "alone")
+
+
+@pytest.mark.parametrize(
+    "count, more",
+    [
+        (2, "--batch-size 25 --xla off"),
+        (3, "--batch-size 20 --xla off --cell gru --attention luong --feedback scheduled"),
+        (2, "--batch-size 25 --xla on --feedback scheduled --attention bahdanau --task reverse"),
+        (2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv"),
+    ],
+)
+def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
+    """The batch size is not a multiple of their number. That all have the same weights, the workers check."""
+    arguments = [*SETTINGS, *more.split()]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b} {a}\t{b} {a}\n" for a in "abcdefgh" for b in "stuvwxyz"))
+    run_alone(forks, [*arguments, "--run-dir", "alone"], tmp_path)
+    (first, *others) = run_workers(forks, [*arguments, "--run-dir", "together"], tmp_path, count)
+    assert_same_run(tmp_path / "together", tmp_path / "alone")
+    assert (tmp_path / "together/config.json").read_bytes() == (tmp_path / "alone/config.json").read_bytes()
+    assert without_numbers(first[0]) == without_numbers((tmp_path / "alone.out").read_text())
+    assert first[1] == ""
+    for index, (stdout, stderr) in enumerate(others, start=1):
+        first_line, last_line = stdout.splitlines()
+        assert first_line.startswith(f"worker {index} of {count} trains; worker 0 (127.0.0.1:")
+        assert last_line == f"worker {index} of {count} has ended after 50 batches"
+        assert stderr == ""
+
+
+def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
+    for name in ("first", "second"):
+        run_workers(
+            forks,
+            [*SETTINGS, "--batch-size", "7", "--max-batches", "20", "--xla", "off", "--run-dir", name],
+            tmp_path,
+            3,
+        )
+    assert_same_end(tmp_path / "first", tmp_path / "second")
+
+
+def test_until_ends_all_workers_after_the_same_batch(forks, tmp_path):
+    arguments = [*SETTINGS, *SMALL, "--max-batches", "500", "--xla", "off", "--until", "0.5"]
+    run_alone(forks, [*arguments, "--run-dir", "alone"], tmp_path)
+    first, second = run_workers(forks, [*arguments, "--run-dir", "together"], tmp_path, 2)
+    assert_same_run(tmp_path / "together", tmp_path / "alone")
+    batches = len(history(tmp_path / "alone"))
+    assert batches < 500
+    assert "reached 0.5 in two evaluations" in first[0]
+    assert second[0].endswith(f"has ended after {batches} batches\n")
+
+
+@pytest.fixture(scope="module")
+def whole(forks, tmp_path_factory):
+    """A run of two workers that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_workers(forks, [*LONGER, "--run-dir", "whole"], folder, 2)
+    return folder / "whole"
+
+
+def test_a_signal_to_any_worker_stops_all_of_them_and_they_go_on(whole, forks, tmp_path):
+    """Worker 1 never sees the folder of the run. Resumed with three workers, the run is the same but for rounding."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    children = start_workers(forks, [*LONGER, "--run-dir", "run"], [here, there])
+    wait_for(lambda: (here / "run/checkpoints/31").exists())
+    os.kill(children[1], signal.SIGTERM)
+    assert [forks.wait(child) for child in children] == [128 + signal.SIGTERM] * 2
+    kept = folders.batches_kept(here / "run")
+    assert 31 <= kept < 400
+    stdout, stderr = outputs(here, 0)
+    assert "training interrupted\n" in stdout and f" after {kept * 21} examples" in stdout
+    assert stderr == ""
+    stdout, stderr = outputs(there, 1)
+    assert stdout.endswith(f"worker 1 of 2 has ended after {kept} batches\n")
+    shutil.copytree(here / "run", here / "of-three")
+
+    more_of = {0: ["--resume", "run"], 1: ["--batch-size", "21"]}  # only worker 0 knows whether there is a run
+    children = start_workers(forks, [], [here, there], more_of)
+    assert [forks.wait(child) for child in children] == [0, 0], [outputs(here, 0), outputs(there, 1)]
+    assert outputs(here, 0)[0].startswith(f"resuming run after {kept} batches\n")
+    assert_same_end(whole, here / "run")
+    assert files(there) == ["worker-1.err", "worker-1.out"]
+
+    printed = run_workers(forks, ["--resume", "of-three"], here, 3, expected=2, more_of={2: ["--seed", "9"]})
+    assert {stderr for _, stderr in printed} == {
+        "seq2seq_copy.py: TF_CONFIG: worker 2 has --seed 9, and worker 0 has --seed 0\n"
+    }
+    run_workers(forks, ["--resume", "of-three"], here, 3)
+    np.testing.assert_allclose(history(here / "of-three")["loss"], history(whole)["loss"], rtol=0, atol=1e-3)
+
+
+def wait_for(condition):
+    give_up_at = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+def test_killed_workers_and_resumed_runs(tmp_path):
+    command = [sys.executable, "-m", "tests.kill_workers", str(tmp_path), "2", "2", "off"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("killed 2 times, ")
+    for stopped in tmp_path.glob("stopped-*"):
+        assert_same_end(tmp_path / "whole", stopped)
+
+
+def test_weights_that_differ_are_not_saved(forks, tmp_path):
+    printed = run_workers(forks, [*SETTINGS, "--xla", "off", "--run-dir", "run"], tmp_path, 2, expected=1, drift=True)
+    for _, stderr in printed:
+        assert re.fullmatch(r"seq2seq_copy.py: worker 1 has other weights than worker 0, .*\n", stderr)
+    assert folders.batches_kept(tmp_path / "run") == 0
+
+
+PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y\ny y\ty y\n"}
+
+
+@pytest.mark.parametrize(
+    "more_of, message",
+    [
+        ({1: ["--seed", "1"]}, "worker 1 has --seed 1, and worker 0 has --seed 0"),
+        ({2: ["--xla", "off"]}, "worker 2 has --xla off, and worker 0 has --xla on"),
+        (
+            {0: ["--data", "a.tsv"], 1: ["--data", "a.tsv"], 2: ["--data", "b.tsv"]},
+            "worker 2 has another file as --data",
+        ),
+        ({2: ["--resume", "nowhere"]}, "worker 2 has --resume, and worker 0 has not"),
+    ],
+)
+def test_workers_with_other_flags_or_data_are_refused(more_of, message, forks, tmp_path):
+    for name, text in PAIRS.items():
+        (tmp_path / name).write_text(text)
+    printed = run_workers(forks, ["--batch-size", "20"], tmp_path, 3, expected=2, more_of=more_of)
+    for stdout, stderr in printed:
+        assert stdout == ""
+        assert stderr.startswith(f"seq2seq_copy.py: TF_CONFIG: {message}")
+        assert stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, forks, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints/400")
+    (tmp_path / "run/metrics.json").unlink()
+    (folders.newest_checkpoint(tmp_path / "run") / "state.json").write_text("torn")
+    printed = run_workers(forks, ["--resume", "run"], tmp_path, 2, expected=2)
+    assert "is torn" in printed[0][1]
+    assert printed[1][1] == printed[0][1].replace("seq2seq_copy.py: ", "seq2seq_copy.py: worker 0: ")
+
+
+def test_a_worker_that_never_starts_and_a_port_in_use(forks, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        addresses = [f"127.0.0.1:{taken.getsockname()[1]}", *free_addresses(1)]
+        for index, status, message in (
+            (0, 2, f"cannot listen on the port of {addresses[0]}: is it in use? (TF_CONFIG, worker 0)"),
+            (1, 1, "a worker did not answer within 0.5 s, or has another TF_CONFIG"),
+        ):
+            child = forks.start(
+                ["--cluster-timeout", "0.5"], tmp_path, environment={"TF_CONFIG": tf_config(addresses, index)}
+            )
+            assert forks.wait(child) == status
+            assert (tmp_path / "alone.err").read_text() == f"seq2seq_copy.py: {message}\n"
+    child = forks.start(["--cluster-timeout", "0.5"], tmp_path, environment={"TF_CONFIG": tf_config(addresses, 1)})
+    assert forks.wait(child) == 1
+    message = f"seq2seq_copy.py: worker 0 ({addresses[0]}) did not start within 0.5 s\n"
+    assert (tmp_path / "alone.err").read_text() == message
+    assert files(tmp_path) == ["alone.err", "alone.out"]
+
+
+WORKERS = {"worker": ["a:1", "b:2"]}
+TASK = {"type": "worker", "index": 1}
+
+
+def test_tf_config_names_the_workers_and_a_chief_is_the_first():
+    assert read(json.dumps({"cluster": WORKERS, "task": TASK})) == Workers(["a:1", "b:2"], 1)
+    with_chief = {"cluster": {"chief": ["c:3"], **WORKERS}, "task": TASK, "environment": "cloud"}
+    assert read(json.dumps(with_chief), 7) == Workers(["c:3", "a:1", "b:2"], 2, 7)
+    assert read(json.dumps({**with_chief, "task": {"type": "chief", "index": 0}})).index == 0
+    for one_machine in ("", " ", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'):
+        assert read(one_machine) is None
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ("{", "not JSON"),
+        ([], "must be an object"),
+        ({"cluster": "worker"}, '"cluster" must be an object'),
+        ({"cluster": {"worker": "a:1"}}, '"worker" must be a list'),
+        ({"cluster": {"worker": ["a"]}}, "'a', which is not"),
+        ({"cluster": {"worker": ["a:70000"]}}, "'a:70000', which is not"),
+        ({"cluster": {"worker": [1]}}, "1, which is not"),
+        ({"cluster": {"worker": ["a:1", "a:1"]}, "task": TASK}, "'a:1' is there twice"),
+        ({"cluster": {**WORKERS, "ps": ["c:3"]}, "task": TASK}, '"ps" is not supported'),
+        ({"cluster": {**WORKERS, "chief": ["c:3", "d:4"]}, "task": TASK}, "2 chiefs"),
+        ({"cluster": WORKERS}, '"task" must be an object'),
+        ({"cluster": WORKERS, "task": {"type": "evaluator", "index": 0}}, "'evaluator'"),
+        ({"cluster": WORKERS, "task": {"type": "worker", "index": 2}}, "is 2, and"),
+        ({"cluster": WORKERS, "task": {"type": "worker", "index": True}}, "is True, and"),
+        ({"cluster": WORKERS, "task": {"type": "worker"}}, "is None, and"),
+    ],
+)
+def test_a_malformed_tf_config_is_refused(config, message):
+    with pytest.raises(WorkersError, match=re.escape(message)):
+        read(config if isinstance(config, str) else json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "config, arguments, message",
+    [
+        ('{"cluster": 1}', [], 'TF_CONFIG: "cluster" must be an object like {"worker": ["host:port"]}'),
+        (
+            json.dumps({"cluster": WORKERS, "task": TASK}),
+            ["--batch-size", "1"],
+            "--batch-size: 1 is fewer than the 2 workers of TF_CONFIG",
+        ),
+        ("", ["--cluster-timeout", "3"], "--cluster-timeout goes with TF_CONFIG"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(config, arguments, message, tmp_path):
+    result = run(arguments, tmp_path, env={**os.environ, "TF_CONFIG": config})
+    assert result == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_cover_the_batch():
+    for batch_size, workers in ((7, 2), (20, 3), (5, 5), (100, 7)):
+        taken = [list(range(batch_size))[cluster.columns(batch_size, workers, index)] for index in range(workers)]
+        assert sum(taken, []) == list(range(batch_size))
+        sizes = [len(columns) for columns in taken]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_launcher_runs_the_real_command_and_passes_ctrl_c_on(tmp_path):
+    launcher = [sys.executable, "-m", "support.terminal.local_cluster", "2", "--max-batches", "100000", "--xla", "off"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        launcher, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    started.append(process)
+    wait_for(lambda: list(tmp_path.glob("runs/latest/checkpoints/101")))
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "")
+    assert stdout.startswith("batch 0\n")
+    assert "training interrupted\n" in stdout and "held-out sequences\n" in stdout
+    assert "worker 1" not in stdout
