@@ -155,7 +155,7 @@ def capacity_picture(results):
     in_bits = axes.secondary_yaxis("right", functions=(bits, lambda amount: amount / bits(1)))
     in_bits.set_ylabel("the same in bits")
     seeds = len(results[next(iter(results))])
-    axes.set_title(f"What fits into the units after {BATCHES:,} batches: median and range of {seeds} seeds")
+    axes.set_title(f"What fits into the units after {BATCHES:,} batches: median and range of seeds 0 to {seeds - 1}")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
@@ -180,7 +180,9 @@ def length_picture(results):
     panels[1].axhline(100 / (Config.vocab_size - FIRST_SYMBOL), color="gray", linestyle=":", label="by chance")
     panels[1].legend(fontsize=8)
     seeds = len(next(iter(results.values())))
-    figure.suptitle(f"{USUAL_UNITS} units, trained on 3 to 30 symbols (gray): median and range of {seeds} seeds")
+    figure.suptitle(
+        f"{USUAL_UNITS} units, trained on 3 to 30 symbols (gray): median and range of seeds 0 to {seeds - 1}"
+    )
     return figure
 
 

@@ -16,7 +16,7 @@ from seq2seq_copy import Parts
 from support.graph import tensorflow_v1 as tf
 from support.terminal.settings import Config
 
-EXCHANGED = 500  # sequences, at most, of those that the model copies exactly
+EXCHANGED = 500  # sequences, at most, of those whose symbols the model copies
 LEARNING_STEPS, LEARNING_BATCH, LEARNING_RATE = 300, 400, 0.01
 OUTCOMES = ("as intended", "others change", "only as intended")
 
@@ -89,6 +89,7 @@ def learnt(opened, fitted, symbols, factors, generator):
     factors = [factor.copy() for factor in factors]
     moments = [(np.zeros_like(factor), np.zeros_like(factor)) for factor in factors]
     for step in range(LEARNING_STEPS):
+        rate = LEARNING_RATE * (1 - step / LEARNING_STEPS) * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
         effects = functools.reduce(np.multiply, factors)
         chosen = generator.integers(len(fitted), size=LEARNING_BATCH)
         places = generator.integers(symbols.shape[1], size=LEARNING_BATCH)
@@ -107,9 +108,6 @@ def learnt(opened, fitted, symbols, factors, generator):
             first, second = moments[index]
             first += 0.1 * (slope - first)
             second += 0.001 * (slope**2 - second)
-            rate = (
-                LEARNING_RATE * (1 - step / LEARNING_STEPS) * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
-            )
             factor -= rate * first / (np.sqrt(second) + 1e-9)
     return functools.reduce(np.multiply, factors)
 
@@ -129,7 +127,7 @@ def ways_to_exchange(opened, fitted, symbols, generator):
     kinds = opened.kinds
     added = states.effects(fitted, symbols, kinds)  # [positions, kinds, size]
     with_pairs = states.regression(states.features(symbols, kinds, pairs=True), fitted)
-    projections = [states.projection(effects) for effects in added]
+    matrices = states.linear_exchange(fitted, symbols, added, kinds)  # [positions, size, size]
 
     def add(effects):
         return lambda vectors, old, new, _, at: vectors + effects[at][new[:, at]] - effects[at][old[:, at]]
@@ -137,8 +135,8 @@ def ways_to_exchange(opened, fitted, symbols, generator):
     def neighbours(vectors, old, new, source, at):
         return vectors + (states.features(new, kinds, True) - states.features(old, kinds, True)) @ with_pairs
 
-    def subspace(vectors, old, new, source, at):
-        return vectors + (source - vectors) @ projections[at]
+    def linear(vectors, old, new, source, at):
+        return vectors + (source - vectors) @ matrices[at]
 
     def random_direction(vectors, old, new, source, at):
         direction = generator.normal(size=vectors.shape)
@@ -150,7 +148,7 @@ def ways_to_exchange(opened, fitted, symbols, generator):
         return vectors + added[beside][new[:, at]] - added[beside][old[:, at]]
 
     return {
-        "subspace of the position": subspace,
+        "linear part of another state": linear,
         "mean difference": add(added),
         "mean difference, neighbours known": neighbours,
         "difference learnt": add(learnt(opened, fitted, symbols, [added], generator)),
@@ -192,12 +190,11 @@ def exchange(opened, ways, vectors, symbols, generator):
     shares = []
     for position in range(length):
         new, others = symbols.copy(), generator.integers(opened.kinds, size=symbols.shape)
-        new[:, position] = (
-            symbols[:, position] + generator.integers(1, opened.kinds, size=len(symbols))
-        ) % opened.kinds
+        new[:, position] += generator.integers(1, opened.kinds, size=len(symbols))
+        new %= opened.kinds
         others[:, position] = new[:, position]
         source = opened.encode(others)
         changed = [way(vectors, symbols, new, source, position) for way in ways.values()]
-        answers = [opened.decode(states_now, length) for states_now in [*changed, opened.encode(new)]]
+        answers = [opened.decode(state, length) for state in (*changed, opened.encode(new))]
         shares.append([outcome(answer, before, position, new[:, position]) for answer in answers])
     return np.array(shares).transpose(1, 0, 2)

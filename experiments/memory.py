@@ -28,7 +28,6 @@ from support.terminal.settings import whole_number
 SEEDS = 3
 FITTED, ASKED = 8000, 2000  # sequences
 EXCHANGED_LENGTHS = (3, 5, 8)
-SHOWN = (1, 2, 3, 4, 0, 6, 7)  # ways to exchange, in the picture; the first four in the table by length
 MODELS = {
     "LSTM, both directions": {},
     "GRU, forward": {"cell": "gru", "encoder": "forward", "encoder_hidden_units": 40},
@@ -118,9 +117,9 @@ def print_tables(title, runs):
         print(f"| {way} | {percent(figures)} |")
     print(f"\n| {OUTCOMES[-1]}, by length | {' | '.join(map(str, EXCHANGED_LENGTHS))} |")
     print("|---|" + "---|" * len(EXCHANGED_LENGTHS))
-    for index in SHOWN[:4]:
+    for index, way in enumerate(runs[0]["ways"]):
         shares = [median(runs, ("exchange", length))[index, :, 2].mean() for length in EXCHANGED_LENGTHS]
-        print(f"| {runs[0]['ways'][index]} | {percent(shares)} |")
+        print(f"| {way} | {percent(shares)} |")
 
     beside = np.mean([run["likeness"].diagonal(1).mean() for run in runs])
     print(f"\nLikeness of the effects of a symbol at neighbouring positions (mean cosine): {beside:.2f}.")
@@ -133,7 +132,7 @@ def print_tables(title, runs):
 
 def picture(results):
     """Draws readouts, exchange and likeness at the longest length, a row for each model."""
-    figure = Figure(figsize=(13, 4.1 * len(results)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(13, 4 * len(results) + 1), dpi=110, layout="constrained")
     for (title, runs), row in zip(results.items(), figure.subplots(len(results), 3, squeeze=False)):
         longest = len(runs[0]["peeled"])
         positions = np.arange(1, longest + 1)
@@ -142,33 +141,37 @@ def picture(results):
             axes.plot(positions, 100 * np.median(values, axis=0), style, label=label)
             axes.fill_between(positions, *(100 * limit(values, axis=0) for limit in (np.min, np.max)), alpha=0.15)
 
-        for kind, style in ((("linear", longest), "o-"), ("logistic", "s--"), ("peeled", "^-")):
-            label = {"peeled": "one after the other (peeled)", "logistic": "linear, logistic regression"}
-            draw(row[0], [run[kind] for run in runs], label.get(kind, "linear discriminant"), style)
+        draw(row[0], [run["linear", longest] for run in runs], "linear: discriminant analysis", "o-")
+        draw(row[0], [run["logistic"] for run in runs], "linear: logistic regression", "s--")
+        draw(row[0], [run["peeled"] for run in runs], "one after the other (peeled)", "^-")
         row[0].axhline(100 / 8, color="gray", linestyle=":", label="by chance")
-        row[0].set_ylabel("symbols read off the state [%]")
-        row[0].set_title(f"{title}: readouts")
+        row[0].legend(fontsize=8, loc="lower center")
+        row[0].set_ylabel("right [%]")
+        row[0].set_title(f"{title}: symbols read off the state", fontsize=10)
 
-        for index, style in zip(SHOWN, ("o-", "s-", "^-", "d-", "x:", "+:", "-.")):
-            shares = [run["exchange", longest][index, :, 2] for run in runs]
-            draw(row[1], shares, runs[0]["ways"][index], style)
-        row[1].set_ylabel("only the exchanged output changes [%]")
-        row[1].set_title("exchange of one symbol in the state")
+        styles = ("v:", "o-", "s-", "^-", "d-", "x:", "+:", "-.")
+        for index, (way, style) in enumerate(zip(runs[0]["ways"], styles)):
+            draw(row[1], [run["exchange", longest][index, :, 2] for run in runs], way, style)
+        row[1].set_ylabel("only that output changes, as intended [%]")
+        row[1].set_title(f"{title}: exchange of one symbol", fontsize=10)
         for axes in row[:2]:
             axes.set_xlabel(f"position, in sequences of {longest}")
             axes.set_ylim(-2, 103)
             axes.grid(alpha=0.3)
-            axes.legend(fontsize=8, loc="lower center" if axes is row[0] else "best")
 
         ends = (0.5, longest + 0.5)
         likeness = np.mean([run["likeness"] for run in runs], axis=0)
         image = row[2].imshow(likeness, cmap="RdBu_r", vmin=-1, vmax=1, extent=(*ends, *ends[::-1]))
         figure.colorbar(image, ax=row[2], label="mean cosine", shrink=0.8)
+        row[2].set_xticks(positions)
+        row[2].set_yticks(positions)
         row[2].set_xlabel("position")
         row[2].set_ylabel("position")
-        row[2].set_title("likeness of a symbol's effects")
-    seeds = len(next(iter(results.values())))
-    figure.suptitle(f"What the state holds, and how: median and range of {seeds} seeds")
+        row[2].set_title(f"{title}: likeness of a symbol's effects", fontsize=10)
+    figure.legend(
+        *row[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="exchange", fontsize=9
+    )
+    figure.suptitle(f"What the state holds, and how: median and range of seeds 0 to {len(runs) - 1}")
     return figure
 
 

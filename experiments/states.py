@@ -170,7 +170,17 @@ def likeness(added):
     return np.einsum("ikd,jkd->ij", directions, directions) / added.shape[1]
 
 
-def projection(added):
-    """Returns the matrix that projects a state on the subspace of the effects of one position, [kinds, size]."""
-    basis = np.linalg.svd(added, full_matrices=False)[2][: len(added) - 1]
-    return basis.T @ basis
+def linear_exchange(states, symbols, added, kinds):
+    """Returns a matrix for each position, float [positions, size, size], that takes what is particular to it.
+
+    It reads the symbol of the position by least squares, and writes it in the directions of its effects. If each
+    position has a subspace of its own, this is the projection on it along all others.
+
+    Args:
+      states, symbols: what the readouts are fitted on.
+      added: what effects() returned.
+      kinds: int.
+    """
+    inputs = np.concatenate([np.ones([len(states), 1]), states], axis=1)
+    readings = regression(inputs, features(symbols, kinds)[:, 1:])[1:]  # [size, positions * kinds]
+    return np.einsum("dpk,pke->pde", readings.reshape(-1, *added.shape[:2]), added)

@@ -85,9 +85,19 @@ def test_effects_and_their_structure():
     apart = states.effects(separate(symbols), symbols, KINDS)
     np.testing.assert_allclose(states.likeness(apart), np.eye(3), atol=1e-3)
     assert states.share_of_scaled(apart) < 0.7
-    projection = states.projection(apart[1])
-    np.testing.assert_allclose(apart[1] @ projection, apart[1], atol=1e-4)
-    np.testing.assert_allclose(apart[0] @ projection, 0, atol=1e-4)
+
+
+def test_a_linear_exchange_takes_one_position_and_leaves_the_others():
+    """Also if the subspaces of the positions are not at right angles to each other."""
+    symbols = drawn(3000, 3)
+    slanted = np.random.default_rng(5).normal(size=[15, 15])
+    vectors = np.eye(KINDS)[symbols].reshape(-1, 15) @ slanted
+    added = states.effects(vectors, symbols, KINDS)
+    matrices = states.linear_exchange(vectors, symbols, added, KINDS)
+    for taken in range(3):
+        for position in range(3):
+            expected = added[position] if position == taken else 0
+            np.testing.assert_allclose(added[position] @ matrices[taken], expected, atol=0.01)
 
 
 def test_variance_explained_by_symbols_and_by_pairs():
