@@ -215,7 +215,7 @@ def test_the_command_about_the_state(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["memory", "--seeds", "1"])
     for module, name, value in (
-        (memory, "MODELS", {"tiny": TINY | {"max_batches": 60, "encoder_hidden_units": 10, "batch_size": 50}}),
+        (memory, "MODELS", {"small": {"max_batches": 100, "length_to": 4, "held_out_sequences": 20}}),
         (memory, "FITTED", 400),
         (memory, "ASKED", 200),
         (memory, "EXCHANGED_LENGTHS", (4,)),
