@@ -49,7 +49,6 @@ def examine(settings, seed):
         ways = ways_to_exchange(opened, *fitted[length], generator)
         found["exchange", length] = exchange(opened, ways, *asked[length], generator)
         found["ways"] = [*ways, "the changed sequence, encoded"]
-    opened.model.session.close()
     return found | readings(fitted, asked, opened.kinds) | structure(fitted, asked, opened.kinds, generator)
 
 

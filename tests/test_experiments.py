@@ -181,18 +181,16 @@ def test_bits_of_a_length():
     assert capacity.bits(7) == 21  # 8 symbols
 
 
-TINY = {"max_batches": 2, "batch_size": 5, "length_to": 4, "encoder_hidden_units": 3, "held_out_sequences": 20}
-
-
 @pytest.fixture(scope="module")
 def opened():
-    return exchange.Opened(TINY, seed=0)
+    """A small model that copies many sequences of three symbols and some of four."""
+    return exchange.Opened({"max_batches": 100, "length_to": 4, "held_out_sequences": 20}, seed=0)
 
 
 def test_a_state_that_is_put_back_gives_the_same_answers(opened):
     symbols = np.random.default_rng(0).integers(8, size=(20, 4))
     vectors = opened.encode(symbols)
-    assert vectors.shape == (20, 2 * 2 * 3)
+    assert vectors.shape == (20, 2 * 40)  # c and h
     feed = opened._feed(symbols)
     prediction = opened.model.session.run(opened.model.graph.decoder_prediction, feed)
     np.testing.assert_array_equal(opened.decode(vectors, 4), prediction.T - 2)
@@ -201,7 +199,7 @@ def test_a_state_that_is_put_back_gives_the_same_answers(opened):
 
 def test_slopes_equal_differences(opened):
     symbols = np.random.default_rng(1).integers(8, size=(6, 4))
-    vectors, direction = opened.encode(symbols), np.random.default_rng(2).normal(size=[6, 12])
+    vectors, direction = opened.encode(symbols), np.random.default_rng(2).normal(size=[6, 80])
     losses = [
         opened.model.session.run(opened.model.graph.loss, opened._feed(symbols, vectors + step * direction))
         for step in (-0.01, 0.01)
@@ -211,11 +209,12 @@ def test_slopes_equal_differences(opened):
     assert (losses[1] - losses[0]) / 0.02 == pytest.approx(expected, rel=0.02)
 
 
-def test_the_command_about_the_state(monkeypatch, tmp_path, capsys):
+def test_the_command_about_the_state(opened, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["memory", "--seeds", "1"])
     for module, name, value in (
-        (memory, "MODELS", {"small": {"max_batches": 100, "length_to": 4, "held_out_sequences": 20}}),
+        (memory, "Opened", lambda *_: opened),
+        (memory, "MODELS", {"small": {}}),
         (memory, "FITTED", 400),
         (memory, "ASKED", 200),
         (memory, "EXCHANGED_LENGTHS", (4,)),
