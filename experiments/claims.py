@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import multiprocessing
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-import helpers
-import seq2seq_copy
+from experiments import training
 from seq2seq_copy import LSTMCell, Parts
-from support.graph import compiled, variants
 from support.graph import tensorflow_v1 as tf
 from support.terminal import pictures
 from support.terminal.settings import Config, whole_number
@@ -184,57 +179,21 @@ def parts_of(seed, decoder_units=None, forget_bias=None, above=None):
 # Training, and the tables.
 
 
-class Variant(NamedTuple):
-    """A model that can be trained and asked."""
-
-    take_steps: Callable  # from a list of batches
-    batches: Iterator  # over training batches
-    config: Config
-    evaluate: Callable  # to the lengths of 10,000 held-out sequences, and which of them are exact
-
-
 def build(settings, seed):
-    """Returns a Variant; settings as in a Question."""
+    """Returns a training.Model; settings as in a Question."""
     settings = dict(settings)
     train_above, decode_above = settings.pop("train_above", None), settings.pop("decode_above", None)
     changes = {name: settings.pop(name) for name in ("decoder_units", "forget_bias") if name in settings}
-    config = Config(seed=seed, **settings)
-    batches, held_out = helpers.examples(config, *np.random.default_rng(seed).spawn(2))
-    decoding_parts = variants.replace_parts(parts_of(seed, **changes, above=decode_above), config)
-    training_parts = variants.replace_parts(parts_of(seed, **changes, above=train_above), config, training=True)
-    graph = seq2seq_copy.build_graph(config, decoding_parts)
-    session = tf.Session()
-    session.run(tf.global_variables_initializer())
-    connect = functools.partial(seq2seq_copy.connect, config=config, optimizer=graph.optimizer)
-    take_steps = compiled.compile_steps(session, connect, training_parts, config)
-    if take_steps is None:
-        raise SystemExit("claims.py needs XLA")
-
-    def evaluate():
-        decode = functools.partial(seq2seq_copy.predicted, session, graph)
-        exact, _ = seq2seq_copy.evaluate(decode, held_out, config.evaluation_batch)
-        return held_out.lengths, exact
-
-    return Variant(take_steps, batches, config, evaluate)
-
-
-def take(variant, count):
-    """Makes training steps; returns their seconds, without those for the data."""
-    seconds = 0
-    while count:
-        batches = list(itertools.islice(variant.batches, min(count, compiled.most_steps(variant.config))))
-        start = time.perf_counter()
-        variant.take_steps(batches)
-        seconds += time.perf_counter() - start
-        count -= len(batches)
-    return seconds
+    decoding_parts, training_parts = (parts_of(seed, **changes, above=above) for above in (decode_above, train_above))
+    return training.build(Config(seed=seed, **settings), decoding_parts, training_parts)
 
 
 def train(settings, seed):
     """Trains a variant; returns the lengths of 10,000 held-out sequences, and which of them are exact."""
-    variant = build(settings, seed)
-    take(variant, variant.config.max_batches)
-    return variant.evaluate()
+    model = build(settings, seed)
+    training.take(model, model.config.max_batches)
+    exact, _ = training.evaluate(model, model.held_out)
+    return model.held_out.lengths, exact
 
 
 def times(many_settings):
@@ -244,7 +203,7 @@ def times(many_settings):
     """
     built = [build(settings, seed=0) for settings in many_settings]
     rounds = [
-        [take(variant, EXAMPLES_OF_ROUND // variant.config.batch_size) for variant in built] for _ in range(ROUNDS)
+        [training.take(model, EXAMPLES_OF_ROUND // model.config.batch_size) for model in built] for _ in range(ROUNDS)
     ]
     return np.median([np.array(seconds) / seconds[0] for seconds in rounds], axis=0)
 

@@ -1,0 +1,189 @@
+"""What the state between encoder and decoder holds, and how.
+
+    python -m experiments.memory             three seeds
+    python -m experiments.memory --seeds 1   one seed
+
+Trains the default model, and a GRU that reads from left to right only, which is closer to that of Csordás et al.,
+"Recurrent neural networks learn to store and generate sequences using non-linear representations", 2024. Then:
+
+- reads each symbol off the final state of the encoder, by position and length, with linear readouts;
+- reads them one after the other, taking off what the symbols that were read have added ("peeling");
+- exchanges one symbol in the state, lets the decoder run from it, and counts which of its outputs change.
+
+All is fitted on 8,000 random sequences of each length, and counted on others: 2,000 for the readouts, and the first 500
+of these that the model copies exactly for the exchange. Prints Markdown tables, and saves plots/memory-state.png.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments import states, training
+from experiments.exchange import OUTCOMES, Opened, exchange, ways_to_exchange
+from support.terminal import pictures
+from support.terminal.settings import whole_number
+
+SEEDS = 3
+FITTED, ASKED = 8000, 2000  # sequences
+EXCHANGED_LENGTHS = (3, 5, 8)
+MODELS = {
+    "LSTM, both directions": {},
+    "GRU, forward": {"cell": "gru", "encoder": "forward", "encoder_hidden_units": 40},
+}
+
+
+def examine(settings, seed):
+    """Trains a model and asks it everything; returns dict from the title of a question to an array or a number."""
+    opened, generator = Opened(settings, seed), np.random.default_rng(1_000_000 + seed)
+    config, found = opened.model.config, {}
+    exact, _ = training.evaluate(opened.model, opened.model.held_out)
+    found["exact match"] = exact.mean()
+    fitted, asked = {}, {}  # by length, states and symbols
+    for length in range(config.length_from, config.length_to + 1):
+        for drawn, count in ((fitted, FITTED), (asked, ASKED)):
+            symbols = generator.integers(opened.kinds, size=(count, length))
+            drawn[length] = opened.encode(symbols), symbols
+    for length in EXCHANGED_LENGTHS:
+        ways = ways_to_exchange(opened, *fitted[length], generator)
+        found["exchange", length] = exchange(opened, ways, *asked[length], generator)
+        found["ways"] = [*ways, "the changed sequence, encoded"]
+    return found | readings(fitted, asked, opened.kinds) | structure(fitted, asked, opened.kinds, generator)
+
+
+def readings(fitted, asked, kinds):
+    """Returns the shares of the symbols that are read off the state: dict from a title to float [positions]."""
+    found = {}
+    for length, (vectors, symbols) in asked.items():
+        found["linear", length] = (states.read(*fitted[length], vectors, kinds) == symbols).mean(axis=0)
+    for title, from_end in (("from the start", False), ("from the end", True)):
+        found[title] = states.read_at_all_lengths(list(fitted.values()), list(asked.values()), kinds, from_end)
+    longest = (*fitted[length], vectors, kinds)
+    answers = {
+        "logistic": states.read(*longest, fit=states.logistic),
+        "peeled": states.peel(*longest),
+        "peeled from the end": states.peel(*longest, from_end=True),
+    }
+    return found | {title: (read == symbols).mean(axis=0) for title, read in answers.items()}
+
+
+def structure(fitted, asked, kinds, generator):
+    """Returns what the effects of the symbols on the state look like, in the longest sequences."""
+    longest = max(fitted)
+    added = states.effects(*fitted[longest], kinds)  # [positions, kinds, size]
+    shuffled = np.stack([generator.permutation(effects) for effects in added])
+    return {
+        "size of the effects": np.sqrt((added**2).sum(axis=2).mean(axis=1)),
+        "likeness": states.likeness(added),
+        "a sum of effects": states.explained(*fitted[longest], *asked[longest], kinds),
+        "a sum of effects and of those of pairs": states.explained(
+            *fitted[longest], *asked[longest], kinds, pairs=True
+        ),
+        "scale x symbol": states.share_of_scaled(added),
+        "scale x symbol, symbols shuffled": states.share_of_scaled(shuffled),
+    }
+
+
+def median(runs, title):
+    return np.median([run[title] for run in runs], axis=0)
+
+
+def percent(shares):
+    return " | ".join(f"{100 * share:.1f} %" for share in np.atleast_1d(shares))
+
+
+def print_tables(title, runs):
+    """Prints what was found about a model: medians over the seeds."""
+    lengths = sorted(length for kind, length in (key for key in runs[0] if isinstance(key, tuple)) if kind == "linear")
+    longest = lengths[-1]
+    positions = range(1, longest + 1)
+    exact = ", ".join(f"{run['exact match']:.2%}" for run in runs)
+    print(f"### {title}\n\nExact match on held-out sequences: {exact}.\n")
+    print(f"| symbols read, by position | {' | '.join(map(str, positions))} |\n|---|{'---|' * longest}")
+    for length in lengths:
+        print(f"| linear, length {length} | {percent(median(runs, ('linear', length)))} |{' |' * (longest - length)}")
+    for kind in ("from the start", "from the end"):
+        print(f"| one readout for all lengths, counted {kind} | {percent(median(runs, kind))} |")
+    for kind in ("logistic", "peeled", "peeled from the end"):
+        print(f"| {kind}, length {longest} | {percent(median(runs, kind))} |")
+    sizes = " | ".join(f"{size:.2f}" for size in median(runs, "size of the effects"))
+    print(f"| size of the effect of a symbol | {sizes} |")
+
+    print(f"\n| exchange, length {longest} | {' | '.join(OUTCOMES)} |\n|---|---|---|---|")
+    shares = median(runs, ("exchange", longest)).mean(axis=1)  # [ways, outcomes]
+    for way, figures in zip(runs[0]["ways"], shares):
+        print(f"| {way} | {percent(figures)} |")
+    print(f"\n| {OUTCOMES[-1]}, by length | {' | '.join(map(str, EXCHANGED_LENGTHS))} |")
+    print("|---|" + "---|" * len(EXCHANGED_LENGTHS))
+    for index, way in enumerate(runs[0]["ways"]):
+        shares = [median(runs, ("exchange", length))[index, :, 2].mean() for length in EXCHANGED_LENGTHS]
+        print(f"| {way} | {percent(shares)} |")
+
+    beside = np.mean([run["likeness"].diagonal(1).mean() for run in runs])
+    print(f"\nLikeness of the effects of a symbol at neighbouring positions (mean cosine): {beside:.2f}.")
+    for kind in ("a sum of effects", "a sum of effects and of those of pairs"):
+        print(f"Share of the variance of the state that {kind} explains: {100 * median(runs, kind):.1f} %.")
+    for kind in ("scale x symbol", "scale x symbol, symbols shuffled"):
+        print(f"Share of the effects that has the form {kind}: {100 * median(runs, kind):.1f} %.")
+    print(flush=True)
+
+
+def picture(results):
+    """Draws readouts, exchange and likeness at the longest length, a row for each model."""
+    figure = Figure(figsize=(13, 4 * len(results) + 1), dpi=110, layout="constrained")
+    for (title, runs), row in zip(results.items(), figure.subplots(len(results), 3, squeeze=False)):
+        longest = len(runs[0]["peeled"])
+        positions = np.arange(1, longest + 1)
+
+        def draw(axes, values, label, style, positions=positions):
+            axes.plot(positions, 100 * np.median(values, axis=0), style, label=label)
+            axes.fill_between(positions, *(100 * limit(values, axis=0) for limit in (np.min, np.max)), alpha=0.15)
+
+        draw(row[0], [run["linear", longest] for run in runs], "linear: discriminant analysis", "o-")
+        draw(row[0], [run["logistic"] for run in runs], "linear: logistic regression", "s--")
+        draw(row[0], [run["peeled"] for run in runs], "one after the other (peeled)", "^-")
+        row[0].axhline(100 / 8, color="gray", linestyle=":", label="by chance")
+        row[0].legend(fontsize=8, loc="lower center")
+        row[0].set_ylabel("right [%]")
+        row[0].set_title(f"{title}: symbols read off the state", fontsize=10)
+
+        styles = ("v:", "o-", "s-", "^-", "d-", "x:", "+:", "-.")
+        for index, (way, style) in enumerate(zip(runs[0]["ways"], styles)):
+            draw(row[1], [run["exchange", longest][index, :, 2] for run in runs], way, style)
+        row[1].set_ylabel("only that output changes, as intended [%]")
+        row[1].set_title(f"{title}: exchange of one symbol", fontsize=10)
+        for axes in row[:2]:
+            axes.set_xlabel(f"position, in sequences of {longest}")
+            axes.set_ylim(-2, 103)
+            axes.grid(alpha=0.3)
+
+        ends = (0.5, longest + 0.5)
+        likeness = np.mean([run["likeness"] for run in runs], axis=0)
+        image = row[2].imshow(likeness, cmap="RdBu_r", vmin=-1, vmax=1, extent=(*ends, *ends[::-1]))
+        figure.colorbar(image, ax=row[2], label="mean cosine", shrink=0.8)
+        row[2].set_xticks(positions)
+        row[2].set_yticks(positions)
+        row[2].set_xlabel("position")
+        row[2].set_ylabel("position")
+        row[2].set_title(f"{title}: likeness of a symbol's effects", fontsize=10)
+    figure.legend(
+        *row[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="exchange", fontsize=9
+    )
+    figure.suptitle(f"What the state holds, and how: median and range of seeds 0 to {len(runs) - 1}")
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description="What the state between encoder and decoder holds.")
+    parser.add_argument("--seeds", type=whole_number(1, 1000), default=SEEDS, metavar="N", help=f"default: {SEEDS}")
+    seeds = range(parser.parse_args().seeds)
+    results = {}
+    for title, settings in MODELS.items():
+        results[title] = [examine(settings, seed) for seed in seeds]
+        print_tables(title, results[title])
+    pictures.save(picture(results), Path("plots/memory-state.png"))
+
+
+if __name__ == "__main__":
+    main()
