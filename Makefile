@@ -1,28 +1,38 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
-# make test   checks the style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
+# make test   checks the style and runs the tests; with other versions: make test TENSORFLOW=2.16 PYTHON=python3.10
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
 # make cluster WORKERS=2   trains with several workers on this machine; see docs/scaling.md
 # make notebook      opens the notebook that takes the model apart
 # make walkthrough   makes that notebook, docs/walkthrough.ipynb, from docs/walkthrough.py and runs it
 # make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
+# make matrix runs the short tests with every TensorFlow and Python that requirements.txt allows
+# make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
+# make lock   writes requirements.lock anew: the tested versions of all packages, with their hashes
 #
 # Each installs what it needs, into a virtual environment in this folder.
 
 PYTHON ?= python3
 TENSORFLOW ?=
+NUMPY ?=
 WORKERS ?= 2
-VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
+VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW)$(NUMPY:%=-numpy%)-$(notdir $(PYTHON)))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
+	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*") $(NUMPY:%="numpy==%.*")
+# With another Python pip would find no TensorFlow, and say so in many lines.
+CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
+	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test lint bench cluster notebook walkthrough tensorboard
+.PHONY: run test short lint bench cluster notebook walkthrough tensorboard matrix soak lock
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
 
 test: lint
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+short: $(VENV)/test-installed
+	$(VENV)/bin/python -m pytest -m short $(ARGS)
 
 lint: $(VENV)/test-installed
 	$(VENV)/bin/ruff check .
@@ -46,7 +56,20 @@ walkthrough: $(VENV)/notebook-installed
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
 
+matrix:
+	$(PYTHON) -m tests.matrix
+
+soak: $(VENV)/test-installed
+	$(VENV)/bin/python -m tests.soak $(ARGS)
+
+# uv finds the versions for all Pythons and systems at once, with their hashes.
+lock: $(VENV)/test-installed
+	$(PIP_INSTALL) uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --output-file requirements.lock tests/requirements.txt
+
 $(VENV)/run-installed: requirements.txt
+	@$(PYTHON) -c '$(CHECK_PYTHON)'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) -r requirements.txt
 	touch $@

@@ -51,7 +51,7 @@ def wait_for(child):
 
 
 def is_finished(run):
-    return folder.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
+    return folder.batches_kept(run) == BATCHES and folder.has_ended(run)
 
 
 def main(path, number, times, xla):

@@ -160,6 +160,7 @@ def test_the_company_in_a_batch_makes_no_difference(attention, cell, make_ask):
                 np.testing.assert_allclose(hypothesis.alignment.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(("attention", "cell"), MODELS)
 def test_probabilities_and_alignment_of_an_answer_are_those_of_numpy(attention, cell, make_ask):
     ask, weights = make_ask(LARGER, attention, cell)

@@ -13,6 +13,8 @@ from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.graph import tensorflow_v1 as tf
 from support.graph.gru import GRUCell, GRUStateTuple
 
+pytestmark = pytest.mark.short
+
 UNITS, INPUT_SIZE, BATCH = 3, 4, 5
 CELLS = {
     "lstm": (LSTMCell, LSTMStateTuple, ["kernel", "bias"], 2),

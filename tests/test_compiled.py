@@ -38,6 +38,7 @@ def restart(session, values):
         variable.load(value, session)
 
 
+@pytest.mark.short
 def test_logits_and_gradients_are_the_same(graph, session):
     (batch,) = random_batches(CONFIG, 1)
     assert len(batch.inputs) == CONFIG.length_to
@@ -68,6 +69,7 @@ def test_logits_and_gradients_are_the_same(graph, session):
         np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6, err_msg=variable.name)
 
 
+@pytest.mark.short
 def test_50_training_steps_are_the_same(graph, session):
     """In calls of 1, 20 and 29 steps, which must make no difference."""
     batches = random_batches(CONFIG, 50)
@@ -100,6 +102,7 @@ def test_the_default_model_takes_50_equal_steps():
         np.testing.assert_allclose(steps(batches)[0], losses, rtol=1e-3)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("steps", [9, 12])
 def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     """Without XLA, with a sequence that is finished before the first step."""
@@ -149,6 +152,7 @@ def test_a_call_does_not_last_long(change, steps):
     assert compiled.most_steps(Config(**change)) == steps
 
 
+@pytest.mark.short
 def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
     """Without XLA; outputs and final states, sequences of no and of full length."""
     tf.reset_default_graph()

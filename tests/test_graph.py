@@ -20,6 +20,8 @@ CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, se
 INPUTS = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
 BATCH = helpers.task_batch("copy", INPUTS)
 
+pytestmark = pytest.mark.short
+
 
 @pytest.fixture
 def graph():

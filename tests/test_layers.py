@@ -45,6 +45,7 @@ def test_a_state_of_layers_keeps_its_kind_and_its_h():
     assert tf.nest.flatten(state) == [1, 2, 3, 4]
 
 
+@pytest.mark.short
 def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
     """Outputs and the final states of all layers; sequences of no and of full length."""
     tf.reset_default_graph()

@@ -33,6 +33,7 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(
     ("variant", "at_once"),
     [

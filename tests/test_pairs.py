@@ -92,7 +92,7 @@ def test_no_held_out_pair_is_trained_on(small_file, caplog):
     assert trained_on == set(lines + 2) - set(held_out.inputs[0])
     assert held_out.inputs.shape == (1, 10)
     numbers = held_out.inputs[0] - 1
-    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1 symbols, decoded in up to 4 steps\n"
+    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1 symbol, decoded in up to 4 steps\n"
     assert report.data_report(made, held_out, config) == description
     assert caplog.messages == [
         f"line {number} is held out, and 's{number - 1}' is in no training pair" for number in numbers[:5]

@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("where", [[], ["--run-dir", "elsewhere"]])
 def test_sequences_on_the_command_line(where, folder):
     expected = "input     > [4 3 2]\npredicted > [4 3 2]\ninput     > [2 2 3 4 3]\npredicted > [2 2 3 4 3]\n"

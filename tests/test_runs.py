@@ -36,6 +36,7 @@ def copy(whole, tmp_path):
     return tmp_path / "copy"
 
 
+@pytest.mark.short
 def test_a_run_folder_holds_all_there_is_to_know(whole):
     names = {path.name.split(".tfevents")[0] for path in whole.iterdir()}
     pictures, projector = {"loss.png", "memory.png"}, {"projector", "projector_config.pbtxt"}
@@ -90,6 +91,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
     assert_same_end(whole, run_folder)
 
 
+@pytest.mark.short
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy):
     (copy.parent / "runs/other").mkdir(parents=True)
     (copy.parent / "runs/latest").symlink_to("other")
@@ -124,6 +126,8 @@ def heavy(tmp_path_factory):
 @pytest.mark.parametrize(("file", "largest_file"), [("events.out.tfevents", 300_000), ("model", 700_000)])
 def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_path):
     def full_disk():
+        import resource  # Windows has none
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -189,6 +193,17 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_no_error(tmp_path):
         session.run(variable.assign(0.0))
         checkpoint = checkpoints.restore_newest(tmp_path, session, ReplacedMeanwhile())
         assert (checkpoint.name, len(restored), session.run(variable)) == ("2", 2, 7.0)
+
+
+def test_a_run_that_could_not_save_a_picture_is_resumed(whole, copy):
+    (copy / "memory.png").unlink()
+    (copy / "memory.png").mkdir()
+    status, _, stderr = run(["--resume", "copy"], copy.parent)
+    assert (status, stderr) == (1, "seq2seq_copy.py: cannot write 'copy/memory.png': Is a directory\n")
+    (copy / "memory.png").rmdir()
+    assert run(["--resume", str(copy)], copy.parent)[0] == 0
+    assert (copy / "memory.png").is_file()
+    assert_same_end(whole, copy)
 
 
 def test_flags_that_only_change_the_report_may_change(copy):

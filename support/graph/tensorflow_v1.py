@@ -47,6 +47,14 @@ def _tensorflow():
     return tensorflow
 
 
+def start():
+    """Imports TensorFlow now, and runs a first graph, at which TensorFlow 2.18 to 2.20 write to stderr."""
+    tensorflow = _tensorflow()
+    if tensorflow.__version__.startswith(("2.18.", "2.19.", "2.20.")):
+        with silent_stderr(), tensorflow.Graph().as_default(), tensorflow.Session() as session:
+            session.run(tensorflow.constant(0))
+
+
 @contextlib.contextmanager
 def silent_stderr():
     """Sends everything that is written to file descriptor 2 to nowhere.

@@ -113,7 +113,7 @@ def open_run(command, session, held_out, generator, ask):
     if command.resume:
         folder, lock = command.run, folders.reopen(command.run)
         restore(folder, command.config, session, saver, history, generator)
-        for name in ("metrics.json", "loss.png"):  # they show when the run was stopped
+        for name in folders.SAVED_LAST:  # they show when the run was stopped
             (folder / name).unlink(missing_ok=True)
     else:
         folder, lock = folders.create(command.run, command.config)

@@ -20,6 +20,7 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 LOCK = "lock"
 KEPT_CHECKPOINTS = 2
+SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them is not yet done with saving
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,11 @@ def point_latest_to(run):
         platforms.point(LATEST, run, files.partial_name(LATEST))
     except OSError as error:
         log.warning("%r does not lead to %r: %s", str(LATEST), str(run), reason(error))
+
+
+def has_ended(run):
+    """Returns whether a run has saved its figures and pictures, as it does at its end and when it is stopped."""
+    return all((run / name).exists() for name in SAVED_LAST)
 
 
 def check_restorable(run):

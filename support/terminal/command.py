@@ -278,7 +278,7 @@ def check_resumable(run, config, given):
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise SettingsError(f"--resume: in this run {contradictions}")
     batches_kept = folder.batches_kept(run)
-    if batches_kept is None or not all((run / name).exists() for name in ("metrics.json", "loss.png")):
+    if batches_kept is None or not folder.has_ended(run):
         return
     if batches_kept == config.max_batches:
         raise SettingsError(f"--resume: all {batches_kept} batches of this run are done")

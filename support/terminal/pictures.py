@@ -34,7 +34,7 @@ def save_all(run, metrics):
         batch = helpers.columns(run.held_out, 0, ALIGNED_SEQUENCES)
         _, prediction, alignment = run.ask(batch)
         figures["attention"] = maps.draw({"attention": maps.aligned(batch, prediction, alignment, config)}, config)
-    for name, figure in figures.items():
+    for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
         save(figure, run.folder / f"{name}.png", config.plots[name])
     run.show_in_tensorboard(figures, maps.label_names(config))
 
