@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import ENDLESS, SHORT, posix, resource, run, start
+from running import ENDLESS, SHORT, posix, run, start
 from same_end import assert_same_end
 
 from support.graph import tensorflow_v1 as tf
