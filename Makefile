@@ -6,7 +6,7 @@
 # make notebook      opens the notebook that takes the model apart
 # make walkthrough   makes that notebook, docs/walkthrough.ipynb, from docs/walkthrough.py and runs it
 # make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
-# make matrix runs the short tests with every TensorFlow and Python that requirements.txt allows
+# make matrix runs the short tests (make short) with every TensorFlow and Python that requirements.txt allows
 # make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
 # make lock   writes requirements.lock anew: the tested versions of all packages, with their hashes
 #
