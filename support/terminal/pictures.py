@@ -1,5 +1,6 @@
 """The pictures that a run saves. matplotlib is imported where one is drawn, because it takes its time."""
 
+import functools
 import io
 import warnings
 
@@ -34,9 +35,12 @@ def save_all(run, metrics):
         batch = helpers.columns(run.held_out, 0, ALIGNED_SEQUENCES)
         _, prediction, alignment = run.ask(batch)
         figures["attention"] = maps.draw({"attention": maps.aligned(batch, prediction, alignment, config)}, config)
+    draw = functools.cache(drawn)
     for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
-        save(figure, run.folder / f"{name}.png", config.plots[name])
+        files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
     run.show_in_tensorboard(figures, maps.label_names(config))
+    for name, figure in figures.items():
+        files.write_whole(config.plots[name], draw(figure, config.plots[name].suffix))
 
 
 def loss_curve(rows, metrics, config):
@@ -111,24 +115,26 @@ def moving_average(values, window):
     return np.arange(means.size) + (window - 1) / 2, means
 
 
-def save(figure, *paths):
-    """Saves a figure under each path, whole or not at all.
+def save(figure, path):
+    """Saves a figure, whole or not at all.
 
     Args:
       figure: a matplotlib Figure.
-      paths: pathlib.Paths whose endings say the format.
+      path: a pathlib.Path whose ending says the format.
 
     Raises:
       OSError: it cannot be written. An earlier picture of that name is untouched.
     """
-    pictures = {}
-    for path in paths:
-        if path.suffix not in pictures:
-            pictures[path.suffix] = io.BytesIO()
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
-                figure.savefig(pictures[path.suffix], format=path.suffix[1:])
-        files.write_whole(path, pictures[path.suffix].getvalue())
+    files.write_whole(path, drawn(figure, path.suffix))
+
+
+def drawn(figure, ending):
+    """Returns the bytes of a picture in the format of a file's ending."""
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
+        figure.savefig(picture, format=ending[1:])
+    return picture.getvalue()
 
 
 def check_path(path):
