@@ -37,9 +37,6 @@ from support.terminal import pictures, predict, process, report
 from support.terminal.command import read_command
 from support.terminal.settings import EVALUATION_BATCH
 
-ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
-CLIP_NORM = 1.0
-
 # ---------------------------------------------------------------------------------------------------
 # The graph. Tensors are time-major; comments give their shapes.
 
@@ -77,7 +74,7 @@ def build_graph(config, parts):
     encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")
     decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
 
-    optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=ADAM_BETA2)
+    optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=config.adam_beta2)
     return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, parts)
 
 
@@ -309,7 +306,7 @@ def adam(loss, optimizer, config):
         # The gradient of the embeddings is a list of rows, and a symbol may have several. The norm is right only after
         # they are added up to a matrix.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
+        clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
         with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
             train_op = optimizer.apply_gradients(zip(clipped, variables), global_step, name="train_op")
         return gradient_norm, learning_rate, train_op

@@ -54,6 +54,7 @@ def decimal_number(is_allowed, description):
 
 positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
 probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+below_one = decimal_number(lambda value: 0 <= value < 1, "a number from 0 to below 1")
 share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
 share.metavar = "SHARE"
 
@@ -81,6 +82,11 @@ def picture_path(text):
 def setting(default, kind, group, text):
     """Returns a field of Config with all that its flag needs: argparse type, group and help text."""
     return field(default=default, metadata={"type": kind, "group": group, "help": text})
+
+
+def learned(default, kind=positive_number):
+    """Returns a field of Config without a flag. A study sets it (see experiments/study), by --settings."""
+    return field(default=default, metadata={"type": kind})
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,11 @@ class Config:
         f"({' '.join(PICTURE_ENDINGS)})",
     )
 
-    # No flag sets these. The last three are read from the data.
+    # No flag sets these.
+    adam_beta2: float = learned(0.95, below_one)  # a shorter memory than 0.999: a run has only 3,001 batches
+    clip_norm: float = learned(1.0)
+
+    # Nor these. The last three are read from the data.
     held_out_sequences: int = 10_000  # at most, with data
     keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
     extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how many more steps than its input a sequence is decoded
@@ -202,8 +212,10 @@ class Config:
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
-FLAGS = [entry for entry in fields(Config) if entry.metadata]
-NEWER_FLAGS = ("layers", "until")  # the settings of a run of an earlier version do not name them
+TYPED = [entry for entry in fields(Config) if entry.metadata]
+FLAGS = [entry for entry in TYPED if "help" in entry.metadata]
+# What runs of earlier versions did, whose settings do not name these.
+EARLIER = {"layers": 1, "until": None, "adam_beta2": 0.95, "clip_norm": 1.0}
 
 
 class SettingsError(ValueError):
@@ -233,7 +245,7 @@ def is_off(entry, value):
 def from_json(values):
     """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
 
-    A run of an earlier version may lack settings that no flag sets, and those of NEWER_FLAGS; they have their defaults.
+    A run of an earlier version may lack settings that no flag sets, and those of EARLIER.
 
     Args:
       values: what JSON holds.
@@ -245,8 +257,8 @@ def from_json(values):
       ValueError: they are not the settings of a run.
     """
     try:
-        values = {name: getattr(Config, name) for name in NEWER_FLAGS} | values
-        texts = {entry: str(values[entry.name]) for entry in FLAGS if not is_off(entry, values[entry.name])}
+        values = EARLIER | values
+        texts = {entry: str(values[entry.name]) for entry in TYPED if not is_off(entry, values[entry.name])}
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
             settings[name] = whole_number(1)(str(values.get(name, getattr(Config, name))))
