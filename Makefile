@@ -2,6 +2,8 @@
 # make test   checks the style and runs the tests; on the oldest TensorFlow: make test TENSORFLOW=2.16
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
+# make study  searches hyper-parameters; more flags: make study ARGS="--data pairs.tsv"; see docs/using.md
+# make dashboard     shows the trials of all studies at http://localhost:8080
 # make tensorboard   shows the graph and the curves of all runs at http://localhost:6006
 #
 # Each installs what it needs, into a virtual environment in this folder.
@@ -12,7 +14,7 @@ VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*")
 
-.PHONY: run test lint bench tensorboard
+.PHONY: run test lint bench study dashboard tensorboard
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -27,6 +29,12 @@ lint: $(VENV)/test-installed
 bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
 	$(VENV)/bin/python -m benchmarks.bench
 
+study: $(VENV)/study-installed
+	$(VENV)/bin/python -m experiments.study $(ARGS)
+
+dashboard: $(VENV)/dashboard-installed
+	$(VENV)/bin/optuna-dashboard $(or $(ARGS),studies/journal)
+
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
 
@@ -37,6 +45,15 @@ $(VENV)/run-installed: requirements.txt
 
 $(VENV)/test-installed: tests/requirements.txt $(VENV)/run-installed
 	$(PIP_INSTALL) -r tests/requirements.txt
+	touch $@
+
+$(VENV)/study-installed: experiments/requirements.txt $(VENV)/run-installed
+	$(PIP_INSTALL) -r experiments/requirements.txt
+	touch $@
+
+$(VENV)/dashboard-installed: experiments/requirements-dashboard.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r experiments/requirements-dashboard.txt
 	touch $@
 
 .venv-%/installed: benchmarks/requirements-%.txt

@@ -42,7 +42,7 @@ def main():
     run = functools.partial(workers.run, request.storage, task=functools.partial(task, sys.argv[1:]))
     results.enqueue(studies[0], [results.script_params(request)])
     ended_by = run(search, workers=request.workers)
-    if ended_by is None:
+    if ended_by is None and request.fresh_seeds:
         finalists = [trial.params for trial in results.complete(studies[0])[: results.FINALISTS]]
         results.enqueue(studies[1], [*finalists, results.script_params(request)])
         ended_by = run(finals, workers=request.workers)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.trial import TrialState
 
 from experiments.study import results, space
@@ -90,10 +91,14 @@ def slices(study):
         for trials, color in ((pruned, PRUNED), (complete, COMPLETE), ([best], BEST)):
             values = [last_value(trial) for trial in trials]
             axes.plot([trial.params[name] for trial in trials], percent(values), ".", color=color)
-        axes.set_xscale("log" if name not in space.SPACE or space.SPACE[name].log else "linear")
         if name == "batch_size":
-            axes.set_xticks(space.BATCH_SIZES, space.BATCH_SIZES)
-            axes.minorticks_off()
+            axes.set_xticks(space.BATCH_SIZES)
+        elif space.SPACE[name].log:
+            low, high = space.SPACE[name].low, space.SPACE[name].high
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 200 * low else (1,)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yscale("log")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)

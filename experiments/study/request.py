@@ -44,14 +44,14 @@ def flag_parser():
     )
     group = parser.add_argument_group("study")
 
-    def number(name, default, most, text):
-        kind = whole_number(1, most)
+    def number(name, default, most, text, least=1):
+        kind = whole_number(least, most)
         group.add_argument(name, type=kind, default=default, metavar="N", help=f"{text} (default: {default})")
 
     number("--trials", 300, 1_000_000, "how many trials to finish in all")
     number("--workers", 1, 1_000, "processes that make trials on this machine")
     number("--seeds", 3, 100, "seeds that each trial trains with")
-    number("--fresh-seeds", 10, 100, "seeds that the best trials are trained with at the end")
+    number("--fresh-seeds", 10, 100, "seeds that the best trials are trained with at the end; 0: leave it out", 0)
     group.add_argument(
         "--study", default=None, metavar="NAME", help="name of the study (default: that of the file or of the task)"
     )

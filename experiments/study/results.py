@@ -81,6 +81,9 @@ def text(request, search, finals):
         for name in sorted(request.names, key=importance_of.get, reverse=True) if importance_of else request.names:
             importance = f"{importance_of[name]:.2f}" if importance_of else "-"
             lines.append(f"  {name:<18} {trial.params[name]:>10.3g} {script[name]:>10.3g}  {importance:>10}")
+        unknown = [name for name in request.names if space.field_of(name) not in space.SCRIPT]
+        if unknown:
+            lines += ["", f"the script has no setting for {', '.join(unknown)}"]
     if complete(finals):
         lines += ["", f"  not exact, {len(request.fresh_seeds)} fresh seeds     median      worst"]
         for finalist in complete(finals):

@@ -29,7 +29,10 @@ def read(path):
     unknown = [name for name in values if name not in kinds]
     if unknown:
         raise SettingsError(f"--settings: {str(path)!r}: there is no setting {unknown[0]!r}")
-    try:
-        return {name: kinds[name](str(value)) for name, value in values.items()}
-    except argparse.ArgumentTypeError as error:
-        raise SettingsError(f"--settings: {str(path)!r}: {error}") from None
+    settings = {}
+    for name, value in values.items():
+        try:
+            settings[name] = kinds[name](str(value))
+        except argparse.ArgumentTypeError as error:
+            raise SettingsError(f"--settings: {str(path)!r}: {name}: {error}") from None
+    return settings
