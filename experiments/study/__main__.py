@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.study import pictures, results, storage, workers
+from experiments.study import pictures, results, space, storage, workers
 from experiments.study.request import read_request, task
 from experiments.study.workers import Stage
 from support.run import folder
@@ -54,8 +54,11 @@ def main():
 
 def check_same(study, request):
     """Raises SettingsError if a study was begun with something else than what is asked for now."""
-    config = {name: value for name, value in asdict(request.config).items() if name not in DETAILS}
-    asked = json.loads(json.dumps(config | {"searched": request.names, "seeds": len(request.seeds)}))
+    searched = {space.field_of(name) for name in request.names}
+    config = {name: value for name, value in asdict(request.config).items() if name not in searched.union(DETAILS)}
+    if "batch_size" in searched:
+        config["sequences"] = request.config.batch_size * config.pop("max_batches")
+    asked = json.loads(json.dumps(config | {"searched": request.names, "seeds": len(request.seeds)}, default=str))
     begun = study.user_attrs.get("settings", asked)
     different = [name for name in asked if asked[name] != begun.get(name)]
     if different:
