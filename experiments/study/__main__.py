@@ -33,7 +33,7 @@ def main():
         folder.check_writable(FOLDER / f"{request.study}.json")
         store = storage.open_storage(request.storage)
         search = Stage(request.study, request.seeds, request.trials)
-        finals = Stage(f"{request.study}-finals", request.fresh_seeds, None)
+        finals = Stage(f"{request.study}-finals-{len(request.fresh_seeds)}", request.fresh_seeds, None)
         studies = [workers.open_stage(stage, store) for stage in (search, finals)]
         check_same(studies[0], request)
     except (SettingsError, OSError) as error:
