@@ -6,7 +6,7 @@ import json
 import numpy as np
 import optuna
 import pytest
-from running import run
+from running import ROOT, run
 
 import helpers
 import seq2seq_copy
@@ -69,9 +69,9 @@ def test_a_trial_with_the_settings_of_the_script_trains_as_the_script_does():
 
 def test_the_forget_bias_does_what_that_of_a_cell_does():
     class Cell(LSTMCell):
-        forget_bias = 2.5
+        forget_bias = 2.5  # and 3 in the initial bias
 
-    model = trained(forget_bias=2.5)
+    model = trained(forget_bias=5.5)
     expected = weights_of_script(Parts(tf.nn, cell=Cell))[-1]
     for weight, variable, other in zip(model.session.run(model.weights), model.weights, expected):
         if variable.op.name.endswith("lstm_cell/bias"):
@@ -85,7 +85,7 @@ def test_scales_multiply_the_initial_weights():
         "a/kernel": np.ones([2, 2]),
         "decoder/output_weights": np.ones(2),
     }
-    scales = {"embedding_scale": 2.0, "kernel_scale": 3.0, "output_scale": 4.0, "forget_bias": 1.0}
+    scales = {"embedding_scale": 2.0, "kernel_scale": 3.0, "output_scale": 4.0, "forget_bias": 0.0}
     assert [weight.flat[0] for weight in trainer.scaled(weights, scales)] == [2, 3, 4]
 
 
@@ -239,3 +239,8 @@ def test_flags_win_over_the_file_of_settings(tmp_path):
     assert (status, stderr) == (0, "")
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert [config[name] for name in ("learning_rate", "batch_size", "adam_beta2")] == [0.5, 5, 0.5]
+
+
+def test_the_defaults_are_what_the_study_has_learned():
+    for name, value in json.loads((ROOT / "experiments/best.json").read_text()).items():
+        assert getattr(Config, name) == value, name

@@ -32,14 +32,14 @@ SPACE = {
     "1 - adam_beta2": Range(0.001, 0.3),
     "adam_epsilon": Range(1e-10, 1e-3, default=1e-8),
     "clip_norm": Range(0.03, 30),
-    "warm_up": Range(0, 0.2, log=False, default=0),  # share
+    "warm_up": Range(0, 0.2, log=False),  # share
     "decay_start": Range(0, 0.8, log=False, default=0),  # share
     "decay_power": Range(0.5, 3, default=1),
     "averaging": Range(1e-4, 0.1, default=1e-4),  # share; the lowest is less than one batch of 3,001
     "embedding_scale": Range(0.1, 3, default=1),
     "output_scale": Range(0.1, 3, default=1),
     "kernel_scale": Range(0.3, 3, default=1),
-    "forget_bias": Range(0, 4, log=False, default=1),
+    "forget_bias": Range(0, 8, log=False, default=4),
 }
 NAMES = (*SPACE, "batch_size")
 

@@ -19,6 +19,7 @@ from support.graph import tensorflow_v1 as tf
 
 ADAM_KNOBS = ("adam_beta1", "adam_beta2", "adam_epsilon")
 KNOBS = ("learning_rate", *ADAM_KNOBS, "clip_norm", "warm_up", "decay_start", "decay_power", "averaging")
+FORGET_BIAS = 4  # of the script: 3 in the initial bias, and 1 that the cell adds
 SCALES = {"embeddings": "embedding_scale", "output_weights": "output_scale", "kernel": "kernel_scale"}
 
 
@@ -133,13 +134,13 @@ def scaled(weights, settings):
     Args:
       weights: what initial_weights() returned.
       settings: dict with a number for each name in SCALES, by which it multiplies the weights, and for forget_bias,
-        which stands in for the 1 that an LSTM cell adds to its forget gate.
+        which stands in for FORGET_BIAS.
     """
     scaled_weights = []
     for name, weight in weights.items():
         weight = weight * settings.get(SCALES.get(name.split("/")[-1]), 1)
         if name.endswith("lstm_cell/bias"):
             i, j, f, o = np.split(weight, 4)
-            weight = np.concatenate([i, j, f + settings["forget_bias"] - 1, o])
+            weight = np.concatenate([i, j, f + settings["forget_bias"] - FORGET_BIAS, o])
         scaled_weights.append(weight)
     return scaled_weights

@@ -96,7 +96,7 @@ class Config:
     max_batches: int = setting(3001, whole_number(1), "training", "number of batches to train on")
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
     learning_rate: float = setting(
-        0.015, positive_number, "training", "learning rate of the first step; it falls linearly to 0"
+        0.03, positive_number, "training", "highest learning rate; it rises to that, then falls linearly to 0"
     )
     until: float = setting(
         None,
@@ -174,6 +174,7 @@ class Config:
     # No flag sets these.
     adam_beta2: float = learned(0.95, below_one)  # a shorter memory than 0.999: a run has only 3,001 batches
     clip_norm: float = learned(1.0)
+    warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
 
     # Nor these. The last three are read from the data.
     held_out_sequences: int = 10_000  # at most, with data
@@ -215,7 +216,7 @@ class Config:
 TYPED = [entry for entry in fields(Config) if entry.metadata]
 FLAGS = [entry for entry in TYPED if "help" in entry.metadata]
 # What runs of earlier versions did, whose settings do not name these.
-EARLIER = {"layers": 1, "until": None, "adam_beta2": 0.95, "clip_norm": 1.0}
+EARLIER = {"layers": 1, "until": None, "adam_beta2": 0.95, "clip_norm": 1.0, "warm_up": 0.0}
 
 
 class SettingsError(ValueError):
