@@ -2,6 +2,8 @@
 # make test   checks the style and runs the tests; with other versions: make test TENSORFLOW=2.16 PYTHON=python3.10
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
+# make study  searches hyper-parameters; more flags: make study ARGS="--data pairs.tsv"; see docs/using.md
+# make dashboard     shows the trials of all studies at http://localhost:8080
 # make cluster WORKERS=2   trains with several workers on this machine; see docs/scaling.md
 # make notebook      opens the notebook that takes the model apart
 # make walkthrough   makes that notebook, docs/walkthrough.ipynb, from docs/walkthrough.py and runs it
@@ -23,7 +25,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test short lint bench cluster notebook walkthrough tensorboard matrix soak lock
+.PHONY: run test short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -40,6 +42,12 @@ lint: $(VENV)/test-installed
 
 bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
 	$(VENV)/bin/python -m benchmarks.bench
+
+study: $(VENV)/study-installed
+	$(VENV)/bin/python -m experiments.study $(ARGS)
+
+dashboard: $(VENV)/dashboard-installed
+	$(VENV)/bin/optuna-dashboard $(or $(ARGS),studies/journal)
 
 cluster: $(VENV)/run-installed
 	$(VENV)/bin/python -m support.terminal.local_cluster $(WORKERS) $(ARGS)
@@ -80,6 +88,15 @@ $(VENV)/test-installed: tests/requirements.txt $(VENV)/run-installed
 
 $(VENV)/notebook-installed: docs/requirements.txt $(VENV)/run-installed
 	$(PIP_INSTALL) -r docs/requirements.txt
+	touch $@
+
+$(VENV)/study-installed: experiments/requirements.txt $(VENV)/run-installed
+	$(PIP_INSTALL) -r experiments/requirements.txt
+	touch $@
+
+$(VENV)/dashboard-installed: experiments/requirements-dashboard.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r experiments/requirements-dashboard.txt
 	touch $@
 
 .venv-%/installed: benchmarks/requirements-%.txt

@@ -38,9 +38,6 @@ from support.terminal import pictures, predict, process, report, together
 from support.terminal.command import read_command
 from support.terminal.settings import EVALUATION_BATCH
 
-ADAM_BETA2 = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
-CLIP_NORM = 1.0
-
 # ---------------------------------------------------------------------------------------------------
 # The graph. Tensors are time-major; comments give their shapes.
 
@@ -79,7 +76,7 @@ def build_graph(config, parts):
     encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")
     decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")
 
-    optimizer = tf.train.AdamOptimizer(functools.partial(falling_learning_rate, config), beta2=ADAM_BETA2)
+    optimizer = tf.train.AdamOptimizer(functools.partial(scheduled_learning_rate, config), beta2=config.adam_beta2)
     return connect(encoder_inputs, encoder_inputs_length, decoder_targets, config, optimizer, parts)
 
 
@@ -125,9 +122,9 @@ def run_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, pa
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
-    """Maps each symbol to a vector, initialised uniformly from [-1, 1] and trained with the rest."""
+    """Maps each symbol to a vector, initialised uniformly from [-0.2, 0.2] and trained with the rest."""
     with tf.variable_scope("embedding"):
-        uniform = tf.random_uniform_initializer(-1.0, 1.0)
+        uniform = tf.random_uniform_initializer(-0.2, 0.2)
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
         encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
         return embeddings, encoder_inputs_embedded  # the latter [time, batch, input_embedding_size]
@@ -164,7 +161,8 @@ class LSTMCell:
         """
         with tf.variable_scope(f"{name}/lstm_cell"):
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
-            self.bias = tf.get_variable("bias", [4 * units], initializer=tf.zeros_initializer())
+            remember = tf.constant_initializer(np.repeat([0.0, 0.0, 3.0, 0.0], units))  # at first, by the forget gate
+            self.bias = tf.get_variable("bias", [4 * units], initializer=remember)
         self.output_size = units
         self.state_size = LSTMStateTuple(c=units, h=units)
 
@@ -234,7 +232,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
         next_loop_state: None.
     """
     vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
-    uniform = tf.random_uniform_initializer(-1.0, 1.0)
+    uniform = tf.random_uniform_initializer(-2.5, 2.5)
     output_weights = tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
     batch_shape = tf.shape(decoder_lengths)
@@ -288,10 +286,12 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
-def falling_learning_rate(config):
-    """Returns the learning rate of the next step, float32 []. It falls linearly to 0 over the run."""
+def scheduled_learning_rate(config):
+    """Returns the learning rate of the next step, float32 []: it rises in the first tenth of a run, then falls to 0."""
     global_step = tf.train.get_or_create_global_step()
-    return tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
+    rise = tf.cast(global_step + 1, tf.float32) / max(1.0, config.warm_up * config.max_batches)
+    fall = tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
+    return tf.minimum(rise, 1.0) * fall
 
 
 def adam(loss, optimizer, config, parts):
@@ -305,13 +305,13 @@ def adam(loss, optimizer, config, parts):
     """
     with tf.variable_scope("train"):
         global_step = tf.train.get_or_create_global_step()
-        learning_rate = tf.identity(falling_learning_rate(config), name="learning_rate")
+        learning_rate = tf.identity(scheduled_learning_rate(config), name="learning_rate")
         gradients, variables = zip(*optimizer.compute_gradients(loss, tf.trainable_variables()))
         # The gradient of the embeddings is a list of rows, and a symbol may have several. The norm is right only after
         # they are added up to a matrix.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         gradients, loss = parts.sum_over_workers(gradients, loss)  # those of the whole batch, if machines share it
-        clipped, gradient_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
+        clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
         with tf.control_dependencies([learning_rate]):  # to be read before the step is counted
             train_op = optimizer.apply_gradients(zip(clipped, variables), global_step, name="train_op")
         return loss, gradient_norm, learning_rate, train_op

@@ -65,6 +65,7 @@ def main(path, form):
         encoder_hidden_units=data.weights["forward_bias"].size // 4,
         learning_rate=work.LEARNING_RATE,
         max_batches=work.MAX_BATCHES,
+        warm_up=0.0,
     )
     parts = Parts(tf.nn, decode=decode_like_the_talk) if form == "talk" else Parts(tf.nn)
     graph = seq2seq_copy.build_graph(config, parts)

@@ -5,6 +5,7 @@ import re
 import pytest
 from running import ROOT
 
+from experiments.study import request
 from support.terminal.command import flag_parser
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,7 +42,8 @@ def test_every_flag_exists(page):
         "--xla_cpu_use_fusion_emitters",
         "--xla_dump_to",
     }  # of other programs
-    known = {option for action in flag_parser()._actions for option in action.option_strings} | others
+    actions = [*flag_parser()._actions, *request.flag_parser()._actions]
+    known = {option for action in actions for option in action.option_strings} | others
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", page.read_text()))
     assert named <= known, named - known
 

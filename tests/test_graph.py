@@ -144,7 +144,8 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, s
     for step in range(1, 5):
         gradients = session.run(gradients_op, feed)
         norms.append(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
-        size = CONFIG.learning_rate * (1 - (step - 1) / CONFIG.max_batches)
+        rise = min(1, step / max(1, 0.1 * CONFIG.max_batches))
+        size = CONFIG.learning_rate * rise * (1 - (step - 1) / CONFIG.max_batches)
         for index, gradient in enumerate(gradients):
             gradient = gradient * min(1, 1 / norms[-1])
             first[index] = 0.9 * first[index] + 0.1 * gradient

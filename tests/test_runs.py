@@ -56,7 +56,8 @@ def test_metrics_say_what_was_reached_and_with_what(whole):
 def test_the_history_has_a_row_for_each_batch(whole):
     history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
     assert history["batch"].tolist() == list(range(900))
-    np.testing.assert_allclose(history["learning_rate"], 0.015 * (1 - np.arange(900) / 900), rtol=1e-4)
+    rise = np.minimum(np.arange(1, 901) / 90, 1)  # in a tenth of the batches
+    np.testing.assert_allclose(history["learning_rate"], 0.03 * rise * (1 - np.arange(900) / 900), rtol=1e-4)
     assert history["loss"][-1] == pytest.approx(json.loads((whole / "metrics.json").read_text())["loss"])
     assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 900, 100))
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from helpers import ALPHABET_VOCAB_SIZE
 from support.data import pairs
 from support.run import files, folder, history, platforms
-from support.terminal import asking, pictures, predict, settings, workers
+from support.terminal import asking, pictures, predict, settings, settings_file, workers
 from support.terminal.process import PROGRAM
 from support.terminal.settings import FLAGS, Config, SettingsError, flag
 from support.terminal.values import file_path, positive_number
@@ -53,19 +53,13 @@ def flag_parser():
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    groups = {}
-    for entry in FLAGS:
-        title, kind = entry.metadata["group"], entry.metadata["type"]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        groups[title].add_argument(
-            flag(entry.name),
-            type=kind,
-            help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
-            metavar=getattr(
-                entry.metadata["type"], "metavar", {"int": "N", "float": "X", "Path": "FILE"}.get(entry.type)
-            ),
-        )
+    add_settings(parser, FLAGS)
+    parser.add_argument(
+        "--settings",
+        type=file_path,
+        metavar="FILE",
+        help="read settings from a file, as a study writes it (see docs/using.md); flags beside it win",
+    )
     runs = parser.add_argument_group("runs")
     runs.add_argument(
         "--run-dir",
@@ -103,6 +97,23 @@ def flag_parser():
     )
     asking.add_flags(parser.add_argument_group("asking, with --predict"))
     return parser
+
+
+def add_settings(parser, entries):
+    """Adds the flags of fields of Config to a parser, in their groups."""
+    groups = {}
+    for entry in entries:
+        title, kind = entry.metadata["group"], entry.metadata["type"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(
+            flag(entry.name),
+            type=kind,
+            help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
+            metavar=getattr(
+                entry.metadata["type"], "metavar", {"int": "N", "float": "X", "Path": "FILE"}.get(entry.type)
+            ),
+        )
 
 
 def read_command(arguments=None):
@@ -194,6 +205,8 @@ def command_to_train(run_dir, given):
 
 def new_run(given):
     """Returns the Command for a new run in runs/."""
+    if "settings" in given:
+        given = settings_file.read(given.pop("settings")) | given
     config = Config(**given)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
@@ -257,6 +270,8 @@ def command_to_resume(run, run_dir, given):
     """Returns the Command that goes on with a stopped run."""
     if run_dir is not None:
         raise SettingsError("--run-dir does not go with --resume, which names the folder itself")
+    if "settings" in given:
+        raise SettingsError("--settings does not go with --resume: a run keeps its settings")
     run = real_path(run)
     config = saved_config(run)
     if "data" in given and config.data is None:

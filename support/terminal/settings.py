@@ -14,6 +14,7 @@ from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETT
 from support.data import pairs
 from support.terminal.values import (
     PICTURE_ENDINGS,
+    below_one,
     file_path,
     one_of,
     picture_path,
@@ -35,6 +36,11 @@ def setting(default, kind, group, text):
     return field(default=default, metadata={"type": kind, "group": group, "help": text})
 
 
+def learned(default, kind=positive_number):
+    """Returns a field of Config without a flag. A study sets it (see experiments/study), by --settings."""
+    return field(default=default, metadata={"type": kind})
+
+
 @dataclass(frozen=True)
 class Config:
     """The settings of one run."""
@@ -42,7 +48,7 @@ class Config:
     max_batches: int = setting(3001, whole_number(1), "training", "number of batches to train on")
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
     learning_rate: float = setting(
-        0.015, positive_number, "training", "learning rate of the first step; it falls linearly to 0"
+        0.03, positive_number, "training", "highest learning rate; it rises to that, then falls linearly to 0"
     )
     until: float = setting(
         None,
@@ -117,7 +123,12 @@ class Config:
         f"({' '.join(PICTURE_ENDINGS)})",
     )
 
-    # No flag sets these. The last three are read from the data.
+    # No flag sets these.
+    adam_beta2: float = learned(0.95, below_one)  # a shorter memory than 0.999: a run has only 3,001 batches
+    clip_norm: float = learned(1.0)
+    warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
+
+    # Nor these. The last three are read from the data.
     held_out_sequences: int = 10_000  # at most, with data
     keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
     extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how many more steps than its input a sequence is decoded
@@ -177,8 +188,10 @@ class Config:
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
-FLAGS = [entry for entry in fields(Config) if entry.metadata]
-NEWER_FLAGS = ("layers", "until")  # the settings of a run of an earlier version do not name them
+TYPED = [entry for entry in fields(Config) if entry.metadata]
+FLAGS = [entry for entry in TYPED if "help" in entry.metadata]
+# What runs of earlier versions did, whose settings do not name these.
+EARLIER = {"layers": 1, "until": None, "adam_beta2": 0.95, "clip_norm": 1.0, "warm_up": 0.0}
 
 
 class SettingsError(ValueError):
@@ -210,7 +223,7 @@ def is_off(entry, value):
 def from_json(values):
     """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
 
-    A run of an earlier version may lack settings that no flag sets, and those of NEWER_FLAGS; they have their defaults.
+    A run of an earlier version may lack settings that no flag sets, and those of EARLIER.
 
     Args:
       values: what JSON holds.
@@ -222,8 +235,8 @@ def from_json(values):
       ValueError: they are not the settings of a run.
     """
     try:
-        values = {name: getattr(Config, name) for name in NEWER_FLAGS} | values
-        texts = {entry: str(values[entry.name]) for entry in FLAGS if not is_off(entry, values[entry.name])}
+        values = EARLIER | values
+        texts = {entry: str(values[entry.name]) for entry in TYPED if not is_off(entry, values[entry.name])}
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
             settings[name] = whole_number(1, 1_000_000)(str(values.get(name, getattr(Config, name))))

@@ -43,6 +43,7 @@ def decimal_number(is_allowed, description):
 
 positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
 probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+below_one = decimal_number(lambda value: 0 <= value < 1, "a number from 0 to below 1")
 share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
 share.metavar = "SHARE"
 

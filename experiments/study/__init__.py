@@ -1,0 +1,1 @@
+"""A study of hyper-parameters: python -m experiments.study."""
