@@ -30,7 +30,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, PAD
 from support.data import ahead, pairs
-from support.graph import beam, compiled, feedback, variants
+from support.graph import beam, compiled, feedback, sessions, variants
 from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints, export, folder
 from support.terminal import pictures, predict, process, report
@@ -289,7 +289,8 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
 def falling_learning_rate(config):
     """Returns the learning rate of the next step, float32 []. It falls linearly to 0 over the run."""
     global_step = tf.train.get_or_create_global_step()
-    return tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
+    learning_rate, max_batches = tf.program_input(config.learning_rate), tf.program_input(config.max_batches)
+    return tf.train.polynomial_decay(learning_rate, global_step, max_batches, end_learning_rate=0.0)
 
 
 def adam(loss, optimizer, config):
@@ -418,7 +419,7 @@ def run_training(command):
         print(report.data_report(command.pairs, held_out, config))
 
     graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
-    with tf.Session() as session:
+    with sessions.open_session(config) as session:
         session.run(tf.global_variables_initializer())
         run = checkpoints.open_run(command, session, held_out, training_generator)
         done = len(run.history.rows)

@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 
+from support.graph import programs
 from support.graph import tensorflow_v1 as tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
@@ -56,7 +57,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             )
             keep_if_finished = functools.partial(tf.where, finished)
             next_state = map_structure(keep_if_finished, state, next_state)
-            emit_output = map_structure(keep_if_finished, zeros, emit_output)
+            emit_output = map_structure(keep_if_finished, map_structure(tf.zeros_like, zeros), emit_output)
             emit = map_structure(
                 lambda emitted, output: tf.raw_ops.TensorListPushBack(input_handle=emitted, tensor=output),
                 emit,
@@ -163,6 +164,7 @@ def compile_steps(session, connect, parts, config):
         with tf.silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
             fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
             take_steps([])
+        programs.keep_new()
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:

@@ -59,3 +59,12 @@ def silent_stderr():
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
+
+
+def program_input(value):
+    """Returns a number as a tensor of the outermost graph.
+
+    A program that XLA compiles takes it as an input, and is the same for all its values.
+    """
+    with __getattr__("init_scope")():
+        return __getattr__("constant")(value)
