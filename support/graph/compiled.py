@@ -151,6 +151,8 @@ def compile_steps(session, connect, parts, config):
     shapes = ([], [most, config.length_to, batch_size], [most, batch_size], [most, config.decoder_steps, batch_size])
     arguments = [tf.placeholder(tf.int32, shape) for shape in shapes]
 
+    fetches = None
+
     def take_steps(batches):
         inputs, lengths, targets = (np.zeros(argument.shape, np.int32) for argument in arguments[1:])
         for index, batch in enumerate(batches):
@@ -160,16 +162,25 @@ def compile_steps(session, connect, parts, config):
         feed = dict(zip(arguments, [len(batches), inputs, lengths, targets]))
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
-    try:
+    def compile_loop():
+        nonlocal fetches
         with tf.silent_stderr():  # TensorFlow 2.16 writes there that it uses XLA
             fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
             take_steps([])
-        programs.keep_new()
+
+    try:
+        try:
+            compile_loop()
+        except tf.errors.OpError:
+            if not programs.forget():  # else a program that was kept may be to blame
+                raise
+            compile_loop()
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
         log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])
         return None
+    programs.keep_new()
     return take_steps
 
 

@@ -110,6 +110,16 @@ def keep_new():
         shrink(entries.parent)
 
 
+def forget():
+    """Deletes the entries that were linked for this process; returns whether there were any."""
+    folder = process_folder()
+    names = [program.name for program in folder.glob("*.pb")] if folder else []
+    for name in names:
+        for entry in (folder / name, *folder.parent.glob(f"{name}-*")):
+            entry.unlink(missing_ok=True)
+    return bool(names)
+
+
 def shrink(root):
     """Deletes the entries that were not used for longest, and what killed processes left behind."""
     size = 0
