@@ -1,9 +1,21 @@
+import atexit
+import os
+import shutil
+import tempfile
+
 import pytest
 import running
 from hypothesis import settings
 
+from support.graph import programs
+
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+# What one test has compiled, the others need not. The processes of the tests inherit the name of the folder.
+if programs.SETTING not in os.environ:
+    os.environ[programs.SETTING] = tempfile.mkdtemp(prefix="seq2seq_copy-programs-")
+    atexit.register(shutil.rmtree, os.environ[programs.SETTING], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

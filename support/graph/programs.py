@@ -2,7 +2,8 @@
 
 TensorFlow keeps them itself if it is told to. But a torn entry or a full disk then fails the compilation, and the names
 of the entries say nothing of the processor or the version of TensorFlow that they are for. So TensorFlow gets a folder
-of this process alone. The entries of the cache are checked and linked into it; what TensorFlow adds goes into the cache.
+of this process alone. The entries of the cache are checked and linked into it, and what TensorFlow adds is moved into
+the cache.
 """
 
 import atexit
@@ -148,7 +149,8 @@ def main():
     size = sum(path.stat().st_size for path in files)
     for folder in root.glob("tensorflow-*"):
         shutil.rmtree(folder)
-    print(f"deleted {len(files)} compiled programs, {size / 1e6:.1f} MB, from {root}")
+    programs = f"{len(files)} compiled program{'s'[: len(files) != 1]}"
+    print(f"deleted {programs}, {size / 1e6:.1f} MB, from {root}")
 
 
 if __name__ == "__main__":
