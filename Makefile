@@ -11,6 +11,7 @@
 # make matrix runs the short tests (make short) with every TensorFlow and Python that requirements.txt allows
 # make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
 # make lock   writes requirements.lock anew: the tested versions of all packages, with their hashes
+# make clear  empties the cache of compiled programs; see docs/speed.md
 #
 # Each installs what it needs, into a virtual environment in this folder.
 
@@ -25,7 +26,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock
+.PHONY: run test short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -60,6 +61,9 @@ walkthrough: $(VENV)/notebook-installed
 	$(VENV)/bin/python -m nbconvert --log-level WARN --to notebook --inplace --execute \
 		--ExecutePreprocessor.record_timing=False docs/walkthrough.ipynb
 	$(VENV)/bin/python -m nbconvert --log-level WARN --to notebook --inplace --coalesce-streams docs/walkthrough.ipynb
+
+clear: $(VENV)/run-installed
+	$(VENV)/bin/python -m support.graph.programs
 
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)

@@ -31,7 +31,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, PAD
 from support.data import ahead, pairs
-from support.graph import beam, cluster, compiled, feedback, memory, variants
+from support.graph import beam, cluster, compiled, feedback, memory, sessions, variants
 from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints, export, folder
 from support.terminal import pictures, predict, process, report, together
@@ -289,8 +289,9 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
 def scheduled_learning_rate(config):
     """Returns the learning rate of the next step, float32 []: it rises in the first tenth of a run, then falls to 0."""
     global_step = tf.train.get_or_create_global_step()
-    rise = tf.cast(global_step + 1, tf.float32) / max(1.0, config.warm_up * config.max_batches)
-    fall = tf.train.polynomial_decay(config.learning_rate, global_step, config.max_batches, end_learning_rate=0.0)
+    learning_rate, max_batches = tf.program_input(config.learning_rate), tf.program_input(config.max_batches)
+    rise = tf.cast(global_step + 1, tf.float32) / tf.program_input(max(1.0, config.warm_up * config.max_batches))
+    fall = tf.train.polynomial_decay(learning_rate, global_step, max_batches, end_learning_rate=0.0)
     return tf.minimum(rise, 1.0) * fall
 
 
@@ -424,7 +425,7 @@ def run_training(command):
     examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
     batches, held_out = examples(config, training_generator, held_out_generator)
     graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
-    with tf.Session() as session:
+    with sessions.open_session(config) as session:
         session.run(tf.global_variables_initializer())
         ask = functools.partial(answered, session, graph)
         run = checkpoints.open_run(command, session, held_out, training_generator, ask)
@@ -486,7 +487,7 @@ def run_export(command):
 def main():
     """Carries out the command line; returns the exit status."""
     command = read_command()
-    process.import_tensorflow()
+    process.import_tensorflow(command)
     if command.workers is not None:
         return together.run_training(command, sys.modules[__name__])
     if command.export is not None:

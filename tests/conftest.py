@@ -1,14 +1,25 @@
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 import running
 from hypothesis import settings
+
+from support.graph import programs
 
 if sys.platform == "win32":  # what needs the terminals and the limits of Unix
     collect_ignore = ["test_benchmarks.py", "test_command.py", "test_pairs.py", "test_predict.py"]
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+# What one test has compiled, the others need not. The processes of the tests inherit the name of the folder.
+if programs.SETTING not in os.environ:
+    os.environ[programs.SETTING] = tempfile.mkdtemp(prefix="seq2seq_copy-programs-")
+    atexit.register(shutil.rmtree, os.environ[programs.SETTING], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

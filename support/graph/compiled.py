@@ -14,6 +14,7 @@ import types
 
 import numpy as np
 
+from support.graph import programs
 from support.graph import tensorflow_v1 as tf
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
@@ -56,7 +57,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             )
             keep_if_finished = functools.partial(tf.where, finished)
             next_state = map_structure(keep_if_finished, state, next_state)
-            emit_output = map_structure(keep_if_finished, zeros, emit_output)
+            emit_output = map_structure(keep_if_finished, map_structure(tf.zeros_like, zeros), emit_output)
             emit = map_structure(
                 lambda emitted, output: tf.raw_ops.TensorListPushBack(input_handle=emitted, tensor=output),
                 emit,
@@ -146,6 +147,8 @@ def compile_steps(session, connect, parts, config):
     shapes = ([], [most, config.length_to, batch_size], [most, batch_size], [most, config.decoder_steps, batch_size])
     arguments = [tf.placeholder(tf.int32, shape) for shape in shapes]
 
+    fetches = None
+
     def take_steps(batches):
         arrays = [np.zeros(argument.shape, np.int32) for argument in arguments[1:]]
         for batch, *rows in zip(batches, *arrays):
@@ -153,9 +156,19 @@ def compile_steps(session, connect, parts, config):
         feed = dict(zip(arguments, [len(batches), *arrays]))
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
-    with warning_if_not_compiled():
+    def compile_loop():
+        nonlocal fetches
         fetches = compiled_loop(connect, parts._replace(loops=bounded_loops(config)), most)(*arguments)
         take_steps([])
+
+    with warning_if_not_compiled():
+        try:
+            compile_loop()
+        except tf.errors.OpError:
+            if not programs.forget():  # else a program that was kept may be to blame
+                raise
+            compile_loop()
+        programs.keep_new()
         return take_steps
 
 

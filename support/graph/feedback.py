@@ -47,8 +47,10 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
     reads_truth = tf.ones_like(decoder_targets, tf.bool)
     if config.feedback == "scheduled":
         batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
-        probability = config.teacher_probability * (1 - tf.cast(batch, tf.float32) / config.max_batches)
-        coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], [config.seed, batch])
+        probability, max_batches = tf.program_input(config.teacher_probability), tf.program_input(config.max_batches)
+        probability *= 1 - tf.cast(batch, tf.float32) / tf.cast(max_batches, tf.float32)
+        seed = tf.stack([tf.program_input(config.seed), batch])
+        coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], seed)
         coins = coins if columns is None else coins[:, columns]
         reads_truth = coins[: tf.shape(decoder_targets)[0]] < probability
 

@@ -23,9 +23,8 @@ def __getattr__(name):
     return value
 
 
-@functools.cache
-def _tensorflow():
-    """Imports TensorFlow with the settings that this project needs."""
+def set_environment():
+    """Sets the environment variables that TensorFlow reads when it is imported, but for those that the user has set."""
     # A training step is many small operations. One thread for each is fastest, with two of them at a time.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
@@ -36,6 +35,11 @@ def _tensorflow():
     if importlib.metadata.version("tensorflow").startswith("2.21.") and flag not in XLA_FLAGS:
         os.environ["XLA_FLAGS"] = f"{flag} {XLA_FLAGS}"
 
+
+@functools.cache
+def _tensorflow():
+    """Imports TensorFlow with the settings that this project needs."""
+    set_environment()
     gc.disable()
     with silent_stderr():
         import tensorflow.compat.v1 as tensorflow
@@ -77,3 +81,12 @@ def silent_compilation():
     XLA ends the process if it does not know a flag of the user, and says so there.
     """
     return contextlib.nullcontext() if XLA_FLAGS else silent_stderr()
+
+
+def program_input(value):
+    """Returns a number as a tensor of the outermost graph.
+
+    A program that XLA compiles takes it as an input, and is the same for all its values.
+    """
+    with __getattr__("init_scope")():
+        return __getattr__("constant")(value)

@@ -9,6 +9,7 @@ import sys
 
 from tqdm import tqdm
 
+from support.graph import sessions
 from support.graph import tensorflow_v1 as tf
 from support.graph.cluster import ClusterError
 from support.run import platforms
@@ -83,7 +84,10 @@ def shown(step):
 
 
 @shown("importing TensorFlow")
-def import_tensorflow():
+def import_tensorflow(command):
+    """Imports TensorFlow, after what a run of its own needs beforehand."""
+    if command.predict is None and command.export is None and command.workers is None:
+        sessions.prepare(command.config)
     tf.start()
 
 
