@@ -73,7 +73,10 @@ class Quiet:
         start = time.perf_counter()
         share = share_in_use()
         while share > QUIET and time.perf_counter() - start < self.patience:
-            print(f"\rwaiting: other processes use {share:4.0%} of the machine", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(
+                    f"\rwaiting: other processes use {share:4.0%} of the machine ", end="", file=sys.stderr, flush=True
+                )
             time.sleep(2)
             share = share_in_use()
         self.patience -= time.perf_counter() - start
