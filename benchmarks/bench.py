@@ -24,35 +24,42 @@ def color(name):
     return "tab:orange" if name == SCRIPT else "tab:blue"
 
 
-def picture(cold, warm, medians, curves):
-    """Draws the whole job, steps a second, and how the speed depends on the sizes."""
-    figure = Figure(figsize=(12, 8), dpi=120, layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["job", "job", "job", "steps", "steps", "steps"], [size for size in curves for _ in "ab"]]
-    )
+def draw_bars(job_axis, steps_axis, cold, warm, medians):
     names = list(medians)[::-1]
     for kind, shift, alpha in ((cold, 0.2, 0.5), (warm, -0.2, 1)):
         for position, name in enumerate(names):
             if kind[name]:
                 seconds = statistics.median(job.seconds for job in kind[name])
-                axes["job"].barh(position + shift, seconds, 0.4, color=color(name), alpha=alpha)
-    axes["job"].set_yticks(range(len(names)), names)
-    axes["job"].set_xlabel("seconds of the whole job; pale: cold, full: warm")
-    axes["steps"].barh(names, [medians[name] for name in names], color=[color(name) for name in names])
-    axes["steps"].set_xlabel("training steps a second, default sizes")
-    for size, rates in curves.items():
-        axis = axes[size]
-        for name, values in rates.items():
-            axis.loglog(speed.GROWTH[size], values, marker="o", label=name, color=color(name))
-        axis.set_xticks(speed.GROWTH[size], map(str, speed.GROWTH[size]), minor=False)
-        axis.minorticks_off()
-        if size != "encoder_hidden_units":  # from a third to three times: readable without powers
-            axis.set_yscale("linear")
-            axis.set_ylim(bottom=0)
-        axis.set_xlabel(LABELS[size])
-        axis.set_ylabel("symbols a second")
-        axis.grid(alpha=0.3)
-        axis.legend()
+                bar = job_axis.barh(position + shift, seconds, 0.4, color=color(name), alpha=alpha)
+                job_axis.bar_label(bar, fmt=" %.1f", fontsize="small")
+    job_axis.set_yticks(range(len(names)), names)
+    job_axis.set_xlabel("seconds of the whole job; pale: cold, full: warm")
+    job_axis.margins(x=0.1)
+    steps_axis.barh(names, [medians[name] for name in names], color=[color(name) for name in names])
+    steps_axis.set_xlabel("training steps a second, default sizes")
+
+
+def draw_growth(axis, size, rates):
+    for name, values in rates.items():
+        axis.loglog(speed.GROWTH[size], values, marker="o", label=name, color=color(name))
+    axis.set_xticks(speed.GROWTH[size], map(str, speed.GROWTH[size]), minor=False)
+    axis.minorticks_off()
+    if size != "encoder_hidden_units":  # from a third to three times: readable without powers
+        axis.set_yscale("linear")
+        axis.set_ylim(bottom=0)
+    axis.set_xlabel(LABELS[size])
+    axis.set_ylabel("symbols a second")
+    axis.grid(alpha=0.3)
+    axis.legend()
+
+
+def picture(cold, warm, medians, curves):
+    """Draws the whole job, steps a second, and how the speed depends on the sizes."""
+    figure = Figure(figsize=(12, 8), dpi=120, layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    draw_bars(*above.subplots(1, 2), cold, warm, medians)
+    for axis, (size, rates) in zip(below.subplots(1, len(curves)), curves.items()):
+        draw_growth(axis, size, rates)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE)
     print(f"picture in {PICTURE.relative_to(ROOT)}")
