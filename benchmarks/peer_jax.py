@@ -66,7 +66,7 @@ def adam(train_state, gradients):
     gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(norm / work.CLIP_NORM, 1), gradients)
     first = jax.tree.map(lambda m, g: work.BETA1 * m + (1 - work.BETA1) * g, first, gradients)
     second = jax.tree.map(lambda v, g: work.BETA2 * v + (1 - work.BETA2) * g**2, second, gradients)
-    rate = work.SETTINGS.learning_rate * (1 - step / work.SETTINGS.max_batches)
+    rate = work.SETTINGS.learning_rate * jnp.maximum(1 - step / work.SETTINGS.max_batches, 0)
     rate *= jnp.sqrt(1 - work.BETA2 ** (step + 1)) / (1 - work.BETA1 ** (step + 1))
     weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + work.EPSILON), weights, first, second)
     return weights, first, second, step + 1
