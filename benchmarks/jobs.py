@@ -40,8 +40,9 @@ def whole_jobs(path, folder, quiet):
     print("## The whole job\n")
     print(f"From the start of the process to its end: {work.SETTINGS.max_batches:,} batches, then the answers to")
     print(f"{work.SETTINGS.held_out_sequences:,} held-out sequences. Cold: no compiled programs from an earlier start;")
-    print("warm: the same again. Median seconds, and least to most. The ratios are the seconds of jax.jit to those of")
-    print("the peer.", end=" ")
+    print(
+        "warm: the same again. Median seconds, and least to most. Ratios: the seconds of jax.jit to those of the peer."
+    )
     print(f"The losses of the first {work.CHECKED_LOSSES} steps agree to {difference:.0e}. {quiet.note()}\n")
     head = ["", "cold [s]", "warm [s]", "to jax.jit, cold", "to jax.jit, warm", "to step 50, cold [s]"]
     head += ["to step 50, warm [s]", "exact", "rounds"]

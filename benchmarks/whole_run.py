@@ -5,8 +5,8 @@
     python -m benchmarks.whole_run talk-99 0    the tutorials' recipe until then: one encoder cell, Adam with 0.001
 
 99 % of 10,000 held-out sequences are then exact, and of the first 1,000 of them, which every 100 batches are decoded
-before the others. Prints JSON. `import`, `all` and `seconds` count from the start of the
-process; the other parts are durations.
+before the others. Prints JSON. `import`, `all` and `seconds` count from the start of the process; the other parts are
+durations.
 """
 
 import contextlib
