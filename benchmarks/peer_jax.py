@@ -1,18 +1,16 @@
-"""JAX as a peer: python -m benchmarks.peer_jax WORK.
+"""JAX as a peer, as its documentation teaches it: python -m benchmarks.peer_jax WORK idiomatic steps|job.
 
 Each layer is a lax.scan; the whole step is one jax.jit that reuses its memory.
 """
 
 import functools
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import work
-
-AFTER_IMPORT = work.peak_memory()
+from helpers import EOS, EXTRA_DECODER_STEPS
 
 
 def lstm(kernel, bias, inputs, state):
@@ -36,7 +34,8 @@ def encode(weights, name, embedded, lengths):
     return jax.lax.scan(step, (zeros, zeros), scanned, reverse=name == "backward")[0]
 
 
-def loss(weights, inputs, lengths, targets):
+def decode(weights, inputs, lengths, steps):
+    """Returns the logits [steps, batch, vocab_size]."""
     embedded = weights["embeddings"][inputs]
     states = [encode(weights, name, embedded, lengths) for name in ("forward", "backward")]
     state = tuple(jnp.concatenate(parts, axis=1) for parts in zip(*states))
@@ -47,42 +46,64 @@ def loss(weights, inputs, lengths, targets):
         logits = state[1] @ weights["output_weights"] + weights["output_bias"]
         return (state, jnp.argmax(logits, axis=1)), logits
 
-    first = jnp.full(lengths.shape, work.EOS)
-    logits = jax.lax.scan(step, (state, first), None, length=targets.shape[0])[1]
+    return jax.lax.scan(step, (state, jnp.full(lengths.shape, EOS)), None, length=steps)[1]
+
+
+def masked_loss(logits, lengths, targets):
     cross_entropy = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, :, jnp.newaxis], axis=2)[:, :, 0]
-    mask = jnp.arange(targets.shape[0])[:, jnp.newaxis] < lengths + work.EXTRA_DECODER_STEPS
+    mask = jnp.arange(len(targets))[:, jnp.newaxis] < lengths + EXTRA_DECODER_STEPS
     return (cross_entropy * mask).sum() / mask.sum()
 
 
-@functools.partial(jax.jit, donate_argnums=0)
-def train_step(train_state, inputs, lengths, targets):
+def loss(weights, inputs, lengths, targets):
+    return masked_loss(decode(weights, inputs, lengths, len(targets)), lengths, targets)
+
+
+def adam(train_state, gradients):
+    """Returns the state of training after a step of Adam on clipped gradients."""
     weights, first, second, step = train_state
-    value, gradients = jax.value_and_grad(loss)(weights, inputs, lengths, targets)
     norm = jnp.sqrt(sum(jnp.sum(gradient**2) for gradient in gradients.values()))
     gradients = jax.tree.map(lambda gradient: gradient / jnp.maximum(norm / work.CLIP_NORM, 1), gradients)
     first = jax.tree.map(lambda m, g: work.BETA1 * m + (1 - work.BETA1) * g, first, gradients)
     second = jax.tree.map(lambda v, g: work.BETA2 * v + (1 - work.BETA2) * g**2, second, gradients)
-    rate = work.LEARNING_RATE * (1 - step / work.MAX_BATCHES)
+    settings = work.SETTINGS
+    rate = settings.learning_rate * jnp.minimum((step + 1) / (settings.warm_up * settings.max_batches), 1)
+    rate *= jnp.maximum(1 - step / settings.max_batches, 0)
     rate *= jnp.sqrt(1 - work.BETA2 ** (step + 1)) / (1 - work.BETA1 ** (step + 1))
     weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + work.EPSILON), weights, first, second)
-    return (weights, first, second, step + 1), value
+    return weights, first, second, step + 1
 
 
-def main(path):
-    data = work.load(path)
-    zeros = [jax.tree.map(np.zeros_like, data.weights) for _ in range(2)]
-    train_state = (data.weights, *zeros, jnp.float32(0))
+@functools.partial(jax.jit, donate_argnums=0)
+def train_step(train_state, inputs, lengths, targets):
+    value, gradients = jax.value_and_grad(loss)(train_state[0], inputs, lengths, targets)
+    return adam(train_state, gradients), value
 
-    def take_steps(first, count):
+
+@functools.partial(jax.jit, static_argnames="steps")
+def predict(weights, inputs, lengths, steps):
+    return jnp.argmax(decode(weights, inputs, lengths, steps), axis=2)
+
+
+def start(weights):
+    """Returns the state of training before the first step."""
+    return weights, *(jax.tree.map(np.zeros_like, weights) for _ in range(2)), np.float32(0)
+
+
+def prepare(data, form):
+    """Returns take_steps and decode for work.run()."""
+    train_state = start(data.weights)
+
+    def take_steps(batches):
         nonlocal train_state
         losses = []
-        for index in range(first, first + count):
-            train_state, value = train_step(train_state, *(array[index % work.BATCHES] for array in data[1:]))
+        for batch in batches:
+            train_state, value = train_step(train_state, *batch)
             losses.append(value)
         return jax.block_until_ready(losses)
 
-    work.serve(take_steps, AFTER_IMPORT)
+    return take_steps, lambda batch: np.asarray(predict(train_state[0], *batch[:2], len(batch.targets)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    work.run(prepare)

@@ -1,19 +1,20 @@
 """TensorFlow as a peer.
 
-    python -m benchmarks.peer_tensorflow WORK compiled|raw_rnn|talk
+    python -m benchmarks.peer_tensorflow WORK compiled|raw_rnn|talk steps|job
 
-compiled and raw_rnn are seq2seq_copy.py with --xla on and off. talk is the graph of the well-known tutorials: it
-projects the decoder's outputs a second time after the loop, and runs in a session with default settings.
+compiled and raw_rnn are seq2seq_copy.py with --xla on and off, in the session that it opens. talk is the graph of the
+well-known tutorials: it projects the decoder's outputs a second time after the loop, and runs in a session with default
+settings.
 """
 
+import functools
 import os
 import sys
 
-import helpers
 import seq2seq_copy
 from benchmarks import work
 from seq2seq_copy import Parts
-from support.graph import compiled
+from support.graph import compiled, sessions
 from support.graph import tensorflow_v1 as tf
 from support.terminal.settings import Config
 
@@ -40,7 +41,7 @@ def decode_like_the_talk(loop_fn, parts):
         weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
     time, batch, units = tf.unstack(tf.shape(outputs))
     flat = tf.matmul(tf.reshape(outputs, [-1, units]), weights) + bias
-    logits = tf.reshape(flat, [time, batch, work.VOCAB_SIZE])
+    logits = tf.reshape(flat, [time, batch, bias.shape[0]])
     return logits, tf.argmax(logits, axis=2, output_type=tf.int32)
 
 
@@ -51,46 +52,53 @@ def load(weights, session):
         variable.load(value, session)
 
 
-def main(path, form):
-    if form == "talk":
-        os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
-    assert tf.__version__  # imports TensorFlow
-    after_import = work.peak_memory()
-    data = work.load(path)
-    _, time, batch_size = data.inputs.shape
-    config = Config(
-        batch_size=batch_size,
-        length_from=int(data.lengths.min()),
-        length_to=time,
+def take_steps_of_the_talk(session, graph, batches):
+    fetches = [graph.loss, graph.train_op]
+    return [session.run(fetches, seq2seq_copy.next_feed(graph, batch))[0] for batch in batches]
+
+
+def settings(data, form):
+    """Returns the settings.Config of a work.Work."""
+    batch = data.batches[0]
+    return Config(
+        batch_size=batch.lengths.size,
+        length_from=min(int(batch.lengths.min()) for batch in data.batches),
+        length_to=len(batch.inputs),
         encoder_hidden_units=data.weights["forward_bias"].size // 4,
-        learning_rate=work.LEARNING_RATE,
-        max_batches=work.MAX_BATCHES,
-        warm_up=0.0,
+        xla="on" if form == "compiled" else "off",
     )
+
+
+def prepare(data, form):
+    """Returns take_steps and decode for work.run()."""
+    config = settings(data, form)
     parts = Parts(tf.nn, decode=decode_like_the_talk) if form == "talk" else Parts(tf.nn)
     graph = seq2seq_copy.build_graph(config, parts)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        load(data.weights, session)
-        steps = seq2seq_copy.prepare_steps(session, graph, config) if form == "compiled" else None
-        batches = [helpers.Batch(*arrays) for arrays in zip(*data[1:])]
+    session = tf.Session() if form == "talk" else sessions.open_session(config)
+    session.run(tf.global_variables_initializer())
+    load(data.weights, session)
+    decode = functools.partial(seq2seq_copy.predicted, session, graph)
+    if form == "talk":
+        return functools.partial(take_steps_of_the_talk, session, graph), decode
+    make_steps = seq2seq_copy.prepare_steps(session, graph, config)
+    most = compiled.most_steps(config)
 
-        def take_compiled_steps(first, count):
-            losses, most = [], compiled.most_steps(config)
-            for start in range(first, first + count, most):
-                indices = range(start, min(start + most, first + count))
-                losses += list(steps([batches[index % work.BATCHES] for index in indices])[0])
-            return losses
+    def take_steps(batches):
+        calls = [make_steps(batches[start : start + most]) for start in range(0, len(batches), most)]
+        return [loss for losses, *_ in calls for loss in losses]
 
-        def take_reference_steps(first, count):
-            losses = []
-            for index in range(first, first + count):
-                feed = seq2seq_copy.next_feed(graph, batches[index % work.BATCHES])
-                losses.append(session.run([graph.loss, graph.train_op], feed)[0])
-            return losses
+    return take_steps, decode
 
-        work.serve(take_compiled_steps if form == "compiled" else take_reference_steps, after_import)
+
+def main():
+    path, form, _ = sys.argv[1:]
+    if form == "talk":
+        os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
+    else:
+        sessions.prepare(settings(work.load(path), form))
+    assert tf.__version__  # imports TensorFlow
+    work.run(prepare)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main()

@@ -1,40 +1,41 @@
 """PyTorch as a peer.
 
-    python -m benchmarks.peer_torch WORK eager|compile
+    python -m benchmarks.peer_torch WORK eager|compile steps|job
 
 eager reads with nn.LSTM over packed sequences; torch.compile cannot follow these, and reads with nn.LSTMCell.
+Both decode held-out sequences without torch.compile, which would take longer to compile than they take to decode.
 """
 
-import sys
+import itertools
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmarks import work
-
-AFTER_IMPORT = work.peak_memory()
+from helpers import EOS, EXTRA_DECODER_STEPS
 
 
 class Model(torch.nn.Module):
     def __init__(self, weights, form):
         super().__init__()
+        vocab_size, embedding_size = weights["embeddings"].shape
         units = weights["forward_bias"].size // 4
         self.form = form
-        self.embeddings = torch.nn.Embedding(work.VOCAB_SIZE, work.EMBEDDING_SIZE)
+        self.embeddings = torch.nn.Embedding(vocab_size, embedding_size)
         self.embeddings.weight.data = torch.tensor(weights["embeddings"])
         if form == "eager":
-            self.encoder = torch.nn.LSTM(work.EMBEDDING_SIZE, units, bidirectional=True)
+            self.encoder = torch.nn.LSTM(embedding_size, units, bidirectional=True)
             set_lstm(self.encoder, "_l0", weights, "forward")
             set_lstm(self.encoder, "_l0_reverse", weights, "backward")
         else:
-            self.forward_cell = torch.nn.LSTMCell(work.EMBEDDING_SIZE, units)
-            self.backward_cell = torch.nn.LSTMCell(work.EMBEDDING_SIZE, units)
+            self.forward_cell = torch.nn.LSTMCell(embedding_size, units)
+            self.backward_cell = torch.nn.LSTMCell(embedding_size, units)
             set_lstm(self.forward_cell, "", weights, "forward")
             set_lstm(self.backward_cell, "", weights, "backward")
-        self.decoder = torch.nn.LSTMCell(work.EMBEDDING_SIZE, 2 * units)
+        self.decoder = torch.nn.LSTMCell(embedding_size, 2 * units)
         set_lstm(self.decoder, "", weights, "decoder")
-        self.output = torch.nn.Linear(2 * units, work.VOCAB_SIZE)
+        self.output = torch.nn.Linear(2 * units, vocab_size)
         self.output.weight.data = torch.tensor(weights["output_weights"].T)
         self.output.bias.data = torch.tensor(weights["output_bias"])
 
@@ -55,17 +56,21 @@ class Model(torch.nn.Module):
             states.append((h, c))
         return tuple(torch.stack(parts) for parts in zip(*states))
 
-    def forward(self, inputs, lengths, targets):
+    def decode(self, inputs, lengths, steps):
+        """Returns the logits [steps, batch, vocab_size]."""
         h, c = (torch.cat(tuple(part), dim=1) for part in self.encode(self.embeddings(inputs), lengths))
-        symbol, logits = torch.full_like(lengths, work.EOS), []
-        for _ in range(len(targets)):
+        symbol, logits = torch.full_like(lengths, EOS), []
+        for _ in range(steps):
             h, c = self.decoder(self.embeddings(symbol), (h, c))
             logits.append(self.output(h))
             symbol = logits[-1].argmax(dim=1)
-        logits = torch.stack(logits)
+        return torch.stack(logits)
+
+    def forward(self, inputs, lengths, targets):
+        logits = self.decode(inputs, lengths, len(targets))
         cross_entropy = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         steps = torch.arange(len(targets))[:, None]
-        mask = (steps < lengths + work.EXTRA_DECODER_STEPS).float()
+        mask = (steps < lengths + EXTRA_DECODER_STEPS).float()
         return (cross_entropy.view_as(mask) * mask).sum() / mask.sum()
 
 
@@ -79,7 +84,7 @@ def set_lstm(module, suffix, weights, name):
     order = np.concatenate([i, f, j, o])
     bias = bias.copy()
     bias[f] += 1
-    input_weights, hidden_weights = np.split(kernel[:, order].T, [work.EMBEDDING_SIZE], axis=1)
+    input_weights, hidden_weights = np.split(kernel[:, order].T, [len(kernel) - bias.size // 4], axis=1)
     getattr(module, f"weight_ih{suffix}").data = torch.tensor(input_weights).contiguous()
     getattr(module, f"weight_hh{suffix}").data = torch.tensor(hidden_weights).contiguous()
     getattr(module, f"bias_ih{suffix}").data = torch.tensor(bias[order])
@@ -88,31 +93,41 @@ def set_lstm(module, suffix, weights, name):
     unused.requires_grad_(False)
 
 
-def main(path, form):
-    data = work.load(path)
-    model = Model(data.weights, form)
+def prepare(data, form):
+    """Returns take_steps and decode for work.run()."""
+    model, settings = Model(data.weights, form), work.SETTINGS
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     betas = (work.BETA1, work.BETA2)
-    optimizer = torch.optim.Adam(parameters, work.LEARNING_RATE, betas, work.EPSILON, fused=True)
+    optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas, work.EPSILON, fused=True)
     loss = torch.compile(model) if form == "compile" else model
-    batches = [[torch.from_numpy(array[index]).long() for array in data[1:]] for index in range(work.BATCHES)]
+    indices = itertools.count()
 
-    def take_steps(first, count):
-        losses = []
-        for index in range(first, first + count):
-            optimizer.zero_grad()
-            value = loss(*batches[index % work.BATCHES])
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, work.CLIP_NORM)
-            (group,) = optimizer.param_groups
-            group["lr"] = work.LEARNING_RATE * (1 - index / work.MAX_BATCHES)
-            group["eps"] = work.EPSILON / (1 - work.BETA2 ** (index + 1)) ** 0.5  # where TensorFlow adds it
-            optimizer.step()
-            losses.append(value.item())
-        return losses
+    def take_step(batch, index):
+        optimizer.zero_grad()
+        value = loss(*tensors(batch))
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, work.CLIP_NORM)
+        (group,) = optimizer.param_groups
+        rise = min(1, (index + 1) / (settings.warm_up * settings.max_batches))
+        group["lr"] = settings.learning_rate * rise * (1 - index / settings.max_batches)
+        group["eps"] = work.EPSILON / (1 - work.BETA2 ** (index + 1)) ** 0.5  # where TensorFlow adds it
+        optimizer.step()
+        return value.item()
 
-    work.serve(take_steps, AFTER_IMPORT)
+    def take_steps(batches):
+        return [take_step(batch, next(indices)) for batch in batches]
+
+    @torch.no_grad()
+    def decode(batch):
+        inputs, lengths, targets = tensors(batch)
+        return model.decode(inputs, lengths, len(targets)).argmax(dim=2).numpy()
+
+    return take_steps, decode
+
+
+def tensors(batch):
+    return [torch.from_numpy(array).long() for array in batch]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    work.run(prepare)

@@ -1,20 +1,28 @@
-"""That the TensorFlow peers of the benchmark still start, and do equal work."""
+"""That the TensorFlow peers of the benchmark still start, and that it compares equal work."""
 
+import itertools
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from running import ROOT
 
-from benchmarks import work
+import helpers
+from benchmarks import jobs, machine, work
+from benchmarks.peers import Job
+from support.graph import programs
+from support.terminal.settings import Config
 
 
 def test_the_peers_have_equal_losses(tmp_path):
-    work.make(tmp_path / "work.npz", batch_size=60, units=4)
+    work.make(tmp_path / "work.npz", batch_size=60, encoder_hidden_units=4)
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
+    environment = os.environ | {programs.SETTING: str(tmp_path / "cache")}
     peers = [
-        subprocess.run([*program, form], cwd=ROOT, input="", capture_output=True, text=True)
+        subprocess.run([*program, form, "steps"], cwd=ROOT, env=environment, input="", capture_output=True, text=True)
         for form in ("talk", "raw_rnn", "compiled")
     ]
     assert [peer.stderr for peer in peers] == [""] * 3
@@ -22,3 +30,55 @@ def test_the_peers_have_equal_losses(tmp_path):
     assert len(talk) == work.CHECKED_LOSSES
     np.testing.assert_allclose(raw_rnn, talk, rtol=1e-5)
     np.testing.assert_allclose(compiled, talk, rtol=1e-5)
+
+
+def test_the_settings_of_the_work_are_the_defaults_of_the_script():
+    assert vars(work.SETTINGS) == {name: getattr(Config, name) for name in vars(work.SETTINGS)}
+
+
+def test_a_whole_job_is_the_data_of_the_script(monkeypatch, capsys):
+    monkeypatch.setattr(work.SETTINGS, "max_batches", 120)
+    monkeypatch.setattr(work.SETTINGS, "held_out_sequences", 1001)
+    trained = []
+
+    def take_steps(batches):
+        trained.extend(batches)
+        return np.arange(len(batches))
+
+    def decode(batch):
+        """Answers all but the first sequence, and makes something up past the end of a sequence."""
+        past_end = np.arange(len(batch.targets))[:, np.newaxis] >= batch.lengths + helpers.EXTRA_DECODER_STEPS
+        return batch.targets + past_end + np.all(batch.inputs == held_out.inputs[: len(batch.inputs), :1], axis=0)
+
+    config = Config(held_out_sequences=1001)
+    batches, held_out = helpers.examples(config, *np.random.default_rng(config.seed).spawn(2))
+    same_as_first = (held_out.inputs == held_out.inputs[:, :1]).all(axis=0).sum()
+    work.whole_job(take_steps, decode)
+    first, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {"losses": list(range(work.CHECKED_LOSSES))}
+    assert last == {"exact": 1 - same_as_first / 1001, "decoded": 1001}
+    np.testing.assert_equal(trained, list(itertools.islice(batches, 120)))
+
+
+GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=work.SETTINGS.held_out_sequences)
+
+
+def test_jobs_that_are_not_equal_end_the_benchmark():
+    assert jobs.check([GOOD, GOOD._replace(losses=[]), GOOD._replace(losses=[2.3, 2.2002])]) < 1e-3
+    for bad in (GOOD._replace(losses=[2.3, 2.3]), GOOD._replace(exact=0.9), GOOD._replace(decoded=9_999)):
+        with pytest.raises(SystemExit, match="peer"):
+            jobs.check([GOOD, bad])
+
+
+def test_the_benchmark_waits_for_a_quiet_machine_but_not_for_ever(monkeypatch):
+    shares = iter([0.9, 0.05, 0.1, 0.5, 0.6])
+    monkeypatch.setattr(machine, "share_in_use", lambda: next(shares))
+    monkeypatch.setattr(machine.time, "sleep", lambda seconds: None)
+    quiet = machine.Quiet()
+    quiet.wait()
+    quiet.wait()
+    assert quiet.note() == "The machine was quiet before each round."
+    quiet.patience = 0
+    quiet.wait()
+    quiet.wait()
+    assert quiet.note() == "**Not a quiet machine**: before 2 of 2 rounds, other processes used up to 60% of it."

@@ -1,0 +1,95 @@
+"""The machine: what it is, how fast it multiplies, and whether it is doing something else."""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import peers
+
+QUIET = 0.15  # of all cores; more than that is in use while the machine is busy with something else
+LOOK = 0.3  # seconds
+PATIENCE = 300  # seconds that a benchmark waits for a quiet machine, in all
+
+
+def describe():
+    """Returns the processor, the number of cores and all versions, as text."""
+    parts = [f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        parts = [*{line.partition(": ")[2] for line in lines if line.startswith("model name")}, *parts]
+    for python, package in ((peers.PYTHON, "tensorflow"), (peers.TORCH_PYTHON, "torch"), (peers.JAX_PYTHON, "jax")):
+        program = f"import importlib.metadata as m; print(m.version({package!r}))"
+        version = subprocess.run([python, "-c", program], capture_output=True, text=True).stdout.strip()
+        parts.append(f"{package} {version}")
+    return ", ".join(parts)
+
+
+def matrix_product_bound():
+    """Returns GFLOP/s of one core in the decoder's matrix product, and the steps a second that allows, as text."""
+    program = """if True:
+        import time, numpy
+        a, b = (numpy.ones(shape, numpy.float32) for shape in ([100, 60], [60, 160]))
+        def seconds():
+            start = time.perf_counter()
+            for _ in range(2000): a @ b
+            return time.perf_counter() - start
+        print(2000 * 2 * 100 * 60 * 160 / min(seconds() for _ in range(10)) / 1e9)"""
+    one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    command = [peers.PYTHON, "-c", program]
+    flops = float(subprocess.run(command, env=one_thread, capture_output=True, text=True).stdout)
+    encoder = 2 * 8 * 2 * 100 * (20 + 20) * 80
+    decoder = 11 * 2 * 100 * ((20 + 40) * 160 + 40 * 10)
+    step = 3 * (encoder + decoder)  # forwards, and two products backwards for each
+    return f"A step multiplies matrices for {step / 1e6:.0f} MFLOP. One core multiplies [100, 60] by [60, 160] at " + (
+        f"{flops:.0f} GFLOP/s, which allows {flops * 1e9 / step:.0f} steps a second."
+    )
+
+
+def share_in_use():
+    """Returns the share of all cores that is in use now, from 0 to 1."""
+
+    def ticks():
+        numbers = [int(number) for number in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(numbers), numbers[3] + numbers[4]  # of these, idle and waiting for the disk
+
+    (all_before, idle_before), _, (all_after, idle_after) = ticks(), time.sleep(LOOK), ticks()
+    return 1 - (idle_after - idle_before) / max(1, all_after - all_before)
+
+
+class Quiet:
+    """Waits for a quiet machine before each round, and remembers where it could not get one."""
+
+    def __init__(self):
+        self.patience, self.shares = PATIENCE, []
+
+    def wait(self):
+        """Waits until no other process is busy; all peers must be idle. Does nothing where there is no /proc."""
+        if not Path("/proc/stat").exists():
+            return
+        start = time.perf_counter()
+        share = share_in_use()
+        while share > QUIET and time.perf_counter() - start < self.patience:
+            if sys.stderr.isatty():
+                print(
+                    f"\rwaiting: other processes use {share:4.0%} of the machine ", end="", file=sys.stderr, flush=True
+                )
+            time.sleep(2)
+            share = share_in_use()
+        self.patience -= time.perf_counter() - start
+        self.shares.append(share)
+
+    def note(self):
+        """Returns a sentence about the rounds since the last note."""
+        busy, rounds = [share for share in self.shares if share > QUIET], len(self.shares)
+        self.shares = []
+        if not rounds:
+            return "It is not known whether the machine was quiet."
+        if not busy:
+            return "The machine was quiet before each round."
+        return f"**Not a quiet machine**: before {len(busy)} of {rounds} rounds, other processes used up to " + (
+            f"{max(busy):.0%} of it."
+        )
