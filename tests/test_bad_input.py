@@ -135,7 +135,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--data file": "--data: 'file' holds fewer than 2 different inputs",
     "--data file --vocab-size 9": "--vocab-size does not go with --data",
     "--data file --task reverse": "--task does not go with --data",
-    "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes, and",
+    "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes (",
     "--data /dev/urandom": "--data: '/dev/urandom' line ",
 }
 DATA = {  # what a file holds, and how the message goes on after its name

@@ -13,7 +13,7 @@ from same_end import assert_same_end
 @posix
 @pytest.mark.parametrize(
     "name, times, xla",
-    [("SIGKILL", "15", "off"), ("SIGINT", "10", "off"), ("SIGTERM", "10", "off"), ("SIGKILL", "3", "on")],
+    [("SIGKILL", "12", "off"), ("SIGINT", "6", "off"), ("SIGTERM", "6", "off"), ("SIGKILL", "3", "on")],
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, xla, tmp_path):
     command = [sys.executable, "-m", "tests.killed_runs", str(tmp_path), name, times, xla]

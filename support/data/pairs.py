@@ -72,7 +72,7 @@ def read(path):
             except ValueError as error:
                 first_problem = first_problem or f"line {line_number}: {error}"
                 wrong_lines += 1
-                if wrong_lines == MOST_WRONG_LINES:
+                if wrong_lines == MOST_WRONG_LINES or len(line) > LONGEST_LINE:
                     break
                 continue
             for words in sides:
