@@ -24,7 +24,7 @@ import numpy as np
 import helpers
 import seq2seq_copy
 from benchmarks import work
-from support.graph import cluster, variants
+from support.graph import cluster, compiled, variants
 from support.graph import tensorflow_v1 as tf
 from support.terminal import together
 from support.terminal.local_cluster import free_addresses
@@ -53,7 +53,7 @@ def train(addresses, index, units, batch_size):
     if workers:
         steps, most = together.prepare_steps(workers, session, graph, config, seq2seq_copy, together.Stops()), 1
     else:
-        steps, most = seq2seq_copy.prepare_steps(session, graph, config), 10
+        steps, most = seq2seq_copy.prepare_steps(session, graph, config), compiled.most_steps(config)
 
     def take_steps(count):
         for start in range(0, count, most):

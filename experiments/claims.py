@@ -61,8 +61,9 @@ QUESTIONS = {
     "cells": Question(
         "GRUs cost less and tend to have better results; a forget-gate bias of 1 closes the gap.",
         {
-            "LSTM, 1 added to the forget gate": {},
-            "LSTM, nothing added": {"forget_bias": 0.0},
+            "LSTM, forget-gate bias of 4 at first": {},
+            "LSTM, forget-gate bias of 1 at first": {"forget_bias": 1.0},
+            "LSTM, forget-gate bias of 0 at first": {"forget_bias": 0.0},
             "GRU": {"cell": "gru"},
         },
     ),
@@ -99,7 +100,7 @@ QUESTIONS = {
     ),
     "rate": Question(
         "Learning rates are guess-and-check.",
-        {"0.015": {}} | {f"{rate}": {"learning_rate": rate} for rate in (0.002, 0.004, 0.008, 0.03, 0.06)},
+        {"0.03": {}} | {f"{rate}": {"learning_rate": rate} for rate in (0.004, 0.008, 0.015, 0.06, 0.12)},
     ),
     "length": Question(
         "How far does the final state carry? (Nobody says.)",
@@ -117,10 +118,9 @@ QUESTIONS = {
 # Variants that the script has no setting for: parts that replace those of the plain model.
 
 
-class UnbiasedLSTMCell(LSTMCell):
-    """An LSTM cell that adds nothing to its forget gate."""
-
-    forget_bias = 0.0
+def cell_with_forget_bias(bias):
+    """Returns an LSTMCell with another forget-gate bias at first: 3 are learned from there, and the cell adds 1."""
+    return type("LSTMCell", (LSTMCell,), {"forget_bias": bias - 3.0})
 
 
 def bridge(encode, units):
@@ -168,8 +168,8 @@ def parts_of(seed, decoder_units=None, forget_bias=None, above=None):
     parts = Parts(tf.nn)
     if decoder_units is not None:
         parts = parts._replace(encode=bridge(parts.encode, decoder_units))
-    if forget_bias == 0:
-        parts = parts._replace(cell=UnbiasedLSTMCell)
+    if forget_bias is not None:
+        parts = parts._replace(cell=cell_with_forget_bias(forget_bias))
     if above is not None:
         parts = parts._replace(make_loop_fn=feed_any_above(parts.make_loop_fn, above, seed))
     return parts

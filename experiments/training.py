@@ -13,7 +13,7 @@ import numpy as np
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Graph, Parts
-from support.graph import compiled, variants
+from support.graph import compiled, sessions, variants
 from support.graph import tensorflow_v1 as tf
 from support.terminal.settings import Config
 
@@ -47,7 +47,7 @@ def build(config, decoding_parts=None, training_parts=None):
     training_parts = variants.replace_parts(training_parts or decoding_parts, config, training=True)
     batches, held_out = helpers.examples(config, *np.random.default_rng(config.seed).spawn(2))
     graph = seq2seq_copy.build_graph(config, variants.replace_parts(decoding_parts, config))
-    session = tf.Session()
+    session = sessions.open_session(config)
     session.run(tf.global_variables_initializer())
     connect = functools.partial(seq2seq_copy.connect, config=config, optimizer=graph.optimizer)
     take_steps = compiled.compile_steps(session, connect, training_parts, config)

@@ -1,5 +1,6 @@
 """The compiled step against the reference: the same logits, gradients, steps and losses."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -124,6 +125,14 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[0], reference[0], atol=1e-6)
     np.testing.assert_array_equal(bounded[1], reference[1])
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
+
+
+def test_more_batches_than_fit_into_a_call_are_refused(session, graph):
+    config = dataclasses.replace(CONFIG, batch_size=25_000)
+    assert compiled.most_steps(config) == 2
+    take_steps = prepare_steps(session, graph, config)
+    with pytest.raises(IndexError):
+        take_steps(random_batches(config, 3))
 
 
 def test_without_xla_one_line(caplog):

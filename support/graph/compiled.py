@@ -151,8 +151,8 @@ def compile_steps(session, connect, parts, config):
 
     def take_steps(batches):
         arrays = [np.zeros(argument.shape, np.int32) for argument in arguments[1:]]
-        for batch, *rows in zip(batches, *arrays):
-            fill(rows, batch)
+        for index, batch in enumerate(batches):
+            fill([array[index] for array in arrays], batch)
         feed = dict(zip(arguments, [len(batches), *arrays]))
         return [values[: len(batches)] for values in session.run(fetches, feed)]
 
