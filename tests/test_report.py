@@ -81,6 +81,13 @@ def test_batch_report_shows_no_more_samples_than_there_are():
     ]
 
 
+@pytest.mark.parametrize(
+    ("loss", "text"), [(2.30258, "2.3026"), (0.001, "0.0010"), (0.0000414, "4.1e-05"), (0, "0.0e+00")]
+)
+def test_a_small_loss_does_not_look_like_none(loss, text):
+    assert report.decimals(loss) == text
+
+
 def test_moving_average():
     middles, means = pictures.moving_average([1.0, 2.0, 6.0, 4.0], window=3)
     np.testing.assert_allclose(middles, [1, 2])

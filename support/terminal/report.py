@@ -31,6 +31,11 @@ def opening(command, run):
     return data + resuming
 
 
+def decimals(loss):
+    """Returns a loss with four decimals, or two digits if it is too small for them."""
+    return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
+
+
 def counted(number, noun):
     """Returns a number with its noun: 1 batch, 2 batches."""
     plural = "es" if noun.endswith("ch") else "s"
@@ -64,7 +69,7 @@ def batch_report(row, batch, prediction, config):
       config: the settings.Config.
     """
     names = config.vocabulary
-    lines = [f"batch {row.batch}", f"  minibatch loss: {row.loss:.4f}"]
+    lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]
     for sample in range(min(config.samples, batch.lengths.size)):
         lines += [
             f"  sample {sample + 1}:",
@@ -124,10 +129,10 @@ def final_report(metrics):
         share = f"{match['share']:8.2%}" if match["sequences"] else " " * 7 + "-"
         return f"  {title:<22}  {share}  ({match['exact']} of {match['sequences']})"
 
-    batches, batch_size = metrics["batches"], metrics["batch_size"]
+    batch_size, loss = metrics["batch_size"], decimals(metrics["loss"])
     return "\n".join(
         [
-            f"loss {metrics['loss']:.4f} after {counted(batches * batch_size, 'example')} (batch_size={batch_size})",
+            f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})",
             "",
             counted(metrics["exact_match"]["sequences"], "held-out sequence"),
             line("exact match", metrics["exact_match"]),
