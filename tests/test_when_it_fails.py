@@ -31,7 +31,7 @@ def test_the_lines_of_python_print_what_it_says():
 def test_the_commands_print_what_it_says(tmp_path):
     """One after the other, because a command asks the run before it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    assert len(commands()) == 3
+    assert len(commands()) == 4
     for command, expected in commands():
         process = subprocess.run(
             command.replace("seq2seq_copy.py", str(ROOT / "seq2seq_copy.py")),
