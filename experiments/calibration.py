@@ -56,8 +56,12 @@ def picture(rows):
     """Draws how often symbols are wrong over how unsure the model is of them, from the rows of the table."""
     figure = Figure(figsize=(6, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    unsure, wrong = zip(*((100 * (1 - mean), 100 * (1 - right)) for _, _, mean, right in rows))
-    axes.loglog(unsure, wrong, "o-", color="tab:green", label="the default model, seeds 0 to 9")
+    unsure = np.array([100 * (1 - mean) for _, _, mean, _ in rows])
+    wrong = np.array([100 * (1 - right) for *_, right in rows])
+    bounds = np.array([100 * 3 / symbols for _, symbols, *_ in rows])  # the rule of three
+    some = wrong > 0
+    axes.loglog(unsure[some], wrong[some], "o", color="tab:green", label="the default model, seeds 0 to 9")
+    axes.loglog(unsure[~some], bounds[~some], "v", color="tab:green", mfc="none", label="no error: less, with 95 %")
     axes.loglog(unsure, unsure, ":", color="gray", label="as sure as right")
     axes.set_xlabel("100 % minus the mean probability [%]")
     axes.set_ylabel("symbols that are wrong [%]")

@@ -10,6 +10,7 @@ settings on fresh seeds. Prints the result, and saves the best settings as studi
 
 import functools
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -76,7 +77,8 @@ def save(request, search, finals):
     path = FOLDER / f"{request.study}.json"
     folder.write_json(path, results.learned(results.best(search, finals), request))
     pictures.save_all(search, FOLDER / request.study)
-    print(f"\nsettings in {path}, pictures beside it; use them: python seq2seq_copy.py --settings {path}")
+    data = f"--data {shlex.quote(str(request.config.data))} " if request.config.data else ""
+    print(f"\nsettings in {path}, pictures beside it; use them: python seq2seq_copy.py {data}--settings {path}")
 
 
 if __name__ == "__main__":
