@@ -483,7 +483,7 @@ count_exact(session, same, held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# It is as easy as to copy: 99.53 % of the held-out sequences are exact. The map of memory has the other diagonal.
+# It is as easy as to copy: all held-out sequences are exact. The map of memory has the other diagonal.
 # (`reversed_targets`)
 #
 # </details>
@@ -505,7 +505,7 @@ count_exact(session, same, held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# It is 0.53 instead of 0.002: 22.9 % of the steps are padding, and 0.229 times 2.303 is 0.527. So a loss of 0.53 can
+# It is 0.53 instead of 0.0002: 22.9 % of the steps are padding, and 0.229 times 2.303 is 0.527. So a loss of 0.53 can
 # belong to a model that is almost always right.
 #
 # Would the model learn worse with that loss? The padding adds a constant, and a constant has no gradient.
@@ -574,8 +574,9 @@ count_exact(session, same, held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# 99.99 % are exact, against 99.78 % without teaching. The model makes fewer errors on its own although it never met
-# them in training. [claims.md](claims.md#feedback) has ten seeds. (`make_teaching_loop_fn`)
+# All are exact, as without teaching, although the model never met its own errors in training. It even learns sooner: of
+# runs over 301 batches, `--feedback teacher` ends with 97.15 % exact, and the default with 79.62 %.
+# (`make_teaching_loop_fn`)
 #
 # </details>
 
