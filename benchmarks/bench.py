@@ -5,6 +5,7 @@ take turns, round by round, so that a slow minute of the machine is slow for all
 losses.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -66,6 +67,7 @@ def picture(cold, warm, medians, curves):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     start = time.perf_counter()
     print(machine.describe() + "\n", flush=True)
     quiet = machine.Quiet()

@@ -6,6 +6,7 @@ Runs the command itself with 3,001 and with 10,000 batches, two runs at a time, 
 on the 10,000 held-out sequences of each run, and on those that never occur in its training.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def row(title, shares):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"| `--seed` | {' | '.join(map(str, SEEDS))} | median | worst |")
     print("|---|" + "---|" * (len(SEEDS) + 2))
     with ThreadPoolExecutor(2) as threads:

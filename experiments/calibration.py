@@ -7,6 +7,7 @@ answers to 10,000 random sequences from a stream of their own. Prints a Markdown
 (EOS among them) by their probability, and saves plots/calibration.png.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def picture(rows):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with ThreadPoolExecutor(2) as threads:
         probabilities, is_right = map(np.concatenate, zip(*threads.map(answers_of, SEEDS)))
     rows = []

@@ -6,6 +6,7 @@ Trains the same graph on the same data with each recipe and seeds 0 to 9, two ru
 table: exact match on 10,000 held-out sequences after 3,001 batches of 100.
 """
 
+import argparse
 import functools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -119,6 +120,7 @@ def exact_match(recipe, seed):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"| recipe, seeds {SEEDS[0]} to {SEEDS[-1]} | median | worst | best |")
     print("|---|---|---|---|")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:

@@ -135,6 +135,12 @@ FLAGS = {  # what is typed, and how the message begins
     "--data file": "--data: 'file' holds fewer than 2 different inputs",
     "--data file --vocab-size 9": "--vocab-size does not go with --data",
     "--data file --task reverse": "--task does not go with --data",
+    "--settings missing": "--settings: cannot read 'missing': No such file or directory",
+    "--settings file": "--settings: cannot read 'file'",
+    "--settings=": "--settings: '' names nothing",
+    "--settings run/config.json": "--settings: 'run/config.json': there is no setting",
+    "--resume run --settings file": "--settings does not go with --resume",
+    "--predict 3 --settings file": "--settings does not go with --predict",
     "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes (",
     "--data /dev/urandom": "--data: '/dev/urandom' line ",
 }

@@ -1,10 +1,12 @@
 """The experiments about memory: on states and answers that are known beforehand, and each command once, very small."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import ROOT
 
 from experiments import capacity, exchange, memory, states
 
@@ -247,3 +249,12 @@ def test_the_command_about_capacity(monkeypatch, tmp_path, capsys):
     assert f"| LSTM | 8 | {200 + 2 * (24 + 1) * 16 + (28 + 1) * 32 + 90:,} | 0.0 |" in stdout
     assert "| the same | 8 |" in stdout
     assert Path("plots/capacity.png").exists() and Path("plots/memory-length.png").exists()
+
+
+@pytest.mark.parametrize("name", ["accuracy", "answers", "calibration", "capacity", "claims", "memory", "recipes"])
+def test_help_measures_nothing(name):
+    command = [sys.executable, "-m", f"experiments.{name}"]
+    help_of = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (help_of.returncode, help_of.stderr) == (0, "")
+    assert help_of.stdout.startswith("usage: ")
+    assert subprocess.run([*command, "--nonsense"], cwd=ROOT, capture_output=True, timeout=60).returncode == 2
