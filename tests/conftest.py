@@ -1,6 +1,7 @@
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -12,6 +13,11 @@ from support.graph import programs
 
 if sys.platform == "win32":  # what needs the terminals and the limits of Unix
     collect_ignore = ["test_benchmarks.py", "test_command.py", "test_pairs.py", "test_predict.py"]
+
+# Whoever starts the tests in the background may let them ignore these signals, and what they start would too.
+for name in ("SIGHUP", "SIGINT"):
+    if signal.getsignal(getattr(signal, name, signal.SIGINT)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
