@@ -29,7 +29,7 @@ SAMPLE = r"""  sample {}:
     input     > \[[2-9]( \d)*\]
     predicted > \[\d( \d)*\]
 """
-BLOCK = "batch {}\n" + r"  minibatch loss: \d+\.\d{4}" + "\n" + SAMPLE.format(1) + SAMPLE.format(2) + "\n"
+BLOCK = "batch {}\n" + r"  minibatch loss: \d+\.\d{{4}}" + "\n" + SAMPLE.format(1) + SAMPLE.format(2) + "\n"
 SHARE = r" +\d+\.\d\d%  \(\d+ of \d+\)"
 REPORT = (
     r"""loss \d+\.\d{4} after 2400 examples \(batch_size=20\)
