@@ -189,8 +189,13 @@ def task_batches(config, batch_size, seed):
         yield task_batch(config.task, sequences)
 
 
+def generators(seed):
+    """Returns the np.random.Generators that training data and held-out data are drawn from: two separate streams."""
+    return np.random.default_rng(seed).spawn(2)
+
+
 def examples(config, generator, held_out_generator):
-    """Returns endless training batches, and a Batch of config.held_out_sequences drawn from a stream of their own."""
+    """Returns endless training batches, and a Batch of config.held_out_sequences drawn from a separate stream."""
     held_out = next(task_batches(config, config.held_out_sequences, held_out_generator))
     return task_batches(config, config.batch_size, generator), held_out
 

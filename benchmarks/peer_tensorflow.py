@@ -11,12 +11,13 @@ import functools
 import os
 import sys
 
+from support.terminal.settings import Config
+
 import seq2seq_copy
 from benchmarks import work
 from seq2seq_copy import Parts
 from support.graph import compiled, sessions
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 NAMES = {
     "embeddings": "embedding/embeddings",

@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+from support.terminal.local_cluster import free_addresses
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from benchmarks import work
 from support.graph import cluster, compiled, variants
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import together
-from support.terminal.local_cluster import free_addresses
-from support.terminal.settings import Config
 
 ROOT = Path(__file__).parents[1]
 UNITS, BATCH_SIZES = (20, 128, 256), (100, 1000)

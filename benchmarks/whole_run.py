@@ -21,6 +21,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from support.terminal.settings import EVALUATION_BATCH, Config
 
 import helpers
 import seq2seq_copy
@@ -28,11 +29,10 @@ from benchmarks import work
 from experiments import recipes
 from support.data import ahead
 from support.graph import compiled, sessions
-from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import pictures, process, report
 from support.terminal.command import read_command
-from support.terminal.settings import EVALUATION_BATCH, Config
 
 GOAL = 0.99
 SHORT_RUN = 1001  # batches over which the learning rate falls: fewer than by default, enough for 99 %

@@ -27,15 +27,15 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, make_loop_fn, next_feed
 from support.graph import memory, variants
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import maps, pictures
-from support.terminal.settings import Config
 
 BATCHES = 3001  # to train on; try 300 for a quick look
 plt.rcParams.update({"figure.dpi": 100, "figure.constrained_layout.use": True, "axes.titlesize": "medium"})

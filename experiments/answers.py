@@ -10,13 +10,13 @@ import functools
 import itertools
 
 import numpy as np
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from helpers import PAD
 from seq2seq_copy import LSTMStateTuple, Parts, build_graph, next_feed
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 # ---------------------------------------------------------------------------------------------------
 # The answers.

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from support.terminal.settings import Config
 
 from helpers import EOS, FIRST_SYMBOL, random_sequences
 from support.terminal import pictures
-from support.terminal.settings import Config
 
 SCRIPT = Path(__file__).parent.parent / "seq2seq_copy.py"
 SEEDS = range(10)

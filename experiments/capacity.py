@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from support.terminal.settings import Config, whole_number
 from tqdm import tqdm
 
 import helpers
 from experiments import training
 from helpers import FIRST_SYMBOL
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import pictures
-from support.terminal.settings import Config, whole_number
 
 SEEDS = 3
 BATCHES = 1000

@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from support.terminal.settings import Config, whole_number
 
 from experiments import training
 from seq2seq_copy import LSTMCell, Parts
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import pictures
-from support.terminal.settings import Config, whole_number
 
 SEEDS = 10
 EXAMPLES = 300_100

@@ -7,14 +7,14 @@ length] from 0 on.
 import functools
 
 import numpy as np
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from experiments import states, training
 from helpers import FIRST_SYMBOL
 from seq2seq_copy import Parts
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 EXCHANGED = 500  # sequences, at most, of those whose symbols the model copies
 LEARNING_STEPS, LEARNING_BATCH, LEARNING_RATE = 300, 400, 0.01

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from support.terminal.settings import whole_number
 
 from experiments import states, training
 from experiments.exchange import OUTCOMES, Opened, exchange, ways_to_exchange
 from support.terminal import pictures
-from support.terminal.settings import whole_number
 
 SEEDS = 3
 FITTED, ASKED = 8000, 2000  # sequences

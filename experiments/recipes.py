@@ -13,12 +13,12 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Parts
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 SEEDS = range(10)
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Graph, Parts
 from support.graph import compiled, sessions, variants
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 
 class Model(NamedTuple):

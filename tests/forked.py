@@ -24,7 +24,7 @@ import numpy as np
 
 import seq2seq_copy
 from support.graph import cluster
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import agreement, command, process
 
 

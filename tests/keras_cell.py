@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 
 
 def main(name, folder):

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import seq2seq_copy
-from support.graph import tensorflow_v1 as tf
 from support.run import folder
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal.command import read_command
 
 BATCHES = 60

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import seq2seq_copy
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import process
 
 

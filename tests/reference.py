@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from helpers import EOS, PAD
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 
 CELLS = {  # scopes of the graph's variables, and what forward() calls the layers of the cell
     "encoder/forward": "forward",

@@ -2,8 +2,8 @@
 
 import json
 
-from support.graph import tensorflow_v1 as tf
 from support.run import folder as folders
+from support.tensorflow import tensorflow_v1 as tf
 
 
 def variables(folder):

@@ -30,8 +30,8 @@ import time
 import traceback
 from pathlib import Path
 
-from support.graph import tensorflow_v1 as tf
 from support.run import folder as folders
+from support.tensorflow import tensorflow_v1 as tf
 from tests.disturbed import LOGS, STATUSES, Failure, carry_out, check, check_end, filled_disk, small_disk, start
 from tests.killed_runs import ARGUMENTS, is_finished, wait_for
 from tests.same_end import assert_same_end

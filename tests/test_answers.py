@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from experiments import answers
 from seq2seq_copy import Parts, next_feed
 from support.graph import feedback, variants
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, max_batches=10, feedback="teacher")
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5, 6, 2, 2, 3], [2, 2, 6, 3, 3], [6, 4]])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import reference
 from running import run
+from support.terminal.settings import Config
 
 import helpers
 from helpers import EOS, PAD
 from seq2seq_copy import Parts, build_graph, run_model
 from support.graph import beam, variants
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)

@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 from running import ROOT
+from support.terminal.settings import Config
 
 import helpers
 from benchmarks import jobs, machine, work
 from benchmarks.peers import Job
 from support.graph import programs
-from support.terminal.settings import Config
 
 
 def test_the_peers_have_equal_losses(tmp_path):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import reference
 from running import ROOT
+from support.graph.gru import GRUCell, GRUStateTuple
 
 from seq2seq_copy import LSTMCell, LSTMStateTuple
-from support.graph import tensorflow_v1 as tf
-from support.graph.gru import GRUCell, GRUStateTuple
+from support.tensorflow import tensorflow_v1 as tf
 
 pytestmark = pytest.mark.short
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from running import ROOT, files, run, started
 from same_end import assert_same_end
+from support.terminal.local_cluster import free_addresses, tf_config
+from support.terminal.workers import Workers, WorkersError, read
 from workers import Forks, start_workers
 
 from support.graph import cluster
 from support.run import folder as folders
-from support.terminal.local_cluster import free_addresses, tf_config
-from support.terminal.workers import Workers, WorkersError, read
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]

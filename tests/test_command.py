@@ -10,13 +10,13 @@ import signal
 import numpy as np
 import pytest
 from running import ENDLESS, SHORT, files, open_terminal, posix, resource, run, start
+from support.terminal.settings import FLAGS, Config, flag
 
 from helpers import random_sequences
-from support.graph import tensorflow_v1 as tf
 from support.run.history import Row
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import pictures
 from support.terminal.process import explain
-from support.terminal.settings import FLAGS, Config, flag
 
 
 @pytest.fixture(scope="module")

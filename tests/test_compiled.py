@@ -6,14 +6,14 @@ import itertools
 
 import numpy as np
 import pytest
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Parts, prepare_steps
 from support.graph import compiled
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal.command import read_command
-from support.terminal.settings import Config
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60)
 

@@ -17,9 +17,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from helpers import EOS
 from seq2seq_copy import Parts, build_graph
-from support.graph import tensorflow_v1 as tf
 from support.graph import variants
 from support.run import checkpoints, files
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal.command import saved_config
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
@@ -250,7 +250,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         import os, sys
         sys.path.insert(0, {str(ROOT)!r})
         import seq2seq_copy
-        from support.graph import tensorflow_v1 as tf
+        from support.tensorflow import tensorflow_v1 as tf
         from support.run import platforms
         from support.terminal import process
 

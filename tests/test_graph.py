@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import reference
 from running import ROOT
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from helpers import EOS, PAD
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, make_loop_fn, next_feed
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
 INPUTS = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]

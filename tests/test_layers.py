@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from running import SHORT, run
 from same_end import assert_same_end
+from support.graph.layers import StackedCell, StackedState
+from support.terminal.settings import Config
 
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph
 from support.graph import compiled, variants
-from support.graph import tensorflow_v1 as tf
-from support.graph.layers import StackedCell, StackedState
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 
 def test_one_layer_is_the_plain_model():

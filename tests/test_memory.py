@@ -9,14 +9,14 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Parts, build_graph
 from support.graph import memory, variants
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import settings
-from support.terminal.settings import Config
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, length_to=6)
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from running import ROOT, posix, resource, run
 from same_end import assert_same_end
+from support.terminal.settings import Config
 
 from support.data import pairs
 from support.terminal import report
 from support.terminal.command import with_data
-from support.terminal.settings import Config
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]

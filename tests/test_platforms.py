@@ -9,9 +9,9 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 from running import ROOT, SHORT, run, start
+from support.terminal.settings import Config
 
 from support.run import files, folder, platforms
-from support.terminal.settings import Config
 
 LIKE_WINDOWS = {
     "PYTHONPATH": str(ROOT / "tests/like_windows"),

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 from running import run
+from support.terminal.settings import Config
 
 from support.graph import programs, sessions
-from support.terminal.settings import Config
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--length-to", "4"]
 

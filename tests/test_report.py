@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
+from support.terminal.settings import Config
 
 import helpers
 from support.run.history import History, Row
 from support.terminal import maps, pictures, report
-from support.terminal.settings import Config
 
 CONFIG = Config(batch_size=5, seed=7)
 HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])

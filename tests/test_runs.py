@@ -11,9 +11,9 @@ import pytest
 from running import ENDLESS, SHORT, posix, run, start
 from same_end import assert_same_end
 
-from support.graph import tensorflow_v1 as tf
 from support.run import checkpoints
 from support.run import folder as folders
+from support.tensorflow import tensorflow_v1 as tf
 
 SETTINGS = ["--max-batches", "900", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 

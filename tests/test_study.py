@@ -7,14 +7,14 @@ import numpy as np
 import optuna
 import pytest
 from running import ROOT, run
+from support.terminal.settings import Config, SettingsError
 
 import helpers
 import seq2seq_copy
 from experiments.study import objective, request, results, space, storage, trainer, workers
 from seq2seq_copy import LSTMCell, Parts
 from support.data import pairs
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config, SettingsError
+from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(max_batches=12, batch_size=20, vocab_size=5, length_to=4, encoder_hidden_units=3, xla="off", seed=7)
 SCRIPT = space.suggest(optuna.trial.FixedTrial({}), CONFIG, [])

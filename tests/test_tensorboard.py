@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from running import run
 
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 
 TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
 PICTURES = ("loss", "memory")

@@ -11,13 +11,13 @@ import pytest
 import reference
 from running import SHORT, files, posix, run, start
 from same_end import assert_same_end
+from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, prepare_steps
 from support.graph import attention, feedback, variants
-from support.graph import tensorflow_v1 as tf
-from support.terminal.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(
     vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4

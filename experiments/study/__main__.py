@@ -15,12 +15,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from support.terminal.settings import SettingsError
+
 from experiments.study import pictures, results, space, storage, workers
 from experiments.study.request import read_request, task
 from experiments.study.workers import Stage
 from support.run import files, folder
 from support.terminal import process
-from support.terminal.settings import SettingsError
 
 FOLDER = Path("studies")
 DETAILS = ("data", "until", "samples", "plot", "batches_in_epoch")  # may differ from call to call

@@ -6,10 +6,11 @@ import argparse
 import re
 from typing import NamedTuple
 
+from support.terminal.settings import FLAGS, Config, SettingsError, whole_number
+
 from experiments.study import objective, space
 from support.data import pairs
 from support.terminal import command, settings
-from support.terminal.settings import FLAGS, Config, SettingsError, whole_number
 
 JOURNAL = "studies/journal"
 NOT_TUNED = ("seed", "data")  # typed, but no part of the settings that a study learns

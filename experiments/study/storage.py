@@ -10,9 +10,9 @@ import sqlalchemy
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from support.terminal.settings import SettingsError
 
 from support.run import files
-from support.terminal.settings import SettingsError
 
 HEARTBEAT = 10  # seconds; a database takes a trial for lost after three without one
 PATIENCE = 10  # seconds to wait for a server

@@ -15,7 +15,7 @@ import numpy as np
 import seq2seq_copy
 from seq2seq_copy import Parts
 from support.graph import compiled, variants
-from support.graph import tensorflow_v1 as tf
+from support.tensorflow import tensorflow_v1 as tf
 
 ADAM_KNOBS = ("adam_beta1", "adam_beta2", "adam_epsilon")
 KNOBS = ("learning_rate", *ADAM_KNOBS, "clip_norm", "warm_up", "decay_start", "decay_power", "averaging")

@@ -1,1 +1,1 @@
-"""Where else do batches come from?"""
+"""The user's own pairs."""

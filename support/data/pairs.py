@@ -17,20 +17,15 @@ from tqdm import tqdm
 
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from support.errors import UserError
+from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED
 
-RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
-LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
-LONGEST_SEQUENCE = 10_000
 CHUNK = 1_000_000  # numbers
 LONGEST_LINE = 10_000_000  # bytes
 MOST_WRONG_LINES = 1_000  # after so many, the file is no file of pairs
 MOST_WARNINGS = 5
 
 log = logging.getLogger(__name__)
-
-
-class PairsError(Exception):
-    """A file cannot be used as data. The message is one line for the user."""
 
 
 class Pairs(NamedTuple):
@@ -57,7 +52,7 @@ def read(path):
       Pairs, with at least two different inputs.
 
     Raises:
-      PairsError: the file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
+      UserError: the file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
         different inputs or too many symbols, or the temporary file cannot be written.
     """
     names, digest = {}, hashlib.sha256()
@@ -81,19 +76,20 @@ def read(path):
             starts.append(middles[-1] + len(sides[1]))
             hashes.append(hash(tuple(sides[0])))
             if len(names) > LARGEST_VOCABULARY:
-                raise PairsError(f"{str(path)!r} line {line_number}: more than {LARGEST_VOCABULARY} different symbols")
+                problem = f"more than {LARGEST_VOCABULARY} different symbols"
+                raise UserError(f"--data: {str(path)!r} line {line_number}: {problem}")
             if len(numbers) > CHUNK:
                 numbers.tofile(file)
                 del numbers[:]
         numbers.tofile(file)
         file.flush()
     except OSError as error:
-        raise PairsError(f"cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
     if wrong_lines:
         more = f", and {wrong_lines - 1} more wrong line{'s' if wrong_lines > 2 else ''}" if wrong_lines > 1 else ""
-        raise PairsError(f"{str(path)!r} {first_problem}{more}")
+        raise UserError(f"--data: {str(path)!r} {first_problem}{more}")
     if np.unique(hashes).size < 2:
-        raise PairsError(f"{str(path)!r} holds fewer than 2 different inputs")
+        raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
     warn_of_look_alikes(names)
     symbols = np.memmap(file, np.int32, mode="r")
     arrays = (np.array(values) for values in (starts, middles, hashes))
@@ -110,13 +106,13 @@ def warn_of_look_alikes(names):
 
 
 def lines_of(path):
-    """Yields the lines of a file as bytes. Raises PairsError if it cannot be read."""
+    """Yields the lines of a file as bytes. Raises UserError if it cannot be read."""
     try:
         with open(path, "rb") as lines:
             every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
             yield from tqdm(every_line, desc=f"reading {path}", unit=" lines", disable=None, dynamic_ncols=True)
     except OSError as error:
-        raise PairsError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"--data: cannot read {str(path)!r}: {error.strerror}") from None
 
 
 def parse(line):

@@ -1,1 +1,1 @@
-"""What lies on the disk?"""
+"""A run on the disk: folder, checkpoints, history, export, TensorBoard."""

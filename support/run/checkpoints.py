@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 
 import helpers
-from support.graph import memory
-from support.graph import tensorflow_v1 as tf
+from seq2seq_copy import Model
+from support.errors import UserError
+from support.model import dependence
 from support.run import folder as folders
 from support.run import history as histories
 from support.run import tensorboard
+from support.tensorflow import tensorflow_v1 as tf
 
 
 @dataclasses.dataclass
@@ -29,21 +31,18 @@ class Run:
     lock: object  # while it is kept, no other process trains the run
     held_out: helpers.Batch  # all held-out sequences
     history: histories.History
-    session: tf.Session
+    model: Model
     saver: tf.train.Saver
     writer: tf.io.TFRecordWriter
-    ask: Callable  # from a helpers.Batch to logits, prediction and, with attention, its weights, as in a Graph
+    generator: np.random.Generator  # that the training data is drawn from
     before_keeping: Callable = lambda: None  # what must have been done before a checkpoint may be written
 
     def has_reached_share(self):
         """Returns whether the held-out exact match has reached --until."""
         return histories.has_reached(self.history.rows, self.config.until)
 
-    def keep(self, generator_state):
+    def keep(self):
         """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
-
-        Args:
-          generator_state: dict, the state after the last batch of the generator that the training data is drawn from.
 
         Raises:
           OSError: something cannot be written. The checkpoint before is untouched.
@@ -53,19 +52,19 @@ class Run:
             return
         self.before_keeping()
         new_rows = self.history.rows[kept or 0 :]
-        if batches - 1 in memory.EARLY_BATCHES:
+        if batches - 1 in dependence.EARLY_BATCHES:
             self.look_at_memory()
         with clear_write_errors(self.folder):
             histories.append_rows(self.folder / "history.csv", new_rows)
             tensorboard.write_rows(self.writer, new_rows)
             with folders.new_checkpoint(self.folder, batches) as checkpoint:
                 path = os.fspath(checkpoint / "model")
-                self.saver.save(self.session, path, write_meta_graph=False, write_state=False)
-                write_state(checkpoint / "state.json", generator_state, self.history, self.config)
+                self.saver.save(self.model.session, path, write_meta_graph=False, write_state=False)
+                write_state(checkpoint / "state.json", self.generator.bit_generator.state, self.history, self.config)
 
     def look_at_memory(self):
-        """Returns what memory.of_longest() finds after the last batch. The mean goes into history and events."""
-        found, batch = memory.of_longest(self.ask, self.held_out, self.config), self.history.rows[-1].batch
+        """Returns what dependence.of_longest() finds after the last batch. The mean goes into history and events."""
+        found, batch = dependence.of_longest(self.model, self.held_out), self.history.rows[-1].batch
         if batch not in self.history.memory:
             changes = np.mean([changes for _, _, changes in found], axis=0)
             self.history.memory[batch] = changes.round(4).tolist()  # short in JSON
@@ -90,38 +89,36 @@ class Run:
             tensorboard.write_embeddings(self.folder, weights.get_tensor("embedding/embeddings"), names)
 
 
-def open_run(command, session, held_out, generator, ask):
+def open_run(command, model, held_out, generator):
     """Makes the folder of a new run, or goes back to the newest checkpoint of a stopped one.
 
     Args:
       command: the command.Command.
-      session: a tf.Session with initialised variables; they are set to those of the checkpoint.
+      model: the seq2seq_copy.Model; its variables are set to those of the checkpoint.
       held_out: the helpers.Batch of all held-out sequences.
       generator: the np.random.Generator that the training data is drawn from; its state is set to that of the
         checkpoint.
-      ask: as in a Run.
 
     Returns:
       A Run.
 
     Raises:
-      RunError: the folder cannot be used, another process trains the run, or what it holds is torn or does not belong
+      UserError: the folder cannot be used, another process trains the run, or what it holds is torn or does not belong
         together. Nothing in it has been touched.
       OSError: something cannot be written.
     """
     history, saver = histories.History(held_out), tf.train.Saver()
     if command.resume:
         folder, lock = command.run, folders.reopen(command.run)
-        restore(folder, command.config, session, saver, history, generator)
+        restore(folder, command.config, model.session, saver, history, generator)
         for name in folders.SAVED_LAST:  # they show when the run was stopped
             (folder / name).unlink(missing_ok=True)
     else:
         folder, lock = folders.create(command.run, command.config)
-    folders.point_latest_to(folder)
     with clear_write_errors(folder):
-        writer = tensorboard.event_writer(folder, session.graph, len(history.rows))
-    run = Run(command.config, folder, lock, held_out, history, session, saver, writer, ask)
-    run.keep(generator.bit_generator.state)
+        writer = tensorboard.event_writer(folder, model.session.graph, len(history.rows))
+    run = Run(command.config, folder, lock, held_out, history, model, saver, writer, generator)
+    run.keep()
     return run
 
 
@@ -129,7 +126,7 @@ def restore(folder, config, session, saver, history, generator):
     """Reads all that a stopped run has left, and checks it, before anything in its folder is touched.
 
     Raises:
-      RunError: something is torn, is missing, or does not belong together.
+      UserError: something is torn, is missing, or does not belong together.
     """
     folders.check_restorable(folder)
     if not folders.checkpoints(folder):
@@ -155,12 +152,12 @@ def restore_newest(folder, session, saver):
       The checkpoint's pathlib.Path.
 
     Raises:
-      RunError: there is no checkpoint, or it cannot be read, is torn, or is of another model than config.json.
+      UserError: there is no checkpoint, or it cannot be read, is torn, or is of another model than config.json.
     """
     checkpoint = folders.newest_checkpoint(folder)
     try:
         restore_checkpoint(checkpoint, session, saver)
-    except folders.RunError:
+    except UserError:
         if folders.newest_checkpoint(folder) == checkpoint:
             raise
         return restore_newest(folder, session, saver)  # a process that trains the run has replaced it meanwhile
@@ -174,13 +171,13 @@ def restore_checkpoint(checkpoint, session, saver):
         for file in checkpoint.iterdir():
             file.open("rb").close()
     except OSError as error:
-        raise folders.RunError(f"cannot read {error.filename!r}: {error.strerror}") from None
+        raise UserError(f"cannot read {error.filename!r}: {error.strerror}") from None
     try:
         saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
         wrong = [v.op.name for v in tf.global_variables() if saved.get(v.op.name) != v.shape.as_list()]
         if wrong:
             settings = str(checkpoint.parent.parent / "config.json")
-            raise folders.RunError(
+            raise UserError(
                 f"{settings!r} and the checkpoint {str(checkpoint)!r} are not of the same model: {wrong[0]} differs"
             )
         saver.restore(session, path)
@@ -203,7 +200,7 @@ def read_state(path, generator, history, config):
     """Sets the state of a generator, and what a history holds besides its rows, from what write_state() wrote.
 
     Raises:
-      RunError: the file is torn, or of a run with other settings.
+      UserError: the file is torn, or of a run with other settings.
     """
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
@@ -211,26 +208,25 @@ def read_state(path, generator, history, config):
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
         if packed.size != -(-len(history.keys) // 8):
             raise ValueError
-        maps = state.get("memory", {})  # an earlier version did not write this, nor the next
-        history.memory = {int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in maps.items()}
-        settings = dict(state.get("settings", {}))
+        history.memory = {
+            int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in state["memory"].items()
+        }
+        settings = dict(state["settings"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise torn(path.parent, f"{type(error).__name__} in {path.name}") from error
     for name in settings.keys() & config.fixed.keys():
         if settings[name] != config.fixed[name]:
-            raise folders.RunError(
+            raise UserError(
                 f"{str(path)!r} was written with {name} {settings[name]}, but config.json says {config.fixed[name]}"
             )
     history.unseen = {key for key, unseen in zip(history.keys, np.unpackbits(packed)) if unseen}
 
 
 def torn(checkpoint, reason):
-    """Returns the RunError for a checkpoint that cannot be restored."""
+    """Returns the UserError for a checkpoint that cannot be restored."""
     message = f"the checkpoint {str(checkpoint)!r} is torn ({reason})"
     older = folders.checkpoints(checkpoint.parent.parent)[:-1]
-    return folders.RunError(
-        f"{message}; delete that folder to go back to checkpoint {older[-1].name}" if older else message
-    )
+    return UserError(f"{message}; delete that folder to go back to checkpoint {older[-1].name}" if older else message)
 
 
 @contextlib.contextmanager

@@ -1,35 +1,35 @@
 """A trained run as a SavedModel: a folder that TensorFlow loads and asks without this project.
 
-It holds the model without loss and Adam. The signature is batch-major, unlike all else in this project: whoever serves
-a model puts requests together along the first axis, and so does the row format of TensorFlow Serving.
+It holds the model without loss and Adam. The signature is batch-major, unlike all else in this project: a server puts
+requests together along the first axis, and so does the row format of TensorFlow Serving.
 """
 
 import os
 
-from support.graph import tensorflow_v1 as tf
+from seq2seq_copy import PLAIN, build_model
+from support.model import variants
 from support.run import checkpoints, files
+from support.tensorflow import tensorflow_v1 as tf
 
 VOCABULARY = "vocabulary.txt"
 
 
-def write(run, path, run_model, vocabulary, hold_signals):
+def write(run, path, config, hold_signals):
     """Writes the newest checkpoint of a run as a SavedModel.
 
     Args:
       run: pathlib.Path of the run's folder.
       path: pathlib.Path of the SavedModel. Nothing is there yet.
-      run_model: function from encoder_inputs and encoder_inputs_length, time-major, to what seq2seq_copy.run_model()
-        returns.
-      vocabulary: list of str: how each symbol is written.
+      config: the settings.Config of the run.
       hold_signals: support.terminal.process.hold_signals.
 
     Raises:
-      RunError: the checkpoint is torn or of another model.
+      UserError: the checkpoint is torn or of another model.
       OSError: something cannot be written. Nothing of it is left.
       SystemExit: a signal came while the files were written. Nothing of them is left.
     """
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs, outputs = connect(run_model)
+        inputs, outputs = connect(config)
         tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(VOCABULARY, name="vocabulary"))
         saver = tf.train.Saver()
         checkpoints.restore_newest(run, session, saver)
@@ -47,12 +47,12 @@ def write(run, path, run_model, vocabulary, hold_signals):
             )
             builder.save()
             # Last, because the builder copies a file of this name from the current folder if there is one.
-            lines = "".join(f"{name}\n" for name in vocabulary)
+            lines = "".join(f"{name}\n" for name in config.vocabulary)
             (partial / "assets" / VOCABULARY).write_text(lines, encoding="utf-8", newline="\n")
             exit_if_received()
 
 
-def connect(run_model):
+def connect(config):
     """Connects the model to batch-major inputs and outputs.
 
     Returns:
@@ -61,13 +61,16 @@ def connect(run_model):
     sequences = tf.placeholder(tf.int32, [None, None], name="sequences")  # [batch, time]
     lengths = tf.placeholder(tf.int32, [None], name="lengths")  # [batch]
     encoder_inputs = tf.transpose(sequences, name="encoder_inputs")
-    decoder_logits, decoder_prediction, _, decoder_lengths = run_model(encoder_inputs, lengths)
+    parts = variants.replace_parts(PLAIN, config)
+    results = build_model(encoder_inputs, lengths, None, config, parts, tf.nn)
     with tf.name_scope("outputs"):
-        predictions = tf.transpose(decoder_prediction, name="predictions")  # [batch, decoder_time]
+        predictions = tf.transpose(results["decoder_prediction"], name="predictions")  # [batch, decoder_time]
         # The symbol predicted is the most probable one. Past a sequence's steps all logits are zeros, which makes all
         # symbols equally probable, so a mask is needed.
-        highest = tf.reduce_max(tf.nn.softmax(decoder_logits), axis=2)  # [decoder_time, batch]
-        mask = tf.sequence_mask(decoder_lengths, tf.shape(predictions)[1], tf.float32)  # [batch, decoder_time]
+        highest = tf.reduce_max(tf.nn.softmax(results["decoder_logits"]), axis=2)  # [decoder_time, batch]
+        mask = tf.sequence_mask(
+            results["decoder_lengths"], tf.shape(predictions)[1], tf.float32
+        )  # [batch, decoder_time]
         probabilities = tf.multiply(tf.transpose(highest), mask, name="probabilities")
     inputs = {"sequences": sequences, "lengths": lengths}
     return inputs, {"predictions": predictions, "probabilities": probabilities}

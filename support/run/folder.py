@@ -8,25 +8,18 @@ import contextlib
 import datetime
 import itertools
 import json
-import logging
 import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from support.errors import UserError, reason
 from support.run import files, platforms
 
 RUNS = Path("runs")
-LATEST = RUNS / "latest"
 LOCK = "lock"
 KEPT_CHECKPOINTS = 2
 SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them is not yet done with saving
-
-log = logging.getLogger(__name__)
-
-
-class RunError(Exception):
-    """A folder cannot be used as a run. The message is one line for the user."""
 
 
 def create(path, config):
@@ -41,7 +34,7 @@ def create(path, config):
       lock: what keeps other processes from training the run for as long as it is kept.
 
     Raises:
-      RunError: the folder is not empty, or another process has just made it.
+      UserError: the folder is not empty, or another process has just made it.
       OSError: it cannot be made or written.
     """
     path = _new_path() if path is None else path
@@ -67,25 +60,21 @@ def reopen(run):
     """Keeps other processes from training a run, which is then safe to read; returns the lock.
 
     Raises:
-      RunError: another process trains the run.
+      UserError: another process trains the run.
       OSError: the lock cannot be written.
     """
     try:
         return platforms.lock(run / LOCK)
     except BlockingIOError:
-        raise RunError(f"{str(run)!r} is being trained by another process") from None
+        raise UserError(f"{str(run)!r} is being trained by another process") from None
     except OSError as error:
         raise OSError(f"cannot write {str(run / LOCK)!r}: {reason(error)}") from error
 
 
-def point_latest_to(run):
-    """Makes runs/latest lead to a run. If it cannot, a warning says so."""
-    try:
-        RUNS.mkdir(exist_ok=True)
-        files.tidy(RUNS)
-        platforms.point(LATEST, run, files.partial_name(LATEST))
-    except OSError as error:
-        log.warning("%r does not lead to %r: %s", str(LATEST), str(run), reason(error))
+def newest():
+    """Returns the run in runs/ that was begun last, a pathlib.Path; None if there is none."""
+    begun = [path.parent for path in RUNS.glob("*/config.json")]
+    return max(begun, key=lambda run: (run / "config.json").stat().st_mtime_ns, default=None)
 
 
 def has_ended(run):
@@ -94,17 +83,17 @@ def has_ended(run):
 
 
 def check_restorable(run):
-    """Raises RunError if the checkpoints of a run are gone. A run that was killed before its first one has no history.
+    """Raises UserError if the checkpoints of a run are gone. A run that was killed before its first one has no history.
 
     Training it from the start would destroy its history and its figures.
     """
     path = run / "history.csv"
     if not checkpoints(run) and path.exists() and len(path.read_bytes().splitlines()) > 1:
-        raise RunError(f"{str(run)!r} has a history but no checkpoint to go on from")
+        raise UserError(f"{str(run)!r} has a history but no checkpoint to go on from")
 
 
 def check_new(path):
-    """Raises RunError if the folder of a new run cannot be path: it is not empty, or cannot be written.
+    """Raises UserError if the folder of a new run cannot be path: it is not empty, or cannot be written.
 
     Args:
       path: pathlib.Path of the folder; None for a new one in runs/.
@@ -112,13 +101,13 @@ def check_new(path):
     try:
         if path is None:
             path = RUNS
-        elif os.path.abspath(path) in map(os.path.abspath, (RUNS, LATEST)):
-            raise RunError(f"{str(path)!r} is not for one run alone; name another folder")
+        elif os.path.abspath(path) == os.path.abspath(RUNS):
+            raise UserError(f"{str(path)!r} holds all runs; choose a folder inside it")
         elif path.exists() and not all(_is_left_over(file) for file in path.iterdir()):
-            raise RunError(f"{str(path)!r} is not empty; --resume goes on with a run")
+            raise UserError(f"{str(path)!r} is not empty; use --resume to continue a run")
         files.check_writable(path / "config.json")
     except OSError as error:
-        raise RunError(f"cannot write in {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"cannot write in {str(path)!r}: {error.strerror}") from None
 
 
 def _is_left_over(file):
@@ -127,34 +116,34 @@ def _is_left_over(file):
 
 
 def read_settings(run):
-    """Returns the settings of a run as config.json holds them. Raises RunError if the folder holds no run."""
+    """Returns the settings of a run as config.json holds them. Raises UserError if the folder holds no run."""
     try:
         return json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{str(run)!r} holds no run: config.json: {reason(error)}") from None
+        raise UserError(f"{str(run)!r} holds no run: config.json: {reason(error)}") from None
 
 
 def newest_checkpoint(run):
     """Returns the newest whole checkpoint of a run, a pathlib.Path whose name is its number of batches.
 
     Raises:
-      RunError: there is none.
+      UserError: there is none.
     """
     folders = checkpoints(run)
     if not folders:
-        raise RunError(f"{str(run)!r} holds no checkpoint")
+        raise UserError(f"{str(run)!r} holds no checkpoint")
     return folders[-1]
 
 
 def checkpoints(run):
-    """Returns the whole checkpoints of a run, the oldest first. Raises RunError if they cannot be read."""
+    """Returns the whole checkpoints of a run, the oldest first. Raises UserError if they cannot be read."""
     path = run / "checkpoints"
     try:
         names = [name for name in os.listdir(path) if name.isdecimal() and name == str(int(name))]
     except FileNotFoundError:
         names = []
     except OSError as error:
-        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"cannot read {str(path)!r}: {error.strerror}") from None
     return [path / name for name in sorted(names, key=int)]
 
 
@@ -193,8 +182,3 @@ def write_json(path, value):
 def plain(settings):
     """Returns a dict of settings as JSON can hold it."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-
-
-def reason(error):
-    """Returns in one line why a file cannot be read."""
-    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

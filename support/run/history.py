@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
-from support.run import folder, platforms
+from support.errors import UserError, reason
+from support.run import platforms
 
 
 class Row(NamedTuple):
@@ -29,7 +30,7 @@ class History:
     rows: list of Row, one for each batch.
     keys: list of bytes, the held-out sequences.
     unseen: set of those among keys that have not occurred in training.
-    memory: dict from an early batch to the mean of the maps that memory.of_longest() made after it, lists of float.
+    memory: dict from an early batch to the mean of the maps that dependence.of_longest() made after it, lists of float.
     """
 
     def __init__(self, held_out):
@@ -89,7 +90,7 @@ def read_rows(path, batches):
       list of Row.
 
     Raises:
-      RunError: there are fewer rows, or other ones.
+      UserError: there are fewer rows, or other ones.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -103,11 +104,11 @@ def read_rows(path, batches):
                 for record in records
             ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise folder.RunError(f"{str(path)!r} cannot be read: {folder.reason(error)}") from None
+        raise UserError(f"{str(path)!r} cannot be read: {reason(error)}") from None
     if not np.isfinite([row[1:4] for row in rows]).all():
-        raise folder.RunError(f"{str(path)!r} holds a number that is not finite")
+        raise UserError(f"{str(path)!r} holds a number that is not finite")
     if [row.batch for row in rows] != list(range(batches)):
-        raise folder.RunError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
+        raise UserError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
     return rows
 
 

@@ -1,12 +1,10 @@
 """What differs between Linux, macOS and Windows, and between file systems. docs/using.md says what follows from it."""
 
-import contextlib
 import errno
 import logging
 import os
 import signal
 import warnings
-from pathlib import Path
 
 import filelock
 
@@ -41,7 +39,9 @@ def lock(path):
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
-        log.warning("cannot lock %r: %s; see to it that no other process trains this run", str(path), error.strerror)
+        log.warning(
+            "cannot lock %r: %s; make sure that no other process is training this run", str(path), error.strerror
+        )
     return held
 
 
@@ -61,48 +61,3 @@ def flush(path):
             raise
     finally:
         os.close(descriptor)
-
-
-def point(link, target, partial):
-    """Makes a link lead to a folder, in one step. Where no link can be made, a file with the folder's name stands in.
-
-    Args:
-      link: pathlib.Path of the link.
-      target: pathlib.Path of the folder.
-      partial: pathlib.Path beside the link, the name under which it is made first.
-
-    Raises:
-      OSError: neither can be made, or something else is at that path.
-    """
-    name = relative(target, link.parent)
-    partial.unlink(missing_ok=True)
-    try:
-        partial.symlink_to(name, target_is_directory=True)
-    except (OSError, NotImplementedError):  # Windows asks for a privilege; some file systems have no links
-        partial.write_text(f"{name}\n", encoding="utf-8")
-    try:
-        partial.replace(link)
-    except PermissionError:  # Windows replaces no link to a folder
-        link.unlink()
-        partial.rename(link)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    flush(link.parent)
-
-
-def follow(link):
-    """Returns the folder that point() made a link lead to; any other path as it is."""
-    with contextlib.suppress(OSError, ValueError):
-        if link.is_file():
-            return link.parent / link.read_text(encoding="utf-8").strip()
-    return link
-
-
-def relative(path, start):
-    """Returns a real path as seen from a folder; on another drive of Windows, as it is."""
-    path = os.path.realpath(path)
-    try:
-        return Path(os.path.relpath(path, os.path.realpath(start)))
-    except ValueError:
-        return Path(path)

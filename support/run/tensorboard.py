@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from support.graph import tensorflow_v1 as tf
 from support.run import files
+from support.tensorflow import tensorflow_v1 as tf
 
 CELL = 24  # pixels of a cell of a map
 MOST_PROJECTED = 10_000  # symbols; the projector is slow with more

@@ -1,1 +1,1 @@
-"""What does the user type and see?"""
+"""The command: flags, predictions, reports, the process."""

@@ -10,48 +10,47 @@ import sys
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL, task_batch
-from support.data.pairs import LONGEST_SEQUENCE, RESERVED
-from support.terminal import maps, pictures
+from support.errors import UserError
+from support.model import beam_search, dependence
+from support.pictures import heat_maps, pictures
+from support.settings import LONGEST_SEQUENCE, RESERVED
 from support.terminal.report import counted, show
-from support.terminal.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
 
-def answer_all(sequences, ask, look, config, asking):
-    """Answers the sequences of the command line, or for ["-"] those of standard input.
+def predict_all(sequences, model, flags):
+    """Prints the answers to the sequences of the command line, or for ["-"] those of standard input.
 
     Args:
       sequences: list of str, each the symbols of one sequence, separated by spaces.
-      ask: function from a helpers.Batch to a list of beam.Hypothesis for each sequence, the best first.
-      look: function from a sequence, int32 [length], to what memory.dependence() returns.
-      config: the settings.Config that the model was trained with.
-      asking: the command.Asking.
+      model: the seq2seq_copy.Model.
+      flags: the predict_flags.PredictFlags.
 
     Returns:
       int, how many lines held no sequence that the model can read.
     """
     if sequences != ["-"]:
-        return answer([(f"--predict {sequence!r}", sequence) for sequence in sequences], ask, look, config, asking)
+        return predict([(f"--predict {sequence!r}", sequence) for sequence in sequences], model, flags)
     with open(0, encoding="utf-8-sig", errors="replace", closefd=False) as lines:
         if lines.isatty():
-            return answer(numbered(conversation(lines)), ask, look, config, asking, one_by_one=True)
-        return answer(numbered(lines), ask, look, config, asking)
+            return predict(number(conversation(lines)), model, flags, one_by_one=True)
+        return predict(number(lines), model, flags)
 
 
-def numbered(lines):
+def number(lines):
     """Yields each line after its name."""
     for line_number, line in enumerate(lines, start=1):
         yield f"line {line_number}", line
 
 
 def check(sequences, config):
-    """Raises SettingsError if a sequence of the command line is none that the model can read."""
+    """Raises UserError if a sequence of the command line is none that the model can read."""
     for sequence in sequences:
         try:
             parse(sequence, *known_symbols(config))
         except ValueError as error:
-            raise SettingsError(f"--predict {sequence!r}: {error}") from None
+            raise UserError(f"--predict {sequence!r}: {error}") from None
 
 
 def known_symbols(config):
@@ -92,18 +91,18 @@ def typed_line():
         signal.signal(signal.SIGINT, handler)
 
 
-def answer(lines, ask, look, config, asking, one_by_one=False):
+def predict(lines, model, flags, one_by_one=False):
     """Prints the answers to sequences. Warns of each line that has something wrong, by its name.
 
     Args:
       lines: iterable of (name, line), two str.
-      ask, look, config, asking: as for answer_all().
+      model, flags: as for predict_all().
       one_by_one: bool, whether each line is answered before the next one is read.
 
     Returns:
       int, how many lines held no sequence.
     """
-    wrong_lines = 0
+    wrong_lines, config = 0, model.config
     names = config.vocabulary
     symbols, known = known_symbols(config)
 
@@ -121,29 +120,29 @@ def answer(lines, ask, look, config, asking, one_by_one=False):
                 log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
             yield sequence
 
-    drawn = []
-    most_steps = 0 if one_by_one else config.steps_at_once // asking.beam
+    drawn, answer = [], beam_search.make_search(model, *flags.search)
+    most_steps = 0 if one_by_one else config.steps_at_once // flags.beam
     for sequences in groups(readable_sequences(), config.extra_decoder_steps, most_steps):
-        for sequence, hypotheses in zip(sequences, ask(task_batch("copy", sequences))):  # nothing reads the targets
-            print(as_json(sequence, hypotheses, names) if asking.json else as_text(sequence, hypotheses, names, asking))
-            if asking.plot is not None:
+        for sequence, hypotheses in zip(sequences, answer(task_batch("copy", sequences))):  # nothing reads the targets
+            print(as_json(sequence, hypotheses, names) if flags.json else as_text(sequence, hypotheses, names, flags))
+            if flags.plot is not None:
                 drawn.append((sequence, hypotheses[0].symbols, hypotheses[0].alignment))
     if drawn:
-        drawn_maps = {"memory": [(sequence, *look(sequence)) for sequence, *_ in drawn]}
+        drawn_maps = {"memory": [(sequence, *dependence.dependence(model, sequence)) for sequence, *_ in drawn]}
         if config.attention != "none":
             drawn_maps["attention"] = drawn
-        pictures.save(maps.draw(drawn_maps, config), asking.plot)
-        if not asking.json:
-            print(f"{' and '.join(drawn_maps)} in {asking.plot}")
+        pictures.save(heat_maps.draw(drawn_maps, config), flags.plot)
+        if not flags.json:
+            print(f"{' and '.join(drawn_maps)} in {flags.plot}")
     return wrong_lines
 
 
-def as_text(sequence, hypotheses, names, asking):
+def as_text(sequence, hypotheses, names, flags):
     """Returns a sequence and its answers as lines for a person."""
     lines = [f"input     > {show(sequence, names)}"]
     for hypothesis in hypotheses:
         lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}")
-        if asking.scores:
+        if flags.scores:
             probabilities = zip(hypothesis.symbols, np.exp(hypothesis.log_probabilities))
             shown = " ".join(f"{written(symbol, names)}:{probability:.6f}" for symbol, probability in probabilities)
             lines.append(f"scores    > {hypothesis.log_probability:.6f} {shown}")

@@ -9,27 +9,34 @@ import sys
 
 from tqdm import tqdm
 
-from support.graph import sessions
-from support.graph import tensorflow_v1 as tf
-from support.graph.cluster import ClusterError
+from support.errors import UserError
 from support.run import platforms
-from support.run.folder import RunError
+from support.tensorflow import tensorflow_v1 as tf
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
 
 log = logging.getLogger(__name__)
 
 
+class Stop:
+    """Whether training is to stop, and with which exit status. It stops at the end of a call of the session."""
+
+    status = 0
+
+    def ask(self, status):
+        """Asks training to stop with an exit status. The first that asks decides."""
+        self.status = self.status or status
+
+
 @contextlib.contextmanager
-def stop_at_signal(stops=None):
-    """Yields a list. The first signal that asks training to stop puts the exit status into it.
+def stop_at_signal(stop):
+    """Lets signals ask a Stop.
 
     A second Ctrl-C or SIGTERM ends the process. SIGHUP may come from the terminal and from the shell, so it does not.
     """
-    stops = [] if stops is None else stops
 
     def receive(number, frame):
-        stops.append(128 + number)
+        stop.ask(128 + number)
         if number == platforms.HANGUP:
             for descriptor in (1, 2):
                 if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a terminal that is gone
@@ -38,7 +45,7 @@ def stop_at_signal(stops=None):
             handle(signal.SIG_DFL, [number for number in platforms.SIGNALS if number != platforms.HANGUP])
 
     with handling(receive):
-        yield stops
+        yield
 
 
 @contextlib.contextmanager
@@ -70,35 +77,27 @@ def handling(handler):
 
 
 def handle(handler, numbers):
-    """Sets the handler of signals, but for those that whoever started the process wants ignored (nohup)."""
+    """Sets the handler of signals, except those that the process was told to ignore at its start (nohup)."""
     for number in numbers:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def shown(step):
-    """Names on a terminal what takes its time. The line is gone before anything else is printed."""
+def show_step(step):
+    """Shows the current step on a terminal; the line is erased afterwards."""
     with tqdm(bar_format=f"{step} ...", leave=False, disable=None):
         yield
 
 
-@shown("importing TensorFlow")
-def import_tensorflow(command):
-    """Imports TensorFlow, after what a run of its own needs beforehand."""
-    if command.predict is None and command.export is None and command.workers is None:
-        sessions.prepare(command.config)
-    tf.start()
-
-
-def write(text, stops):
-    """Prints above the progress bar. If standard output cannot be written, puts exit status 1 into the list stops."""
+def write(text, stop):
+    """Prints above the progress bar. If standard output cannot be written, asks a Stop with exit status 1."""
     try:
         tqdm.write(text)
     except OSError as error:
         silence(1)
-        stops.append(1)
-        if not isinstance(error, BrokenPipeError):  # whoever closed the pipe has had enough
+        stop.ask(1)
+        if not isinstance(error, BrokenPipeError):  # the reader of the pipe has had enough
             log.warning("cannot write standard output: %s", error.strerror)
 
 
@@ -133,13 +132,11 @@ def run(main):
             print(f"{PROGRAM}: {message}", file=sys.stderr)
         if isinstance(error, OSError):
             silence(1)  # stdout may be what cannot be written
-        if isinstance(error, ClusterError):
-            os._exit(status)  # sys.exit() would wait for TensorFlow, and that for a worker that is lost
     sys.exit(status)
 
 
 def open_closed_streams():
-    """Sends to nowhere what is written to standard output or error, if whoever started the process closed them.
+    """Sends to nowhere what is written to standard output or error, if they were closed before the process started.
 
     Else the next file that is opened would take their place, and get what TensorFlow writes there.
     """
@@ -165,11 +162,9 @@ def show_warnings():
 
 def explain(error):
     """Returns the exit status for an exception, and a line for the user or None. Raises what is not for the user."""
-    if isinstance(error, RunError):
-        return 2, str(error)
-    if isinstance(error, ClusterError):
+    if isinstance(error, UserError):
         return error.status, str(error)
-    if isinstance(error, BrokenPipeError):  # whoever closed the pipe behind stdout has had enough
+    if isinstance(error, BrokenPipeError):  # the reader of stdout has had enough
         return 1, None
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)

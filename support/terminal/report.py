@@ -10,15 +10,6 @@ from support.data.pairs import repeated_inputs
 MOST_LINES = 30  # of the exact match by length
 
 
-def title(config):
-    """Returns what a run learns, and with what, in a few words."""
-    changes = [config.cell.upper()] if config.cell != "lstm" else []
-    changes += [f"{config.layers} layers"] if config.layers > 1 else []
-    changes += [f"{config.encoder} encoder"] if config.encoder != "bidirectional" else []
-    changes += [f"{config.attention} attention"] if config.attention != "none" else []
-    return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
-
-
 def opening(command, run):
     """Returns the text printed before training: about the user's own data, and what is resumed.
 

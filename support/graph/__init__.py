@@ -1,1 +1,0 @@
-"""What may stand around the plain model?"""

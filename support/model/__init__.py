@@ -1,0 +1,1 @@
+"""Variants of the model: other cells, layers, attention, teacher forcing, beam search."""

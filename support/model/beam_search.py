@@ -1,0 +1,251 @@
+"""What a trained model answers: greedily, or by beam search.
+
+Greedy decoding takes the likeliest symbol at each step and cannot take it back. Beam search keeps the N likeliest
+beginnings of an answer (hypotheses) at each step. Here it is one more loop_fn around the decoder's, so tf.nn.raw_rnn
+runs it: each sequence of a batch becomes N rows, and between two steps the rows change places.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers import EOS, PAD
+from seq2seq_copy import build_model
+from support.tensorflow import tensorflow_v1 as tf
+
+
+class Hypothesis(NamedTuple):
+    """An answer of the model to one sequence."""
+
+    symbols: np.ndarray  # int [steps], up to and with the first EOS; all steps if there is none
+    log_probabilities: np.ndarray  # float [steps], of each symbol, given those before it
+    alignment: np.ndarray | None  # with attention its weights, float [steps, length]
+
+    @property
+    def log_probability(self):
+        """The log-probability of the whole answer, in nats."""
+        return float(self.log_probabilities.sum())
+
+    def score(self, length_penalty):
+        """The log-probability over the penalty for the length: Wu et al. 2016, equation 14, without coverage."""
+        return self.log_probability / penalty(self.symbols.size, length_penalty)
+
+
+def penalty(length, length_penalty):
+    """What a log-probability is divided by: 1 for every length if length_penalty is 0.
+
+    Source: Wu et al., "Google's neural machine translation system", 2016, equation 14.
+    """
+    return ((5 + length) / 6) ** length_penalty
+
+
+def make_search(model, beam=1, n_best=1, length_penalty=0.0):
+    """Returns the function that answers with a model.
+
+    Args:
+      model: a seq2seq_copy.Model.
+      beam: int >= 1, how many hypotheses beam search keeps; 1 for greedy decoding.
+      n_best: int in 1 ... beam, how many answers to return for each sequence.
+      length_penalty: float >= 0; the larger, the better long answers do.
+
+    Returns:
+      A function from a helpers.Batch, whose targets are not read, to a list of Hypothesis for each sequence, the best
+      first. The greedy answer takes part, so the best never scores lower than it.
+    """
+    fetches = {"decoder_logits": model.decoder_logits, "decoder_prediction": model.decoder_prediction}
+    if model.alignment is not None:
+        fetches["alignment"] = model.alignment
+    searched = {}
+    if beam > 1:
+        inputs, parts = (model.encoder_inputs, model.encoder_inputs_length), search(model.parts, beam, length_penalty)
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            searched = build_model(*inputs, None, model.config, parts, tf.nn)
+        del searched["decoder_lengths"]
+
+    def answer(batch):
+        feed = {model.encoder_inputs: batch.inputs, model.encoder_inputs_length: batch.lengths}
+        greedy, found = model.session.run([fetches, searched], feed)
+        answers = []
+        for index, length in enumerate(batch.lengths):
+            steps = length + model.config.extra_decoder_steps
+            hypotheses = [greedy_hypothesis(**greedy, index=index, steps=steps, length=length)]
+            if beam > 1:
+                rows = slice(index * beam, (index + 1) * beam)
+                traces = {name: array[:steps, rows] for name, array in found.items()}
+                hypotheses += trace_back(**traces, length=length)
+            answers.append(best(hypotheses, n_best, length_penalty))
+        return answers
+
+    return answer
+
+
+def greedy_hypothesis(decoder_logits, decoder_prediction, index, steps, length, alignment=None):
+    """Returns the greedy Hypothesis for one sequence of a batch, from the tensors of a Model."""
+    symbols, logits = decoder_prediction[:steps, index], decoder_logits[:steps, index].astype(np.float64)
+    largest = logits.max(axis=1, keepdims=True)
+    log_probabilities = logits - largest - np.log(np.exp(logits - largest).sum(axis=1, keepdims=True))
+    weights = None if alignment is None else alignment[:steps, index, :length]
+    return up_to_eos(symbols, log_probabilities[np.arange(steps), symbols], weights)
+
+
+def up_to_eos(symbols, log_probabilities, alignment):
+    """Returns a Hypothesis that ends with its first EOS."""
+    ends = np.flatnonzero(symbols == EOS)
+    steps = ends[0] + 1 if ends.size else symbols.size
+    return Hypothesis(symbols[:steps], log_probabilities[:steps], None if alignment is None else alignment[:steps])
+
+
+def best(hypotheses, n_best, length_penalty):
+    """Returns the best of some hypotheses, each once."""
+    distinct = {hypothesis.symbols.tobytes(): hypothesis for hypothesis in hypotheses}
+    return sorted(distinct.values(), key=lambda hypothesis: -hypothesis.score(length_penalty))[:n_best]
+
+
+def trace_back(log_probabilities, symbols, parents, length, alignment=None):
+    """Follows each row of the last step back to its beginning.
+
+    Args:
+      log_probabilities, symbols, parents: [steps, beam], what the search emitted for one sequence; parents are the rows
+        of the step before, of those of the sequence.
+      length: int, of the input.
+      alignment: with attention its weights, [steps, beam, time].
+
+    Returns:
+      list of Hypothesis. Rows that no beginning leads to are left out.
+    """
+    steps, beam = symbols.shape
+    rows = np.empty([steps, beam], np.int64)
+    rows[-1] = np.arange(beam)
+    for step in range(steps - 1, 0, -1):
+        rows[step - 1] = parents[step, rows[step]]
+    hypotheses = []
+    for path in rows.T:
+        chosen = (np.arange(steps), path)
+        if np.isfinite(log_probabilities[chosen]).all():
+            weights = None if alignment is None else alignment[chosen][:, :length]
+            hypotheses.append(up_to_eos(symbols[chosen], log_probabilities[chosen].astype(np.float64), weights))
+    return hypotheses
+
+
+def search(parts, beam, length_penalty):
+    """Puts beam search around the decoder's loop_fn.
+
+    Args:
+      parts: a seq2seq_copy.Parts.
+      beam: int, how many hypotheses are kept.
+      length_penalty: float.
+
+    Returns:
+      A seq2seq_copy.Parts whose loop_fn emits log_probabilities float32, symbols int32 and parents int32, each
+      [batch * beam], and with attention its alignment [batch * beam, time].
+    """
+
+    def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **others):
+        others["encoder_outputs"] = tf.repeat(others["encoder_outputs"], beam, axis=1)
+        others["encoder_inputs_length"] = tf.repeat(others["encoder_inputs_length"], beam)
+        rows_of_state = tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoder_final_state)
+        loop_fn = parts.make_loop_fn(embeddings, rows_of_state, tf.repeat(decoder_lengths, beam), **others)
+        return keep_the_likeliest(loop_fn, embeddings, tf.size(decoder_lengths), beam, length_penalty)
+
+    return parts._replace(make_loop_fn=make_loop_fn)
+
+
+class Kept(NamedTuple):
+    """What is known of the hypotheses between two steps: the loop_state of the search."""
+
+    totals: tf.Tensor  # float32 [batch, beam], their log-probabilities; -inf for a row without a hypothesis
+    lengths: tf.Tensor  # int32 [batch, beam], their symbols, EOS among them
+    has_ended: tf.Tensor  # bool [batch, beam], whether they hold an EOS
+    inner: tf.Tensor | tuple  # the loop_state of the loop_fn within, () for None
+
+
+def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
+    """Wraps a loop_fn in one that keeps the likeliest hypotheses of each sequence.
+
+    A hypothesis that has ended continues with PAD, at no cost.
+
+    Args:
+      loop_fn: the loop_fn to wrap, for batch * beam rows. The first part of its next_input is the embedding of the
+        symbol; it emits decoder_logits and, with attention, alignment.
+      embeddings: float32 [vocab_size, input_embedding_size].
+      batch_size: int32 [].
+      beam: int.
+      length_penalty: float.
+
+    Returns:
+      A loop_fn that emits what search() says.
+    """
+    vocab_size, input_embedding_size = embeddings.shape.as_list()
+    # At first each sequence has one hypothesis, the empty one.
+    no_totals = tf.tile([[0.0] + [-np.inf] * (beam - 1)], [batch_size, 1])
+
+    def initial(time):
+        finished, next_input, state, emit, inner = loop_fn(time, None, None, None)
+        symbol = tf.zeros([], tf.int32)
+        traces = {"log_probabilities": tf.zeros([]), "symbols": symbol, "parents": symbol}
+        emit_structure = traces | {name: emit[name] for name in emit if name == "alignment"}
+        kept = Kept(
+            no_totals,
+            tf.zeros([batch_size, beam], tf.int32),
+            tf.zeros([batch_size, beam], tf.bool),
+            () if inner is None else inner,
+        )
+        return finished, next_input, state, emit_structure, kept
+
+    def transition(time, cell_output, cell_state, kept):
+        inner = None if isinstance(kept.inner, tuple) else kept.inner
+        finished, next_input, state, emit, inner = loop_fn(time, cell_output, cell_state, inner)
+        log_probabilities = tf.nn.log_softmax(emit["decoder_logits"])
+        log_probabilities = tf.reshape(log_probabilities, [batch_size, beam, vocab_size])
+        symbols, parents, log_probabilities, kept = choose(log_probabilities, kept, length_penalty)
+
+        first_rows = beam * tf.range(batch_size)[:, tf.newaxis]  # [batch, 1]
+        rows = tf.reshape(first_rows + parents, [-1])  # [batch * beam], where each hypothesis was before
+        alignment = {name: emit[name] for name in emit if name == "alignment"}
+        state, next_input, alignment, inner = tf.nest.map_structure(
+            lambda tensor: tf.gather(tensor, rows), (state, next_input, alignment, () if inner is None else inner)
+        )
+        symbols = tf.reshape(symbols, [-1])
+        embedded = tf.nn.embedding_lookup(embeddings, symbols)
+        next_input = tf.concat([embedded, next_input[:, input_embedding_size:]], axis=1)  # what attention added stays
+        log_probabilities, parents = tf.reshape(log_probabilities, [-1]), tf.reshape(parents, [-1])
+        emit = {"log_probabilities": log_probabilities, "symbols": symbols, "parents": parents} | alignment
+        return finished, next_input, state, emit, kept._replace(inner=inner)
+
+    def searching_loop_fn(time, cell_output, cell_state, loop_state):
+        return initial(time) if cell_output is None else transition(time, cell_output, cell_state, loop_state)
+
+    return searching_loop_fn
+
+
+def choose(log_probabilities, kept, length_penalty):
+    """Chooses the likeliest continuations of the hypotheses of each sequence.
+
+    Args:
+      log_probabilities: float32 [batch, beam, vocab_size], of each symbol after each hypothesis.
+      kept: a Kept.
+      length_penalty: float.
+
+    Returns:
+      symbols, parents: int32 [batch, beam], the last symbol of each chosen hypothesis and the hypothesis it continues.
+      log_probabilities: float32 [batch, beam], of these symbols; -inf for a row without a hypothesis.
+      kept: a Kept of the chosen ones.
+    """
+    _, beam, vocab_size = log_probabilities.shape.as_list()
+    only_pad = tf.where(tf.equal(tf.range(vocab_size), PAD), tf.zeros([vocab_size]), tf.fill([vocab_size], -np.inf))
+    log_probabilities = tf.where_v2(kept.has_ended[:, :, tf.newaxis], only_pad, log_probabilities)
+    totals = kept.totals[:, :, tf.newaxis] + log_probabilities  # [batch, beam, vocab_size]
+    lengths = kept.lengths + tf.cast(~kept.has_ended, tf.int32)  # [batch, beam], with the next symbol
+    scores = totals / penalty(tf.cast(lengths, tf.float32), length_penalty)[:, :, tf.newaxis]
+    _, chosen = tf.nn.top_k(tf.reshape(scores, [-1, beam * vocab_size]), beam)
+    parents, symbols = chosen // vocab_size, chosen % vocab_size
+
+    def of_chosen(tensor):
+        return tf.gather(tf.reshape(tensor, [-1, beam * vocab_size]), chosen, batch_dims=1)
+
+    totals, log_probabilities = of_chosen(totals), of_chosen(log_probabilities)
+    lengths, has_ended = (tf.gather(tensor, parents, batch_dims=1) for tensor in (lengths, kept.has_ended))
+    log_probabilities = tf.where(tf.is_finite(totals), log_probabilities, totals)
+    return symbols, parents, log_probabilities, Kept(totals, lengths, has_ended | tf.equal(symbols, EOS), kept.inner)

@@ -1,0 +1,65 @@
+"""What the decoder reads while it trains: true symbols in place of its own predictions, always or by chance."""
+
+from support.tensorflow import tensorflow_v1 as tf
+
+
+def teach(parts, config, columns=None):
+    """Lets the decoder read the true symbol of the step before.
+
+    Source: always (--feedback teacher): Williams and Zipser, "A learning algorithm for continually running fully
+    recurrent neural networks", 1989. By chance (--feedback scheduled): Bengio et al., "Scheduled sampling for sequence
+    prediction with recurrent neural networks", 2015, section 2.4. The probability of the true symbol falls linearly,
+    here from config.teacher_probability to 0 over the run.
+
+    Args:
+      parts: a seq2seq_copy.Parts.
+      config: the settings.Config; its feedback is teacher or scheduled.
+      columns: slice, which columns of each batch the model gets; None for all.
+
+    Returns:
+      A seq2seq_copy.Parts.
+    """
+
+    def make_loop_fn(embeddings, *arguments, decoder_targets, **others):
+        loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
+        return read_the_truth(loop_fn, embeddings, decoder_targets, config, columns)
+
+    return parts._replace(make_loop_fn=make_loop_fn)
+
+
+def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
+    """Wraps a loop_fn in one that gives the cell the true symbol of the step before, or the loop_fn's choice.
+
+    The coin that decides is tossed for each sequence and step. It depends only on the seed and the batch, but XLA
+    tosses other coins than TensorFlow.
+
+    Args:
+      loop_fn: the loop_fn to wrap, whose next_input is [batch, input_embedding_size].
+      embeddings: float32 [vocab_size, input_embedding_size].
+      decoder_targets: int32 [decoder_time, batch].
+      config: the settings.Config.
+      columns: as for teach().
+
+    Returns:
+      A loop_fn that returns the same except for next_input.
+    """
+    true_inputs = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [decoder_time, batch, input_embedding_size]
+    reads_truth = tf.ones_like(decoder_targets, tf.bool)
+    if config.feedback == "scheduled":
+        # Tensors outside of what XLA compiles, so that a compiled program is the same for all their values.
+        with tf.init_scope():
+            probability, max_batches = tf.constant(config.teacher_probability), tf.constant(config.max_batches)
+            seed = tf.constant(config.seed)
+        batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
+        probability *= 1 - tf.cast(batch, tf.float32) / tf.cast(max_batches, tf.float32)
+        coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], tf.stack([seed, batch]))
+        coins = coins if columns is None else coins[:, columns]
+        reads_truth = coins[: tf.shape(decoder_targets)[0]] < probability
+
+    def taught_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+        if cell_output is not None:
+            next_input = tf.where(reads_truth[time - 1], true_inputs[time - 1], next_input)
+        return finished, next_input, next_state, emit, loop_state
+
+    return taught_loop_fn

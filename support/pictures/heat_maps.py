@@ -1,0 +1,128 @@
+"""Maps of predicted step x input position: what an answer depends on, and where the decoder looks."""
+
+import logging
+
+from helpers import FIRST_SYMBOL
+from support.settings import RESERVED
+
+HEADINGS = {
+    "memory": "what each prediction depends on:\nchange of its probability when an input symbol is replaced",
+    "attention": "where the decoder looks",
+}
+SCALES = {"memory": "mean change", "attention": "weight"}
+MOST_LABELS = 60  # steps of a sequence whose symbols are written beside its map
+LONGEST_LABEL = 20  # characters
+COLORS = {"cmap": "Blues", "vmin": 0, "vmax": 1}
+
+log = logging.getLogger(__name__)
+
+
+def new_figure(width, height):
+    """Returns an empty matplotlib Figure, in inches. The user's matplotlibrc, which may need LaTeX, does not count."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcdefaults()
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def draw(maps, config, growth=None):
+    """Draws maps of a few sequences side by side, a row for each kind of map.
+
+    Args:
+      maps: dict from "memory", "attention" or both to a list of (inputs int [length], symbols int [steps], values
+        float [rows, columns]) for each sequence. Rows and columns are steps and length, or fewer if neighbours were
+        taken together.
+      config: the settings.Config.
+      growth: dict from a batch to values like those of the maps, which go below all others; None for no such row.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    names, drawn = label_names(config), [panel for panels in maps.values() for panel in panels]
+    shown = {symbol for inputs, symbols, _ in drawn for symbol in (*inputs, *symbols)}
+    style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown)), "parse_math": False}
+    side = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in drawn)))  # of a panel, in inches
+    width = max(6, side * max(map(len, maps.values())))
+    heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
+    figure = new_figure(width, sum(heights) + 0.4)
+    figure.suptitle(config.title, fontsize=11, wrap=True, **style)
+    rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for row, (name, panels) in zip(rows, maps.items()):
+        row.suptitle(HEADINGS[name], fontsize=10)
+        for panel, axes in zip(panels, row.subplots(1, len(panels), squeeze=False)[0]):
+            image = draw_panel(axes, *panel, names, style | {"fontsize": min(9, 40 * side / len(panel[1]))})
+        row.axes[0].set_ylabel("predicted")
+        row.colorbar(image, ax=row.axes, label=SCALES[name], shrink=0.6, panchor=False)
+    if growth:
+        draw_growth(rows[-1], growth)
+    return figure
+
+
+def draw_panel(axes, inputs, symbols, values, names, style):
+    """Draws the map of one sequence, with its symbols unless they are very many."""
+    extent = (-0.5, len(inputs) - 0.5, len(symbols) - 0.5, -0.5)
+    aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
+    image = axes.imshow(values, extent=extent, aspect=aspect, **COLORS)
+    if len(symbols) <= MOST_LABELS:
+        input_names, symbol_names = ([names[symbol] for symbol in part] for part in (inputs, symbols))
+        axes.set_xticks(range(len(inputs)), input_names, rotation=90 if max(map(len, input_names)) > 2 else 0, **style)
+        axes.set_yticks(range(len(symbols)), symbol_names, **style)
+    axes.set_xlabel("input")
+    return image
+
+
+def draw_growth(row, growth):
+    """Draws how the mean of the maps above grew."""
+    row.suptitle("how it grew: the mean of these maps during training", fontsize=10)
+    for (batch, values), axes in zip(growth.items(), row.subplots(1, len(growth), squeeze=False)[0]):
+        axes.imshow(values, aspect="equal" if len(values) <= 4 * len(values[0]) else "auto", **COLORS)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"batch {batch}", fontsize=9)
+
+
+def aligned(batch, prediction, alignment, config):
+    """Returns what draw() draws of attention.
+
+    Args:
+      batch: a helpers.Batch.
+      prediction: int32 [decoder_time, batch].
+      alignment: float32 [decoder_time, batch, time], the weights.
+      config: the settings.Config.
+    """
+    sequences = []
+    for column, length in enumerate(batch.lengths):
+        steps = length + config.extra_decoder_steps
+        weights = alignment[:steps, column, :length]
+        sequences.append((batch.inputs[:length, column], prediction[:steps, column], weights))
+    return sequences
+
+
+def label_names(config):
+    """Returns how each symbol is written on an axis: PAD and EOS by their names, long names shortened."""
+    names = [*RESERVED, *config.vocabulary[FIRST_SYMBOL:]]
+    return [
+        name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}" for name in names
+    ]
+
+
+def fonts_for(characters):
+    """Returns names of fonts: the usual one, and the installed one that has most of the characters it lacks."""
+    from matplotlib import font_manager
+
+    def found_in(path):
+        try:
+            return missing.intersection(font_manager.get_font(path).get_charmap())
+        except (OSError, RuntimeError):  # it is gone since matplotlib listed it, or cannot be read
+            return set()
+
+    missing = set(map(ord, characters))
+    missing -= found_in(font_manager.findfont("DejaVu Sans"))
+    if not missing:
+        return ["DejaVu Sans"]
+    # The font of last resort shows every character as a box.
+    fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
+    font = max(fonts, key=lambda font: len(found_in(font.fname)))
+    for character in sorted(missing - found_in(font.fname))[:1]:
+        log.warning("no installed font has %s; it is drawn as a box", ascii(chr(character)))
+    return ["DejaVu Sans", font.name]

@@ -1,0 +1,149 @@
+"""The pictures that a run saves. matplotlib is imported where one is drawn, because it takes its time."""
+
+import functools
+import io
+import warnings
+
+import numpy as np
+
+import helpers
+from support.errors import UserError
+from support.pictures import heat_maps
+from support.run import files
+from support.settings import EVALUATION_BATCH
+
+SMOOTHING_WINDOW = 50  # batches
+ALIGNED_SEQUENCES = 4  # in the picture of attention
+
+
+def save_all(run, metrics):
+    """Draws and saves the pictures of a run: each in its folder, beside --plot, and for TensorBoard.
+
+    Args:
+      run: the checkpoints.Run.
+      metrics: what report.metrics() returned.
+
+    Raises:
+      OSError: something cannot be written.
+    """
+    config, history = run.config, run.history
+    figures = {
+        "loss": loss_curve(history.rows, metrics, config),
+        "memory": heat_maps.draw({"memory": run.look_at_memory()}, config, history.memory),
+    }
+    if config.attention != "none":
+        batch = helpers.columns(run.held_out, 0, ALIGNED_SEQUENCES)
+        model = run.model
+        fetches = [model.decoder_prediction, model.alignment]
+        prediction, alignment = model.session.run(fetches, model.feed(batch))
+        figures["attention"] = heat_maps.draw(
+            {"attention": heat_maps.aligned(batch, prediction, alignment, config)}, config
+        )
+    draw = functools.cache(drawn)
+    for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
+        files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
+    run.show_in_tensorboard(figures, heat_maps.label_names(config))
+    for name, figure in figures.items():
+        files.write_whole(config.plots[name], draw(figure, config.plots[name].suffix))
+
+
+def loss_curve(rows, metrics, config):
+    """Draws the loss above the share of held-out sequences that are not exact, both over batches on log axes.
+
+    Args:
+      rows: a history.Row for each batch. The losses are above 0.
+      metrics: what report.metrics() returned.
+      config: the settings.Config.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    figure = heat_maps.new_figure(8, 6)
+    loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    exact = metrics["exact_match"]
+    achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
+    figure.suptitle(f"{config.title}: {achieved}", fontsize=11, parse_math=False, wrap=True)
+
+    batches, losses = [row.batch for row in rows], [row.loss for row in rows]
+    window = min(SMOOTHING_WINDOW, len(rows))
+    marker = "." if len(rows) <= SMOOTHING_WINDOW else None
+    loss_axes.semilogy(batches, losses, marker=marker, color="tab:blue", alpha=0.3, linewidth=0.8, label="each batch")
+    middles, means = moving_average(np.log(np.maximum(losses, np.finfo(np.float32).tiny)), window)
+    loss_axes.semilogy(
+        middles, np.exp(means), marker=marker, color="tab:blue", label=f"geometric mean of {window} batches"
+    )
+    loss_axes.set_ylabel("cross-entropy [nats per step]")
+
+    # A log axis has no 0: a model without an error is drawn where half an error would be.
+    nothing = 100 / (2 * exact["sequences"])
+    evaluated = [row for row in rows if row.held_out_exact_match is not None]
+    percent = [max(nothing, 100 * (1 - row.held_out_exact_match)) for row in evaluated]
+    few = min(EVALUATION_BATCH, exact["sequences"])
+    error_axes.semilogy(
+        [row.batch for row in evaluated], percent, color="tab:green", marker=".", label=f"the first {few} sequences"
+    )
+    final = max(nothing, 100 * (1 - exact["share"]))
+    error_axes.semilogy(
+        [rows[-1].batch], [final], "D", color="tab:red", label=f"all {exact['sequences']} at the end", clip_on=False
+    )
+    error_axes.set_ylabel("held-out, not exact [%]")
+    error_axes.set_xlabel("batch")
+    error_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    powers = [power for power in 10.0 ** np.arange(-4, 3) if power > 1.5 * nothing]
+    error_axes.set_yticks([nothing, *powers], ["0", *(f"{power:g}" for power in powers)])
+    error_axes.set_ylim(nothing / 1.5, 130)
+    loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    loss_axes.yaxis.set_minor_formatter(FuncFormatter(lambda loss, _: f"{loss:g}" if f"{loss:e}"[0] in "25" else ""))
+    error_axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    if min(losses) * 2 > max(losses):  # too flat for a log axis
+        loss_axes.set_yscale("linear")
+    for axes in (loss_axes, error_axes):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def moving_average(values, window):
+    """Averages values in a sliding window.
+
+    Args:
+      values: float [...].
+      window: int, 1 ... len(values).
+
+    Returns:
+      middles, means: float [len(values) - window + 1], the middle of each position of the window and the mean in it.
+    """
+    means = np.convolve(values, np.full(window, 1 / window), mode="valid")
+    return np.arange(means.size) + (window - 1) / 2, means
+
+
+def save(figure, path):
+    """Saves a figure, whole or not at all.
+
+    Args:
+      figure: a matplotlib Figure.
+      path: a pathlib.Path whose ending says the format.
+
+    Raises:
+      OSError: it cannot be written. An earlier picture of that name is untouched.
+    """
+    files.write_whole(path, drawn(figure, path.suffix))
+
+
+def drawn(figure, ending):
+    """Returns the bytes of a picture in the format of a file's ending."""
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
+        figure.savefig(picture, format=ending[1:])
+    return picture.getvalue()
+
+
+def check_path(path):
+    """Raises UserError if a picture cannot be saved under a path."""
+    try:
+        files.check_writable(path)
+    except OSError as error:
+        raise UserError(f"--plot: cannot write {str(path)!r}: {error.strerror}") from None

@@ -1,0 +1,295 @@
+"""The settings of a run: defaults, checks, and how they are read from a file.
+
+Config is the one place for a default. The flags, their help and their checks are read off its fields (see
+terminal/command.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
+from support.errors import UserError, reason
+from support.values import (
+    PICTURE_ENDINGS,
+    below_one,
+    file_path,
+    one_of,
+    picture_path,
+    positive_number,
+    probability,
+    share,
+    whole_number,
+)
+
+RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
+LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
+LONGEST_SEQUENCE = 10_000
+LARGEST_LAYER = 4_096  # units; patience and memory end here
+MOST_LAYERS = 16  # and here
+EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
+LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
+LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
+
+
+def setting(default, kind, group, text):
+    """Returns a field of Config with what its flag needs: a function from support.values, a group and a help text."""
+    return field(default=default, metadata={"type": kind, "group": group, "help": text})
+
+
+def learned(default, kind=positive_number):
+    """Returns a field of Config without a flag. Tuning sets it (see experiments/tune.py), by --settings."""
+    return field(default=default, metadata={"type": kind})
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one run."""
+
+    max_batches: int = setting(3001, whole_number(1), "training", "number of batches to train on")
+    batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
+    learning_rate: float = setting(
+        0.03, positive_number, "training", "highest learning rate; it rises to that, then falls linearly to 0"
+    )
+    until: float = setting(
+        None,
+        share,
+        "training",
+        f"end training when two evaluations in a row find this share of the first {EVALUATION_BATCH:,} held-out "
+        "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
+        "has not reached 0 (default: off)",
+    )
+    seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
+    xla: str = setting(
+        "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
+    )
+
+    task: str = setting(
+        "copy", one_of(*TASKS), "data", "what to learn: to copy, to reverse, or to continue the alphabet"
+    )
+    data: Path = setting(
+        None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, white space between symbols"
+    )
+    length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
+    length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
+    vocab_size: int = setting(
+        10,
+        whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY + FIRST_SYMBOL),
+        "data",
+        "number of symbols, PAD = 0 and EOS = 1 among them",
+    )
+
+    input_embedding_size: int = setting(
+        20, whole_number(1, LARGEST_LAYER), "model", "length of the vector that stands for a symbol"
+    )
+    encoder_hidden_units: int = setting(
+        20,
+        whole_number(1, LARGEST_LAYER),
+        "model",
+        "units of the encoder in each direction; the decoder has as many as all directions together",
+    )
+    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
+    layers: int = setting(
+        1, whole_number(1, MOST_LAYERS), "model", "cells on top of each other, in encoder and decoder"
+    )
+    encoder: str = setting(
+        "bidirectional",
+        one_of("bidirectional", "forward"),
+        "model",
+        "bidirectional: read from both ends; forward: read from left to right only",
+    )
+    attention: str = setting(
+        "none", one_of("none", "bahdanau", "luong"), "model", "attention over the outputs of the encoder"
+    )
+    feedback: str = setting(
+        "argmax",
+        one_of("argmax", "teacher", "scheduled"),
+        "training",
+        "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; scheduled: either",
+    )
+    teacher_probability: float = setting(
+        1.0,
+        probability,
+        "training",
+        "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
+    )
+
+    batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
+    samples: int = setting(3, whole_number(0), "report", "number of sequences that a report prints")
+    plot: Path = setting(
+        Path("plots/loss.png"),
+        picture_path,
+        "report",
+        f"where to save the loss curve, and beside it memory and attention; with --predict, where to draw these two "
+        f"({' '.join(PICTURE_ENDINGS)})",
+    )
+
+    # No flag sets these.
+    adam_beta2: float = learned(0.95, below_one)  # a shorter memory than 0.999: a run has only 3,001 batches
+    clip_norm: float = learned(1.0)
+    warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
+
+    # Nor these. The last three are read from the data.
+    held_out_sequences: int = 10_000  # at most, with data
+    keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
+    extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how many more steps than its input a sequence is decoded
+    symbols: tuple = ()  # of str: those from FIRST_SYMBOL on
+    sha256: str = ""
+
+    @property
+    def fixed(self):
+        """The settings that a run keeps from its start to its end, as JSON holds them."""
+        may_change = {"data", "symbols"}  # a file may be moved; sha256 stands for both
+        return {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.metadata.get("group") != "report" and entry.name not in may_change
+        }
+
+    @property
+    def directions(self):
+        """The directions in which the encoder reads."""
+        return ("forward",) if self.encoder == "forward" else ("forward", "backward")
+
+    @property
+    def decoder_steps(self):
+        """How many steps the decoder makes for the longest sequence."""
+        return self.length_to + self.extra_decoder_steps
+
+    @property
+    def largest_tensor(self):
+        """How many numbers the largest tensor of a training step holds."""
+        units = self.encoder_hidden_units * len(self.directions)  # of the decoder
+        step_of_sequence = max(self.vocab_size, 4 * units)
+        if self.attention == "bahdanau":
+            step_of_sequence = max(step_of_sequence, self.length_to * units)  # kept for the gradient of the scores
+        elif self.attention == "luong":
+            step_of_sequence = max(step_of_sequence, self.length_to)  # the weights
+        return self.decoder_steps * self.batch_size * step_of_sequence
+
+    @property
+    def steps_at_once(self):
+        """How many decoder steps fit into memory, those of all sequences together."""
+        weights = self.length_to if self.attention != "none" else 0
+        return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units, weights)
+
+    @property
+    def evaluation_batch(self):
+        """How many held-out sequences are decoded at once."""
+        return max(1, min(EVALUATION_BATCH, self.steps_at_once // self.decoder_steps))
+
+    @property
+    def title(self):
+        """What a run learns, and with what, in a few words."""
+        changes = [self.cell.upper()] if self.cell != "lstm" else []
+        changes += [f"{self.layers} layers"] if self.layers > 1 else []
+        changes += [f"{self.encoder} encoder"] if self.encoder != "bidirectional" else []
+        changes += [f"{self.attention} attention"] if self.attention != "none" else []
+        return ", ".join([self.data.name if self.data else self.task, *changes, f"seed {self.seed}"])
+
+    @property
+    def plots(self):
+        """Where each picture is saved, by its name: beside that of the loss, memory.png for loss.png."""
+        others = ["memory"] + ["attention"] * (self.attention != "none")
+        stem = self.plot.stem
+        paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
+        return {"loss": self.plot} | paths
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """How each symbol is written."""
+        if self.task == "alphabet" or self.data is not None:
+            return [*RESERVED, *(self.symbols or LETTERS)]
+        return [str(symbol) for symbol in range(self.vocab_size)]
+
+
+TYPED = [entry for entry in fields(Config) if entry.metadata]
+FLAGS = [entry for entry in TYPED if "help" in entry.metadata]
+
+
+def flag(name):
+    """Returns the flag of a field of Config."""
+    return "--" + name.replace("_", "-")
+
+
+def check(config):
+    """Raises UserError if settings contradict each other."""
+    if config.length_from > config.length_to:
+        raise UserError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
+    if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
+        raise UserError(f"--vocab-size: with --task alphabet it is {ALPHABET_VOCAB_SIZE}")
+    if config.largest_tensor > LARGEST_TENSOR:
+        raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
+    if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
+        raise UserError("--teacher-probability goes with --feedback scheduled")
+
+
+def is_off(entry, value):
+    """Returns whether a saved value is null for a setting that is None by default. Else null is an error."""
+    return entry.default is None and value is None
+
+
+def from_json(values):
+    """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
+
+    Args:
+      values: what JSON holds.
+
+    Returns:
+      A Config.
+
+    Raises:
+      ValueError: they are not the settings of a run.
+    """
+    try:
+        texts = {entry: str(values[entry.name]) for entry in TYPED if not is_off(entry, values[entry.name])}
+        settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
+        for name in ("held_out_sequences", "keep_every"):
+            settings[name] = whole_number(1, 1_000_000)(str(values[name]))
+        most_steps = EXTRA_DECODER_STEPS + (LONGEST_SEQUENCE if settings.get("data") else 0)
+        config = Config(
+            **settings,
+            extra_decoder_steps=whole_number(EXTRA_DECODER_STEPS, most_steps)(str(values["extra_decoder_steps"])),
+            symbols=tuple(map(str, values["symbols"])),
+            sha256=str(values["sha256"]),
+        )
+        check(config)
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise ValueError(str(error)) from None
+    if config.data and len(set(config.vocabulary)) != config.vocab_size:
+        raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
+    return config
+
+
+def read_file(path):
+    """Reads a file of settings that tuning or a user has written.
+
+    Args:
+      path: pathlib.Path of a JSON object: a number or a word by the name of each setting.
+
+    Returns:
+      dict of what the fields of a Config take.
+
+    Raises:
+      UserError: it cannot be read, or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"--settings: cannot read {str(path)!r}: {reason(error)}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"--settings: {str(path)!r} holds no JSON object")
+    kinds = {entry.name: entry.metadata["type"] for entry in TYPED if entry.type != "Path"}
+    unknown = [name for name in values if name not in kinds]
+    if unknown:
+        raise UserError(f"--settings: {str(path)!r}: there is no setting {unknown[0]!r}")
+    settings = {}
+    for name, value in values.items():
+        try:
+            settings[name] = kinds[name](str(value))
+        except ValueError as error:
+            raise UserError(f"--settings: {str(path)!r}: {name}: {error}") from None
+    return settings

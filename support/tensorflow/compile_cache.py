@@ -1,0 +1,127 @@
+"""The programs that XLA compiles, kept in the user's cache folder for the next run.
+
+TensorFlow writes and reads them. It gets a folder for each combination of what a program depends on besides its
+computation, because its own file names say nothing about that. An entry is machine code, so the folders must belong to
+the user alone.
+
+    python -m support.tensorflow.compile_cache      empties the cache
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import platformdirs
+
+SETTING = "SEQ2SEQ_COPY_CACHE"  # an environment variable: off, or another folder than the user's cache folder
+FLAGS = "TF_XLA_FLAGS"
+FOLDER = "compiled-steps"  # in the cache folder; whatever else lies there is not ours
+ENTRY = re.compile(r"xla_compile_cache__\d+__\d+__\w+\.pb")  # how TensorFlow names a program
+LARGEST_CACHE = 200_000_000  # bytes; a program has about two million
+SPARE = 50_000_000  # bytes of the disk that stay free
+
+log = logging.getLogger(__name__)
+
+
+def cache_folder():
+    """Returns the pathlib.Path below which compiled programs lie, or None if none are kept.
+
+    Raises:
+      RuntimeError: the user has no home.
+    """
+    setting = os.environ.get(SETTING)
+    if setting == "off":
+        return None
+    return (Path(setting) if setting else platformdirs.user_cache_path("seq2seq_copy", appauthor=False)) / FOLDER
+
+
+def use():
+    """Tells TensorFlow where to keep programs. It must be called before the first session: the flags are read then.
+
+    Where programs cannot be kept, a run takes longer, but it runs.
+    """
+    if "persistent_cache" in os.environ.get(FLAGS, ""):
+        return
+    with contextlib.suppress(OSError, RuntimeError):
+        root = cache_folder()
+        if root is None:
+            return
+        folder = root / environment()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if shutil.disk_usage(folder).free < SPARE:
+            return
+        for path in (root, folder):
+            if not is_private(path):
+                log.warning("compiled programs are not kept in %r: others may write there", str(path))
+                return
+        shrink(root)
+        flags = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_read_only=false"
+        os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {flags}".lstrip()
+
+
+def environment():
+    """Returns a name for all that a compiled program depends on besides the computation."""
+    processor = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = [line for line in lines if line.startswith(("model name", "flags"))][:2]
+    variables = sorted((name, value) for name, value in os.environ.items() if name.startswith(("TF_", "XLA_")))
+    facts = (sys.platform, platform.machine(), processor, os.cpu_count(), variables)
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return f"tensorflow-{importlib.metadata.version('tensorflow')}-{digest}"
+
+
+def is_private(folder):
+    """Returns whether a folder is the user's own and nobody else may write to it. Windows has other rules."""
+    status = folder.lstat()
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+
+
+def entries(root):
+    """Returns the programs below a cache_folder(), those used last first."""
+    paths = [path for path in root.glob("tensorflow-*/*.pb") if ENTRY.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def shrink(root):
+    """Deletes the oldest programs if there are too many bytes of them."""
+    size = 0
+    for entry in entries(root):
+        size += entry.stat().st_size
+        if size > LARGEST_CACHE:
+            entry.unlink(missing_ok=True)
+
+
+def forget():
+    """Deletes the programs that this process may have read; returns whether there were any."""
+    with contextlib.suppress(OSError, RuntimeError):
+        root = cache_folder()
+        ours = [] if root is None else [entry for entry in entries(root) if str(entry.parent) in os.environ[FLAGS]]
+        for entry in ours:
+            entry.unlink(missing_ok=True)
+        return bool(ours)
+    return False
+
+
+def main():
+    """Empties the cache."""
+    root = cache_folder()
+    programs = [] if root is None else entries(root)
+    size = sum(entry.stat().st_size for entry in programs)
+    for entry in programs:
+        entry.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another one is still there
+            entry.parent.rmdir()
+    count = f"{len(programs)} compiled program{'' if len(programs) == 1 else 's'}"
+    print(f"deleted {count}, {size / 1e6:.1f} MB" + (f", from {root}" if programs else ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The training step compiled by XLA, many steps in one call.
+
+The step is the one of seq2seq_copy.py, made by the same functions. XLA compiles it inside a loop over batches, because
+one call into a compiled program takes half as long as a step.
+"""
+
+import contextlib
+import logging
+
+import numpy as np
+
+from seq2seq_copy import Model, apply_gradients, build_model, compute_gradients
+from support.tensorflow import compile_cache, startup
+from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.bounded_rnn import bounded_loops
+
+MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
+LARGEST_CALL = 1_000_000  # symbols times units of all layers
+
+log = logging.getLogger(__name__)
+
+
+def most_steps(config):
+    """Returns how many training steps one call makes, at most."""
+    size_of_step = config.length_to * config.batch_size * config.encoder_hidden_units * config.layers
+    return min(MOST_STEPS, max(1, LARGEST_CALL // size_of_step))
+
+
+class CompiledModel(Model):
+    """A Model whose training steps XLA compiles. Its plain graph has no gradients; it only predicts.
+
+    Raises:
+      tf.errors.OpError: XLA does not compile the step.
+    """
+
+    def __init__(self, config, parts, training_parts):
+        super().__init__(config, parts, training_parts)
+        with startup.silent_compilation():
+            try:
+                self.take_steps([], [])  # compiles
+            except tf.errors.OpError:
+                if not compile_cache.forget():  # else a program that was kept may be to blame
+                    raise
+                self.take_steps([], [])
+
+    def add_train_op(self):
+        """Adds a loop that makes a training step with each of the first batches; take_steps() feeds it."""
+        config = self.config
+        most, batch_size, global_step = most_steps(config), config.batch_size, tf.train.get_or_create_global_step()
+        del global_step  # it must exist before the function is traced
+        shapes = ([config.length_to, batch_size], [batch_size], [config.decoder_steps, batch_size])
+        self.count = tf.placeholder(tf.int32, [])
+        self.batches = [tf.placeholder(tf.int32, [most, *shape]) for shape in shapes]
+        self.learning_rates = tf.placeholder(tf.float32, [most])
+        nn = bounded_loops(config)
+
+        @tf.function(jit_compile=True, autograph=False)
+        def steps(count, inputs, lengths, targets, learning_rates):
+            def step(done, losses, gradient_norms):
+                batch = (inputs[done], lengths[done], targets[done])
+                with reading_once():
+                    loss = build_model(*batch, config, self.training_parts, nn)["loss"]
+                    gradients = compute_gradients(loss)
+                train_op, gradient_norm = apply_gradients(gradients, learning_rates[done], config)
+                with tf.control_dependencies([train_op]):
+                    return done + 1, losses.write(done, loss), gradient_norms.write(done, gradient_norm)
+
+            start = (tf.constant(0), *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(2)))
+            _, *results = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
+            return [array.stack() for array in results]
+
+        self.losses_and_gradient_norms = steps(self.count, *self.batches, self.learning_rates)
+
+    def open_session(self):
+        options = tf.ConfigProto()
+        # TensorFlow's own optimizer names constants by chance, and XLA would not know a program again.
+        options.graph_options.rewrite_options.disable_meta_optimizer = True
+        return tf.Session(config=options)
+
+    def take_steps(self, batches, learning_rates):
+        """Does what Model.take_steps() does, for at most most_steps(config) batches."""
+        arrays = [np.zeros(placeholder.shape, np.int32) for placeholder in self.batches]
+        for index, batch in enumerate(batches):
+            fill([array[index] for array in arrays], batch)
+        rates = np.zeros(self.learning_rates.shape, np.float32)
+        rates[: len(batches)] = learning_rates
+        feed = dict(zip((self.count, *self.batches, self.learning_rates), (len(batches), *arrays, rates)))
+        return [values[: len(batches)] for values in self.session.run(self.losses_and_gradient_norms, feed)]
+
+
+def fill(arrays, batch):
+    """Writes a helpers.Batch into arrays of zeros of the sizes that XLA knows."""
+    for array, values in zip(arrays, batch):
+        array[: len(values)] = values
+
+
+def reading_once():
+    """Returns a variable scope that reuses the model's variables, and reads each where it is asked for.
+
+    Without it, a variable would be read again at each step of a loop.
+    """
+
+    def read_once(getter, *arguments, **options):
+        return tf.identity(getter(*arguments, **options))
+
+    return tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=read_once)
+
+
+@contextlib.contextmanager
+def warning_if_not_compiled():
+    """Warns if XLA does not compile what is run inside, and continues after it."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])

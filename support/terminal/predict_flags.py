@@ -1,0 +1,67 @@
+"""The flags that say how a trained model answers, and what is shown of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from support.errors import UserError
+from support.pictures import pictures
+from support.terminal.flags import flag_type
+from support.values import decimal_number, whole_number
+
+LARGEST_BEAM = 1_000  # patience ends here
+MOST_DRAWN = 4  # sequences in one picture
+
+
+class PredictFlags(NamedTuple):
+    """How a trained model answers, and what is shown of it."""
+
+    beam: int = 1
+    n_best: int = 1
+    length_penalty: float = 0.0
+    scores: bool = False
+    json: bool = False
+    plot: Path | None = None  # where to draw memory and attention of the sequences
+
+    @property
+    def search(self):
+        """The last arguments of beam_search.make_search()."""
+        return self.beam, self.n_best, self.length_penalty
+
+
+def add_flags(group):
+    """Adds the flags that become PredictFlags, except --plot."""
+    size = flag_type(whole_number(1, LARGEST_BEAM))
+    group.add_argument(
+        "--beam", type=size, metavar="N", help="search with N hypotheses at each step (default: 1, greedy decoding)"
+    )
+    group.add_argument(
+        "--n-best", type=size, metavar="M", help="print the M best answers of the beam, best first (default: 1)"
+    )
+    group.add_argument(
+        "--length-penalty",
+        type=flag_type(decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10")),
+        metavar="X",
+        help="with --beam: the larger, the more it favours long answers; 0.6 to 1 is usual (default: 0.0)",
+    )
+    group.add_argument(
+        "--scores",
+        action="store_true",
+        help="also print the log-probability of each answer and the probability of each of its symbols",
+    )
+    group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
+
+
+def check(flags, sequences):
+    """Raises UserError if PredictFlags contradict each other or the sequences, a list of str."""
+    if flags.n_best > flags.beam:
+        raise UserError(f"--n-best: {flags.n_best} is more than --beam {flags.beam}")
+    if flags.length_penalty and flags.beam == 1:
+        raise UserError("--length-penalty goes with --beam")
+    if flags.scores and flags.json:
+        raise UserError("--scores does not go with --json, which holds them")
+    if flags.plot is not None:
+        if sequences == ["-"] or len(sequences) > MOST_DRAWN:
+            raise UserError(f"--plot: goes with 1 to {MOST_DRAWN} sequences on the command line")
+        pictures.check_path(flags.plot)
