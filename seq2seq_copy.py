@@ -14,9 +14,8 @@ decoding, in training as well as afterwards.
       reads                                                 EOS     5      7      8     EOS    PAD
       predicts                                               5      7      8     EOS    PAD    PAD
 
-In reading order: embedding, cell, encoder, decoder, loss, Adam; the model that joins them; training and evaluation. The
-data is in helpers.py, the command line in support/terminal/. The notebook docs/walkthrough.ipynb runs the model part by
-part. Figures are in docs/accuracy.md.
+In reading order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. The data is in helpers.py.
+The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how exactly it copies.
 """
 
 from __future__ import annotations
@@ -30,8 +29,9 @@ import helpers
 from helpers import EOS, PAD
 from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1, imported at its first use
 
-
 # Tensors are time-major: a sequence is a column. Comments give their shapes.
+
+
 def embed(encoder_inputs, vocab_size, input_embedding_size):
     """Maps each symbol to a vector, initialised uniformly from [-0.2, 0.2] and trained with the rest."""
     with tf.variable_scope("embedding"):
@@ -68,8 +68,7 @@ class LSTMCell:
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
             open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 0.98: remembers
             self.bias = tf.get_variable("bias", [4 * units], initializer=open_gate)
-        self.output_size = units
-        self.state_size = LSTMStateTuple(c=units, h=units)
+        self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
     def zero_state(self, batch_size, dtype):
         zeros = tf.zeros([batch_size, self.output_size], dtype)
@@ -92,12 +91,7 @@ def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
     """
     forward_cell, backward_cell = cells
     (forward_outputs, backward_outputs), final_states = nn.bidirectional_dynamic_rnn(
-        forward_cell,
-        backward_cell,
-        encoder_inputs_embedded,
-        sequence_length=encoder_inputs_length,
-        dtype=tf.float32,
-        time_major=True,
+        forward_cell, backward_cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True
     )
     # [time, batch, 2 * encoder_hidden_units], zero past a sequence's length
     encoder_outputs = tf.concat([forward_outputs, backward_outputs], axis=2, name="encoder_outputs")
@@ -106,23 +100,19 @@ def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
 
 def concatenate_states(forward_state, backward_state):
     """Joins the final states of both directions: all that the plain decoder learns about the symbols."""
-    # [batch, 2 * encoder_hidden_units] each
     c = tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c")
     h = tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h")
-    return LSTMStateTuple(c, h)
+    return LSTMStateTuple(c, h)  # [batch, 2 * encoder_hidden_units] each
 
 
 def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
-    """Makes the loop_fn that tf.nn.raw_rnn calls before the first step of the decoder and after every step.
+    """Makes the loop_fn that tf.nn.raw_rnn calls before the decoder's first step and after every step, see decode().
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
       encoder_final_state: what concatenate_states() returned; the decoder's cell is as wide.
       decoder_lengths: int32 [batch], how many steps each sequence is decoded.
       unread: encoder_outputs, encoder_inputs_length and decoder_targets, which only variants of the model read.
-
-    Returns:
-      loop_fn(time, cell_output, cell_state, loop_state), which returns what it decides, see decode().
     """
     vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
     uniform = tf.random_uniform_initializer(-2.5, 2.5)
@@ -156,13 +146,12 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
 def decode(decoder_cell, loop_fn, nn):
     """Writes the sequences, one symbol per step (Sutskever et al., "Sequence to sequence learning", 2014, section 2).
 
-    raw_rnn runs the cell. loop_fn decides the rest, by returning (elements_finished, next_input, next_cell_state,
-    emit_output, next_loop_state): which sequences are finished, what the cell reads next and from which state, and what
-    the step emits. Before the first step, when there is no cell_output yet, zeros show what will be emitted for a
-    sequence. For a finished sequence raw_rnn emits zeros, so the prediction there is PAD.
+    raw_rnn runs the cell. Between two steps loop_fn decides the rest. It returns elements_finished, next_input,
+    next_cell_state, emit_output and next_loop_state. Before the first step there is no cell_output; zeros then show
+    what every step will emit for a sequence. For a finished sequence raw_rnn emits zeros, so the prediction is PAD.
 
-    Returns a dict of what loop_fn emits: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction
-    int32 [decoder_time, batch].
+    Returns a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction int32 [decoder_time,
+    batch], and whatever else a variant emits.
     """
     emitted, _, _ = nn.raw_rnn(decoder_cell, loop_fn)
     return {name: array.stack(name) for name, array in emitted.items()}
@@ -182,8 +171,8 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
-def learning_rate(step, config):
-    """Returns the learning rate of a training step; the first step is 0."""
+def scheduled_learning_rate(step, config):
+    """Returns the learning rate of a training step. It is a plain number, which is fed; the first step is 0."""
     rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # to 1 during the first tenth of the run
     fall = 1 - step / config.max_batches  # from 1 at the start, linearly, to almost 0 at the last step
     return config.learning_rate * min(1, rise) * fall
@@ -191,9 +180,9 @@ def learning_rate(step, config):
 
 def compute_gradients(loss):
     """Returns the gradient of the loss with respect to each of tf.trainable_variables(), as a matrix or vector."""
-    # The gradient of the embeddings is a list of rows, in which a symbol may have several. Only their sum has the norm
-    # by which gradients are clipped.
-    return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
+    with tf.name_scope("gradients"):
+        # Those of the embeddings are a list of rows, in which a symbol may have several. A matrix adds them up.
+        return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
 
 
 def apply_gradients(gradients, learning_rate, config):
@@ -206,8 +195,8 @@ def apply_gradients(gradients, learning_rate, config):
     with tf.variable_scope("train"):
         optimizer = tf.train.AdamOptimizer(learning_rate, beta2=config.adam_beta2)
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-        global_step = tf.train.get_or_create_global_step()
-        train_op = optimizer.apply_gradients(zip(clipped, tf.trainable_variables()), global_step, name="train_op")
+        clipped = zip(clipped, tf.trainable_variables())
+        train_op = optimizer.apply_gradients(clipped, tf.train.get_global_step(), name="train_op")
         return train_op, gradient_norm
 
 
@@ -262,16 +251,13 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, 
 
 
 class Model:
-    """The static graph with its tensors by name, and the session that runs it."""
+    """The static graph of a settings.Config, its tensors by name, and the session that runs it, with initial weights.
+
+    parts are those of the model that predicts. training_parts are those of the model that is trained, on the same
+    weights; without them it only predicts.
+    """
 
     def __init__(self, config, parts=PLAIN, training_parts=None):
-        """Builds the graph, and opens a session with initial weights.
-
-        Args:
-          config: a settings.Config.
-          parts: the Parts of the model that predicts.
-          training_parts: those of the model that is trained, on the same weights; None if it only predicts.
-        """
         tf.reset_default_graph()
         tf.set_random_seed(config.seed)
         self.config, self.parts, self.training_parts = config, parts, training_parts
@@ -286,6 +272,7 @@ class Model:
         self.alignment = results.get("alignment")  # with attention, its weights [decoder_time, batch, time]
         self.loss = results["loss"]  # []
         if training_parts is not None:
+            tf.train.create_global_step()
             self.add_train_op()
         self.session = self.open_session()
         self.session.run(tf.global_variables_initializer())
@@ -295,7 +282,7 @@ class Model:
         return build_model(*inputs, self.config, parts, tf.nn)
 
     def add_train_op(self):
-        """Adds gradients and Adam. The loss becomes that of the training parts, if they are others."""
+        """Adds gradients and Adam. If the training parts differ, the loss becomes theirs."""
         if self.training_parts is not self.parts:
             with tf.variable_scope(tf.get_variable_scope(), reuse=True):
                 self.loss = self.connect(self.training_parts)["loss"]
@@ -329,29 +316,20 @@ class Model:
 
 
 def train(model, calls, step=0):
-    """Trains a model, and hands control to whoever listens after each call: to print, to save, to stop.
+    """Trains a Model, and hands over control after each call: to print, to save, to stop.
 
-    Args:
-      model: a Model with training_parts.
-      calls: iterator over lists of helpers.Batch. A compiled step takes a list at once.
-      step: int, how many training steps were made before.
-
-    Yields:
-      For each list: the list, and the losses, gradient norms and learning rates of its batches.
+    calls yields lists of helpers.Batch, because a compiled step takes a list at once. step is the number of training
+    steps made before. Yields each list with the losses, gradient norms and learning rates of its batches.
     """
     for batches in calls:
-        learning_rates = [learning_rate(step + index, model.config) for index in range(len(batches))]
+        learning_rates = [scheduled_learning_rate(step + index, model.config) for index in range(len(batches))]
         losses, gradient_norms = model.take_steps(batches, learning_rates)
         step += len(batches)
         yield batches, losses, gradient_norms, learning_rates
 
 
 def evaluate(model, batch):
-    """Decodes sequences and compares the predictions with the targets.
-
-    Args:
-      model: a Model.
-      batch: a helpers.Batch; config.evaluation_batch of its sequences are decoded at once.
+    """Decodes the sequences of a helpers.Batch and compares the predictions with the targets.
 
     Returns:
       exact: bool [batch], whether every step is right: all symbols, EOS and both PADs.

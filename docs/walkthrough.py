@@ -13,32 +13,38 @@
 # numbers, and writes from these numbers alone. So it has to *remember*.
 #
 # This notebook takes [`seq2seq_copy.py`](../seq2seq_copy.py) apart, in the order in which a live coding session of 2017
-# put such a model together. Each part is run by itself, so that you can look at it. Nothing of the script is repeated
-# here; keep it open beside the notebook.
+# put such a model together. Each part is run by itself, so that you can look at it. `show` prints the source of a part,
+# so you need no second window.
 #
 # `make notebook` opens this page for you to run and change. It takes about a minute from start to end. The figures are
 # those of seed 0 on one machine. Yours will differ a little, because training magnifies differences in rounding.
 
 # %%
 # %cd -q ..
-import functools
+import inspect
 import itertools
 import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
-from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, make_loop_fn, next_feed
-from support.graph import memory, variants
+from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, evaluate, make_loop_fn
+from support.model import dependence, variants
+from support.pictures import heat_maps, pictures
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import maps, pictures
 
 BATCHES = 3001  # to train on; try 300 for a quick look
 plt.rcParams.update({"figure.dpi": 100, "figure.constrained_layout.use": True, "axes.titlesize": "medium"})
+
+
+def show(part):
+    """Prints the source of a function or class."""
+    print(inspect.getsource(part))
+
 
 # %% [markdown]
 # ## 1. A batch and its padding
@@ -66,8 +72,7 @@ print(batch.targets)
 
 # %%
 config = Config(max_batches=BATCHES)
-training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-batches, held_out = helpers.examples(config, training_generator, held_out_generator)
+batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
 first_batch = next(batches)
 
 
@@ -89,45 +94,44 @@ plt.show()
 # %% [markdown]
 # ## 2. The placeholders
 #
-# `build_graph` describes the whole computation and carries out none of it. Data enters through three placeholders. A
-# size of `None` is open until a batch is fed.
+# `Model` builds the whole computation as a graph, and carries out none of it. Data enters through placeholders. A size
+# of `None` is open until a batch is fed.
 
 # %%
-graph = build_graph(config, Parts(tf.nn))
-for tensor in (graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets):
+show(Model.__init__)
+model = Model(config, PLAIN, PLAIN)
+for tensor in (model.encoder_inputs, model.encoder_inputs_length, model.decoder_targets, model.learning_rate):
     print(tensor)
 
 # %% [markdown]
-# These are the variables that training will change. A session holds their values. Here they get their initial ones.
+# These are the variables that training will change. The model's session holds their values, here the initial ones.
 
 # %%
-variables = tf.trainable_variables()
+session, variables = model.session, tf.trainable_variables()
 for variable in variables:
     print(f"{variable.op.name:<34}{variable.shape}")
-
-session = tf.Session()
-session.run(tf.global_variables_initializer())
 
 # %% [markdown]
 # ## 3. One embedding
 #
-# The symbols are names, not quantities: 8 is not twice 4. So each symbol stands for a row of 20 numbers, drawn from
-# -1 to 1 at first and trained like all else. To embed is to look up a row.
+# The symbols are names, not quantities: 8 is not twice 4. So each symbol stands for a row of 20 numbers, drawn between
+# -0.2 and 0.2 at first, and trained with the rest. Embedding a symbol means looking up its row.
 
 # %%
+show(seq2seq_copy.embed)
 embeddings = variables[0]
 table = session.run(embeddings)
 
 figure, axes = plt.subplots(figsize=(8, 4))
-picture = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
-names = maps.label_names(config)
+picture = axes.imshow(table, cmap="RdBu_r", vmin=-0.2, vmax=0.2)
+names = heat_maps.label_names(config)
 axes.set(title="Each symbol is a row of 20 numbers", ylabel="symbol", xticks=[])
 axes.set_yticks(range(config.vocab_size), names)
 figure.colorbar(picture, shrink=0.8)
 plt.show()
 
 # %%
-embedded = session.run("embedding/encoder_inputs_embedded:0", next_feed(graph, batch))
+embedded = session.run("embedding/encoder_inputs_embedded:0", model.feed(batch))
 print("[time, batch, input_embedding_size] =", embedded.shape)
 print("the first symbol of the first sequence is 5:", np.array_equal(embedded[0, 0], table[5]))
 
@@ -138,12 +142,14 @@ print("the first symbol of the first sequence is 5:", np.array_equal(embedded[0,
 # numbers. Side by side they are the encoder's outputs, which the plain model never uses.
 
 # %%
+show(LSTMCell.__call__)
+show(seq2seq_copy.encode)
 fetches = [
     "encoder/encoder_outputs:0",
     "encoder/encoder_final_state_c:0",
     "encoder/encoder_final_state_h:0",
 ]
-outputs, state_c, state_h = session.run(fetches, next_feed(graph, batch))
+outputs, state_c, state_h = session.run(fetches, model.feed(batch))
 print("outputs  [time, batch, 2 * units] =", outputs.shape)
 print("c, h     [batch, 2 * units]       =", state_c.shape, state_h.shape)
 
@@ -178,10 +184,12 @@ plt.show()
 # %% [markdown]
 # ## 5. `loop_fn`, called by hand
 #
-# `tf.nn.raw_rnn` runs the decoder's cell, and asks `loop_fn` between any two steps: who is finished, what does the cell
-# read next, what is put out? Here you are `raw_rnn`. First, `loop_fn` and the cell, on the weights that the graph has.
+# `tf.nn.raw_rnn` runs the decoder's cell, and calls `loop_fn` between steps: which sequences are finished, what does
+# the cell read next, what is put out? Here you are `raw_rnn`. First, `loop_fn` and the cell, on the weights of the
+# graph.
 
 # %%
+show(make_loop_fn)
 state = LSTMStateTuple(c=tf.constant(state_c), h=tf.constant(state_h))
 decoder_lengths = batch.lengths + config.extra_decoder_steps
 with tf.variable_scope("decoder", reuse=True):
@@ -206,16 +214,16 @@ print("the state is that of the encoder:", cell_state is state)
 for time in (1, 2, 3):
     cell_output, cell_state = cell(next_input, cell_state)
     returned = loop_fn(tf.constant(time), cell_output, cell_state, None)
-    finished, next_input, cell_state, (logits, prediction), _ = returned
-    logits, prediction = session.run([logits, prediction])
-    print(f"step {time}: logits {logits.shape}, predictions {prediction}")
+    finished, next_input, cell_state, emitted, _ = returned
+    values = session.run(emitted)
+    print(f"step {time}: logits {values['decoder_logits'].shape}, predictions {values['decoder_prediction']}")
 
 # %% [markdown]
-# `raw_rnn` inside the graph does the same, and goes on until every sequence is finished. Its first three rows are
+# `raw_rnn` inside the graph does the same, until every sequence is finished. Its first three rows are
 # yours. (The last sequence has one symbol. It is finished after four steps, and PAD from then on.)
 
 # %%
-print(session.run(graph.decoder_prediction, next_feed(graph, batch)))
+print(session.run(model.decoder_prediction, model.feed(batch)))
 
 # %% [markdown]
 # ## 6. The loss of one batch
@@ -225,7 +233,7 @@ print(session.run(graph.decoder_prediction, next_feed(graph, batch)))
 # equally likely. Below is one for each step and sequence. Past a sequence's last step there is nothing to judge: nan.
 
 # %%
-logits = session.run(graph.decoder_logits, next_feed(graph, batch))
+logits = session.run(model.decoder_logits, model.feed(batch))
 probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
 of_targets = np.take_along_axis(probabilities, batch.targets[:, :, np.newaxis], axis=2)[:, :, 0]
 is_real = np.arange(len(batch.targets))[:, np.newaxis] < decoder_lengths
@@ -237,32 +245,33 @@ print(cross_entropy.round(2))
 
 # %%
 print(f"by hand    {np.nanmean(cross_entropy):.4f}")
-print(f"the graph  {session.run(graph.loss, next_feed(graph, batch)):.4f}")
+print(f"the graph  {session.run(model.loss, model.feed(batch)):.4f}")
 
 # %% [markdown]
 # ## 7. Training
 #
-# `take_steps` feeds a batch and runs `train_op`, once for each batch. At some batches we ask for one of the held-out
-# sequences, and keep the weights for later.
+# `train` feeds a batch and the learning rate of the step, runs `train_op`, and hands control back. At some batches we
+# look at one of the held-out sequences, and keep the weights for later.
 
 # %%
+show(seq2seq_copy.train)
+show(Model.take_steps)
 long_ones = np.flatnonzero(held_out.lengths == config.length_to)
 different = [len(set(held_out.inputs[:, column])) for column in long_ones]
 column = long_ones[np.argmax(different)]  # the one with the most different symbols
 watched = helpers.columns(held_out, column, column + 1)
 
 
-def train(session, graph, batches, shown):
+def train(model, batches, shown):
     """Trains on batches. Returns their losses, and the weights after those in shown."""
     losses, kept = [], {}
     print(f" batch    loss   what becomes of  {watched.inputs[:, 0]}")
-    for number, batch in enumerate(batches):
-        (loss,), _, _ = seq2seq_copy.take_steps(session, graph, [batch])
+    calls = ([batch] for batch in batches)
+    for number, (_, (loss,), _, _) in enumerate(seq2seq_copy.train(model, calls)):
         losses.append(loss)
         if number in shown:
-            kept[number] = session.run(tf.trainable_variables())
-            prediction = seq2seq_copy.predicted(session, graph, watched)[:, 0]
-            print(f"{number:6}  {loss:.4f}                    {prediction}")
+            kept[number] = model.session.run(tf.trainable_variables())
+            print(f"{number:6}  {loss:.4f}                    {model.predict(watched)[:, 0]}")
     return np.array(losses), kept
 
 
@@ -270,7 +279,7 @@ moments = [0, BATCHES // 30, BATCHES // 10, BATCHES - 1]
 shown = {*moments, 10, 30, 200, 500, 1000, 2000}
 initial_weights = session.run(variables)
 training_batches = [first_batch, *(next(batches) for _ in range(BATCHES - 1))]
-losses, kept = train(session, graph, training_batches, shown)
+losses, kept = train(model, training_batches, shown)
 
 # %% [markdown]
 # At first the model repeats a few symbols, whatever it reads. Then it finds out how long the answer is. The ends fall
@@ -299,8 +308,8 @@ plt.show()
 # A loss says little to a person. So we count: a sequence is *exact* if all its symbols, EOS and both PADs are right.
 
 # %%
-decode = functools.partial(seq2seq_copy.predicted, session, graph)
-exact, _ = seq2seq_copy.evaluate(decode, held_out, config.evaluation_batch)
+show(evaluate)
+exact, _ = evaluate(model, held_out)
 print(f"{exact.sum()} of {exact.size} held-out sequences are exact")
 for length in np.unique(held_out.lengths):
     print(f"{(~exact)[held_out.lengths == length].sum():4} errors among those of length {length}")
@@ -308,7 +317,7 @@ for length in np.unique(held_out.lengths):
 # %% [markdown]
 # ## 9. Memory
 #
-# The decoder never looks at its inputs again. Whatever it writes, it remembers. To see what, `memory.dependence`
+# The decoder never looks at its inputs again. What it writes, it must remember. To see what, `dependence.dependence`
 # replaces each input symbol by all others, one place at a time, and watches the probability of every symbol of the
 # answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, ask a network for images in this
 # way.)
@@ -322,13 +331,12 @@ def load(weights):
         variable.load(value, session)
 
 
-ask = functools.partial(seq2seq_copy.answered, session, graph)
 sequence = watched.inputs[:, 0]
 figure, panels = plt.subplots(1, 4, figsize=(11, 3.9))
 for axes, moment in zip(panels, moments):
     load(kept[moment])
-    answer, changes = memory.dependence(ask, sequence, config)
-    picture = maps.draw_panel(axes, sequence, answer, changes, names, style={})
+    answer, changes = dependence.dependence(model, sequence)
+    picture = heat_maps.draw_panel(axes, sequence, answer, changes, names, style={})
     axes.set_title(f"after batch {moment}")
 panels[0].set_ylabel("written")
 figure.colorbar(picture, ax=panels, label="change of probability", shrink=0.7)
@@ -352,8 +360,8 @@ def change_of_c(weights):
         sequence = held_out.inputs[:, column]
         copies = [sequence]
         for place, shift in itertools.product(places, shifts):
-            copies.append(memory.replaced(sequence, place, shift, config.vocab_size))
-        feed = next_feed(graph, helpers.task_batch("copy", copies))
+            copies.append(dependence.replaced(sequence, place, shift, config.vocab_size))
+        feed = model.feed(helpers.task_batch("copy", copies))
         state_c = session.run("encoder/encoder_final_state_c:0", feed)
         change = np.abs(state_c[1:] - state_c[0])  # [places * shifts, 40]
         changes.append(change.reshape(len(places), len(shifts), 2, 20).mean(axis=(1, 3)))
@@ -368,58 +376,49 @@ for axes, half_before, half_after, side in zip(panels, before, after, ("left", "
     axes.plot(positions, percent[0], ":.", color="tab:blue", label="before training")
     axes.plot(positions, percent[1], "-o", color="tab:blue", label="after training")
     axes.set(title=f"read from the {side}", xlabel="position of the symbol", ylim=(0, 105))
+    read_first, read_last = (0, -1) if side == "left" else (-1, 0)
+    for moment, values in zip(("before", "after"), percent):
+        print(f"{side}, {moment} training: first {values[read_first]:.0f} %, last {values[read_last]:.0f} %")
 panels[0].set_ylabel("change of c [% of the largest]")
 panels[0].legend(loc="lower right")
-figure.suptitle("Training teaches c to keep what was read long ago")
+figure.suptitle("Training divides the sequence between the two directions")
 plt.show()
 
 # %% [markdown]
-# Before training, the cell forgets: the symbol that it read first changes `c` less than a fifth as much as the one that
-# it read last. After training this share is more than twice as large. Still each direction remembers best what it read
-# last. The two directions end at opposite ends of the sequence, so together they remember both. [memory.md](memory.md)
-# says more about the map.
+# Before training, both directions keep nearly everything: their forget gates start open. Training makes each of them
+# choose. It keeps best what it read first, and gives up part of the rest to the other direction. Together they hold the
+# whole sequence. [memory.md](memory.md) says more about the map.
 #
 # ## 10. Attention
 #
 # Attention frees the decoder from remembering. At each step it weighs the encoder's outputs anew, all of them, and
-# reads their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`, and the rest of the model
-# stays.
+# reads their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`. The rest of the model stays
+# as it is.
 
 
 # %%
-def new_model(parts, config=config):
-    """Returns a session and a Graph, not yet trained."""
-    graph = build_graph(config, parts)
-    session = tf.Session()
-    session.run(tf.global_variables_initializer())
-    return session, graph
-
-
-def count_exact(session, graph, batch):
-    decode = functools.partial(seq2seq_copy.predicted, session, graph)
-    exact, _ = seq2seq_copy.evaluate(decode, batch, config.evaluation_batch)
+def count_exact(model, batch):
+    exact, _ = evaluate(model, batch)
     print(f"{exact.sum()} of {exact.size} sequences are exact")
 
 
-attentive_config = Config(max_batches=min(1000, BATCHES), attention="bahdanau")
-attentive_parts = variants.replace_parts(Parts(tf.nn), attentive_config)
-attentive_session, attentive_graph = new_model(attentive_parts, attentive_config)
+attentive_config = Config(max_batches=min(1000, BATCHES), attention="bahdanau", xla="off")
+attentive = variants.open_model(attentive_config)
 attentive_batches = [next(batches) for _ in range(attentive_config.max_batches)]
-train(attentive_session, attentive_graph, attentive_batches, [0, 30, 100, 300, 999])
-count_exact(attentive_session, attentive_graph, held_out)
+train(attentive, attentive_batches, [0, 30, 100, 300, 999])
+count_exact(attentive, held_out)
 
 # %% [markdown]
 # After a third of the batches it makes no error. The weights say where the decoder looked. That is not the same as what
 # the answer depends on: each output of the encoder also holds something of the symbols around it. Both are drawn below.
 
 # %%
-ask = functools.partial(seq2seq_copy.answered, attentive_session, attentive_graph)
-answer, changes = memory.dependence(ask, sequence, attentive_config)
-_, _, weights = ask(watched)  # [steps, batch, length]
+answer, changes = dependence.dependence(attentive, sequence)
+weights = attentive.session.run(attentive.alignment, attentive.feed(watched))  # [steps, batch, length]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
-maps.draw_panel(left, sequence, answer, weights[:, 0], names, style={})
+heat_maps.draw_panel(left, sequence, answer, weights[:, 0], names, style={})
 left.set(title="weights of attention", ylabel="written")
-picture = maps.draw_panel(right, sequence, answer, changes, names, style={})
+picture = heat_maps.draw_panel(right, sequence, answer, changes, names, style={})
 right.set_title("change of probability")
 figure.colorbar(picture, ax=[left, right], shrink=0.7)
 figure.suptitle("Where the decoder looks, and what its answer depends on")
@@ -435,19 +434,20 @@ plt.show()
 # checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else at
 # its default).
 #
-# `new_model(parts)` above builds a model of other parts, and `train` trains it. The function below builds one on the
-# weights that are trained already. If you have changed those, `load(kept[BATCHES - 1])` brings them back.
+# `Model(config, parts, parts)` builds a model of other parts, and `train` above trains it. The function below gives a
+# model of other parts the weights of section 7.
 
 
 # %%
-def on_the_trained_weights(parts):
-    """Returns a Graph of other parts, for `session`, whose weights are those of section 7."""
-    with session.graph.as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        return seq2seq_copy.connect(*graph[:3], config, graph.optimizer, parts)
+def with_trained_weights(parts):
+    """Returns a Model of other parts, whose weights are those after the last batch of section 7."""
+    model = Model(config, parts)
+    for variable, value in zip(tf.trainable_variables(), kept[BATCHES - 1]):
+        variable.load(value, model.session)
+    return model
 
 
-same = on_the_trained_weights(Parts(tf.nn))
-count_exact(session, same, held_out)
+count_exact(with_trained_weights(PLAIN), held_out)
 
 # %% [markdown]
 # ### 1. Count the parameters
@@ -478,7 +478,7 @@ count_exact(session, same, held_out)
 # <details><summary>Hint</summary>
 #
 # `helpers.decoder_targets` adds EOS and PAD to any matrix of symbols. Only the symbols are turned round: the padding
-# stays at the bottom. `train` takes any batches, and `memory.dependence` shows what the model has learned.
+# stays at the bottom. `train` takes any batches, and `dependence.dependence` shows what the model has learned.
 #
 # </details>
 # <details><summary>What you should see</summary>
@@ -569,7 +569,7 @@ count_exact(session, same, held_out)
 # <details><summary>Hint</summary>
 #
 # `make_loop_fn` is given `decoder_targets` by its name. After step `time`, the right symbol is `decoder_targets[time -
-# 1]`. To train with the truth and to ask without, you need two graphs on the same weights.
+# 1]`. `Model` takes the parts of the model that predicts, and those of the model that is trained.
 #
 # </details>
 # <details><summary>What you should see</summary>

@@ -17,7 +17,7 @@ def main(name, folder):
     inputs, *arrays = np.load(folder / "arrays.npz").values()
     inputs = tf.constant(inputs)
     if name == "lstm":
-        cell = tf.nn.rnn_cell.LSTMCell(arrays[0].shape[1])
+        cell = tf.nn.rnn_cell.LSTMCell(arrays[0].shape[1], forget_bias=0.0)
         state = [tf.constant(array) for array in arrays[:2]]
         output, next_state = cell(inputs, tf.nn.rnn_cell.LSTMStateTuple(*state))
     else:

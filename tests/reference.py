@@ -1,7 +1,7 @@
 """The model once more, in NumPy and float64, one sequence at a time: no batches, no padding, no masks.
 
 Written from the equations: LSTM with gates i, j, f, o (Hochreiter and Schmidhuber, 1997; forget gate by Gers
-et al., 2000) with 1 added to the forget gate, as tf.nn.rnn_cell.LSTMCell does. GRU by Cho et al., 2014, with gates r
+et al., 2000). GRU by Cho et al., 2014, with gates r
 and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
 """
 
@@ -54,7 +54,7 @@ def sigmoid(x):
 
 def lstm_step(x, c, h, kernel, bias):
     i, j, f, o = np.split(np.concatenate([x, h]) @ kernel + bias, 4)
-    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(j)
     return c, sigmoid(o) * np.tanh(c)
 
 

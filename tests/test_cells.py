@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import reference
 from running import ROOT
-from support.graph.gru import GRUCell, GRUStateTuple
 
 from seq2seq_copy import LSTMCell, LSTMStateTuple
+from support.model.cells import GRUCell, GRUStateTuple
 from support.tensorflow import tensorflow_v1 as tf
 
 pytestmark = pytest.mark.short

@@ -16,8 +16,7 @@ from same_end import variables
 from tensorflow.core.protobuf import saved_model_pb2
 
 from helpers import EOS
-from seq2seq_copy import Parts, build_graph
-from support.graph import variants
+from support.model import variants
 from support.run import checkpoints, files
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal.command import saved_config
@@ -58,16 +57,13 @@ print(json.dumps([answer, dtypes, None]))
 """
 
 
-@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.short), *list(SETTINGS)[1:], "earlier"])
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.short), *list(SETTINGS)[1:]])
 def exported(request, tmp_path_factory):
     """A folder with a run `run`, the SavedModel `served`, and a file that the export must not take for its own."""
     where = tmp_path_factory.mktemp(request.param)
     (where / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
     (where / "vocabulary.txt").write_text("the user's own\n")
-    if request.param == "earlier":
-        shutil.copytree(ROOT / "tests/earlier_run", where / "run")
-    else:
-        assert run([*TINY, *SETTINGS[request.param], "--run-dir", "run"], where)[0] == 0
+    assert run([*TINY, *SETTINGS[request.param], "--run-dir", "run"], where)[0] == 0
     (where / "pairs.tsv").unlink()
     assert run(["--export", "served", "--run-dir", "run"], where) == (0, "exported run to served\n", "")
     return where
@@ -128,8 +124,7 @@ def test_the_probabilities_are_those_of_numpy(exported):
     config = saved_config(exported / "run")
     sequences = sequences_for(config)
     answer, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
-    build_graph(config, variants.replace_parts(Parts(tf.nn), config))
-    with tf.Session() as session:
+    with variants.open_model(config, trains=False).session as session:
         checkpoints.restore_newest(exported / "run", session, tf.train.Saver())
         weights = reference.weights_of(session)
     rows = zip(sequences, answer["predictions"], answer["probabilities"])
@@ -152,8 +147,8 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
     trained = variables(exported / "run")
     reader = tf.train.load_checkpoint(str(exported / "served/variables/variables"))
     weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    assert "train/global_step" in trained
-    assert set(weights) == {name for name in trained if not name.startswith("train/")}
+    assert "global_step" in trained
+    assert set(weights) == {name for name in trained if not name.startswith("train/") and name != "global_step"}
     assert all((value == trained[name]).all() for name, value in weights.items())
 
     saved_model = saved_model_pb2.SavedModel.FromString((exported / "served/saved_model.pb").read_bytes())
@@ -208,10 +203,18 @@ def test_the_programs_in_the_documentation_work(exported, tmp_path):
             assert symbols in stdout
 
 
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory):
+    """The folder of a run."""
+    where = tmp_path_factory.mktemp("tiny")
+    assert run([*TINY, "--run-dir", "tiny"], where)[0] == 0
+    return where / "tiny"
+
+
 @pytest.fixture
-def trained(tmp_path):
-    """A folder whose newest run is of an earlier version, which is quickly copied."""
-    shutil.copytree(ROOT / "tests/earlier_run", tmp_path / "runs/latest")
+def trained(tiny_run, tmp_path):
+    """A folder with a run."""
+    shutil.copytree(tiny_run, tmp_path / "runs/tiny")
     (tmp_path / "model").mkdir()
     return tmp_path
 
@@ -221,7 +224,7 @@ def everything(where):
 
 
 def test_missing_folders_are_made(trained):
-    assert run(["--export", "models/copy/1"], trained) == (0, "exported runs/latest to models/copy/1\n", "")
+    assert run(["--export", "models/copy/1"], trained) == (0, "exported runs/tiny to models/copy/1\n", "")
     assert (trained / "models/copy/1/saved_model.pb").exists()
     assert not list(trained.rglob("*.partial"))
     made = [trained / "models", trained / "models/copy", trained / "models/copy/1"]
@@ -249,10 +252,9 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
     program = f"""if True:
         import os, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import seq2seq_copy
         from support.tensorflow import tensorflow_v1 as tf
         from support.run import platforms
-        from support.terminal import process
+        from support.terminal import main
 
         def interrupted(function):
             def interrupt(*arguments):
@@ -265,7 +267,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
             tf.saved_model.Builder.save = interrupted(tf.saved_model.Builder.save)
         else:
             platforms.flush = interrupted(platforms.flush)
-        process.run(seq2seq_copy.main)
+        main.run()
     """
     before = everything(trained)
     command = [sys.executable, "-c", program, "--export", "models/copy"]
@@ -275,7 +277,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         assert (process.returncode, process.stdout) == (128 + number, "")
         assert everything(trained) == before
     else:
-        assert (process.returncode, process.stdout) == (0, "exported runs/latest to models/copy\n")
+        assert (process.returncode, process.stdout) == (0, "exported runs/tiny to models/copy\n")
         assert len(list((trained / "models/copy").rglob("*"))) >= 6
         assert not list(trained.rglob("*.partial"))
 

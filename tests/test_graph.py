@@ -1,19 +1,20 @@
 """The graph against a NumPy model, finite differences, and its own loop_fn run by hand."""
 
-import functools
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import reference
 from running import ROOT
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
 from helpers import EOS, PAD
-from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, make_loop_fn, next_feed
+from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, make_loop_fn
+from support import settings
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
@@ -24,26 +25,21 @@ pytestmark = pytest.mark.short
 
 
 @pytest.fixture
-def graph():
-    return build_graph(CONFIG, Parts(tf.nn))
-
-
-@pytest.fixture
-def session(graph):
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        # The initial biases are zeros, which would hide a bias that is added twice or not at all.
+def model():
+    model = Model(CONFIG, PLAIN, PLAIN)
+    with model.session as session:
+        # The initial output bias is zeros, which would hide a bias that is added twice or not at all.
         for variable in tf.trainable_variables():
             if "bias" in variable.name:
                 variable.load(np.random.default_rng(0).normal(size=variable.shape), session)
-        yield session
+        yield model
 
 
-def test_forward_pass_equals_numpy(graph, session):
-    weights = reference.weights_of(session)
+def test_forward_pass_equals_numpy(model):
+    weights = reference.weights_of(model.session)
     fetches = [f"encoder/{name}:0" for name in ("encoder_outputs", "encoder_final_state_c", "encoder_final_state_h")]
-    fetches += [graph.decoder_logits, graph.decoder_prediction]
-    encoder_outputs, c, h, logits, prediction = session.run(fetches, next_feed(graph, BATCH))
+    fetches += [model.decoder_logits, model.decoder_prediction]
+    encoder_outputs, c, h, logits, prediction = model.session.run(fetches, model.feed(BATCH))
     for column, sequence in enumerate(INPUTS):
         expected = reference.forward(weights, sequence)
         length = len(sequence)
@@ -56,33 +52,33 @@ def test_forward_pass_equals_numpy(graph, session):
         np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
 
 
-def test_loss_equals_numpy_and_leaves_out_the_padding(graph, session):
-    loss = session.run(graph.loss, next_feed(graph, BATCH))
-    assert loss == pytest.approx(reference.loss(reference.weights_of(session), INPUTS), rel=1e-5)
+def test_loss_equals_numpy_and_leaves_out_the_padding(model):
+    loss = model.session.run(model.loss, model.feed(BATCH))
+    assert loss == pytest.approx(reference.loss(reference.weights_of(model.session), INPUTS), rel=1e-5)
 
 
-def test_nothing_is_predicted_past_the_steps_of_a_sequence(graph, session):
-    logits, prediction = session.run([graph.decoder_logits, graph.decoder_prediction], next_feed(graph, BATCH))
+def test_nothing_is_predicted_past_the_steps_of_a_sequence(model):
+    logits, prediction = model.session.run([model.decoder_logits, model.decoder_prediction], model.feed(BATCH))
     assert prediction.shape == (5 + 3, len(INPUTS))
     for column, sequence in enumerate(INPUTS):
         assert (prediction[len(sequence) + 3 :, column] == PAD).all()
         assert (logits[len(sequence) + 3 :, column] == 0).all()
 
 
-def test_targets_past_the_steps_of_a_sequence_do_not_count(graph, session):
-    feed = next_feed(graph, BATCH._replace(targets=BATCH.targets.copy()))
-    before = session.run(graph.loss, feed)
-    feed[graph.decoder_targets][1 + 3 :, 1] = 4
-    assert session.run(graph.loss, feed) == before
-    feed[graph.decoder_targets][1 + 2, 1] = 4
-    assert session.run(graph.loss, feed) != before
+def test_targets_past_the_steps_of_a_sequence_do_not_count(model):
+    feed = model.feed(BATCH._replace(targets=BATCH.targets.copy()))
+    before = model.session.run(model.loss, feed)
+    feed[model.decoder_targets][1 + 3 :, 1] = 4
+    assert model.session.run(model.loss, feed) == before
+    feed[model.decoder_targets][1 + 2, 1] = 4
+    assert model.session.run(model.loss, feed) != before
 
 
-def test_gradients_equal_finite_differences_of_numpy(graph, session):
-    weights = reference.weights_of(session)
+def test_gradients_equal_finite_differences_of_numpy(model):
+    weights = reference.weights_of(model.session)
     variables = tf.trainable_variables()
-    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, variables)]
-    gradients = session.run(gradients, next_feed(graph, BATCH))
+    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(model.loss, variables)]
+    gradients = model.session.run(gradients, model.feed(BATCH))
     generator = np.random.default_rng(0)
     for variable, values, gradient in zip(variables, reference.arrays(weights), gradients):
         assert np.abs(gradient).max() > 1e-4
@@ -121,28 +117,29 @@ def test_loop_fn_step_by_step():
     finished, first_input, first_state, structure = values[0]
     np.testing.assert_array_equal(first_input, table[[EOS, EOS]])
     np.testing.assert_array_equal(finished, [False, False])
-    assert [part.shape for part in structure] == [(6,), ()]
+    assert {name: part.shape for name, part in structure.items()} == {"decoder_logits": (6,), "decoder_prediction": ()}
     for time in range(1, 5):
-        finished, next_input, _, (logits, prediction) = values[time]
+        finished, next_input, _, emitted = values[time]
         expected_logits = cell_outputs[time - 1] @ weights + bias
-        np.testing.assert_allclose(logits, expected_logits, atol=1e-6)
+        np.testing.assert_allclose(emitted["decoder_logits"], expected_logits, atol=1e-6)
+        prediction = emitted["decoder_prediction"]
         np.testing.assert_array_equal(prediction, expected_logits.argmax(axis=1))
         np.testing.assert_array_equal(finished, time >= lengths)
         np.testing.assert_array_equal(next_input, table[np.where(time >= lengths, PAD, prediction)])
 
 
-def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, session):
-    feed = next_feed(graph, BATCH)
+def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(model):
+    feed = model.feed(BATCH)
     variables = tf.trainable_variables()
-    gradients_op = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, variables)]
+    gradients_op = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(model.loss, variables)]
     for variable in variables:  # larger weights, so that there is something to clip
-        variable.load(3 * session.run(variable), session)
-    expected = [value.astype(np.float64) for value in session.run(variables)]
+        variable.load(3 * model.session.run(variable), model.session)
+    expected = [value.astype(np.float64) for value in model.session.run(variables)]
     first = [np.zeros_like(value) for value in expected]
     second = [np.zeros_like(value) for value in expected]
     norms = []
     for step in range(1, 5):
-        gradients = session.run(gradients_op, feed)
+        gradients, loss = model.session.run([gradients_op, model.loss], feed)
         norms.append(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
         rise = min(1, step / max(1, 0.1 * CONFIG.max_batches))
         size = CONFIG.learning_rate * rise * (1 - (step - 1) / CONFIG.max_batches)
@@ -152,26 +149,25 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(graph, s
             second[index] = 0.95 * second[index] + 0.05 * gradient**2
             unbiased_size = size * np.sqrt(1 - 0.95**step) / (1 - 0.9**step)
             expected[index] -= unbiased_size * first[index] / (np.sqrt(second[index]) + 1e-8)
-        norm, learning_rate, _ = session.run([graph.gradient_norm, graph.learning_rate, graph.train_op], feed)
+        (_, losses, (norm,), (learning_rate,)) = next(seq2seq_copy.train(model, [[BATCH]], step - 1))
+        assert losses == [loss]
         assert norm == pytest.approx(norms[-1], rel=1e-5)
-        assert learning_rate == pytest.approx(size, rel=1e-5)
-        for variable, value, target in zip(variables, session.run(variables), expected):
+        assert learning_rate == pytest.approx(size, rel=1e-6)
+        for variable, value, target in zip(variables, model.session.run(variables), expected):
             np.testing.assert_allclose(value, target, atol=1e-4, err_msg=variable.name)
     assert max(norms) > 1, "nothing was clipped"
 
 
-def test_every_operation_is_in_a_named_scope(graph):
-    placeholders = {"encoder_inputs", "encoder_inputs_length", "decoder_targets"}
+def test_every_operation_is_in_a_named_scope(model):
+    placeholders = {"encoder_inputs", "encoder_inputs_length", "decoder_targets", "learning_rate", "global_step", "init"}
     scopes = {operation.name.split("/")[0] for operation in tf.get_default_graph().get_operations()}
-    allowed = placeholders | {"decoder_lengths", "embedding", "encoder", "decoder", "loss", "train"}
+    allowed = placeholders | {"decoder_lengths", "embedding", "encoder", "decoder", "loss", "gradients", "train"}
     assert scopes == allowed
 
 
 def test_the_seed_decides_the_initial_weights():
     def weights(seed):
-        build_graph(Config(seed=seed), Parts(tf.nn))
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
+        with Model(Config(seed=seed)).session as session:
             return np.concatenate([value.ravel() for value in session.run(tf.trainable_variables())])
 
     np.testing.assert_array_equal(weights(1), weights(1))
@@ -185,16 +181,18 @@ def test_evaluate_counts_exact_sequences_and_correct_tokens():
     prediction[1, 0] = 6
     prediction[1, 1] = 2
     prediction[5, 2] = 3
-    exact, correct_tokens = seq2seq_copy.evaluate(lambda _: prediction, batch, size=4)
+    model = types.SimpleNamespace(config=CONFIG, predict=lambda _: prediction)
+    exact, correct_tokens = seq2seq_copy.evaluate(model, batch)
     np.testing.assert_array_equal(exact, [False, False, False, True])
     np.testing.assert_array_equal(correct_tokens, [2, 1, 4, 2])
 
 
-def test_evaluating_in_parts_makes_no_difference(graph, session):
+def test_evaluating_in_parts_makes_no_difference(model, monkeypatch):
     """Each part is only as long as its longest sequence."""
-    decode = functools.partial(seq2seq_copy.predicted, session, graph)
-    whole = seq2seq_copy.evaluate(decode, BATCH, size=4)
-    for expected, values in zip(whole, seq2seq_copy.evaluate(decode, BATCH, size=1)):
+    whole = seq2seq_copy.evaluate(model, BATCH)
+    monkeypatch.setattr(settings, "EVALUATION_BATCH", 1)
+    assert model.config.evaluation_batch == 1
+    for expected, values in zip(whole, seq2seq_copy.evaluate(model, BATCH)):
         np.testing.assert_array_equal(values, expected)
 
 

@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 from running import SHORT, run
 from same_end import assert_same_end
-from support.graph.layers import StackedCell, StackedState
-from support.terminal.settings import Config
 
-from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph
-from support.graph import compiled, variants
+from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model
+from support.model import variants
+from support.model.cells import StackedCell, StackedState
+from support.settings import Config
+from support.tensorflow import bounded_rnn
 from support.tensorflow import tensorflow_v1 as tf
 
 
 def test_one_layer_is_the_plain_model():
-    assert variants.replace_parts(Parts(tf.nn), Config(layers=1)) == Parts(tf.nn)
+    assert variants.replace_parts(PLAIN, Config(layers=1)) == PLAIN
 
 
 def test_each_layer_has_its_own_weights():
     config = Config(layers=2, encoder_hidden_units=3, input_embedding_size=5)
-    build_graph(config, variants.replace_parts(Parts(tf.nn), config))
+    Model(config, variants.replace_parts(PLAIN, config))
     shapes = {variable.op.name: variable.shape.as_list() for variable in tf.trainable_variables()}
     expected = {
         "encoder/forward/layer_0/lstm_cell/kernel": [5 + 3, 12],
@@ -52,7 +53,7 @@ def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
     inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
     cells = [StackedCell([LSTMCell(f"{name}/0", 3, 2), LSTMCell(f"{name}/1", 3, 3)]) for name in ("a", "b")]
     options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
-    loops = (tf.nn.bidirectional_dynamic_rnn, compiled.bounded_bidirectional_dynamic_rnn)
+    loops = (tf.nn.bidirectional_dynamic_rnn, bounded_rnn.bounded_bidirectional_dynamic_rnn)
     results = [loop(*cells, inputs, **options) for loop in loops]
     assert all(type(state) is StackedState for _, states in results for state in states)
     with tf.Session() as session:

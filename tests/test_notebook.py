@@ -42,6 +42,19 @@ def test_its_outputs_tell_nothing_of_the_machine():
     assert not re.findall(r"/(?:home|root|tmp|usr|work|Users)\b|\d\d:\d\d|Warning|WARNING", text)
 
 
+def test_what_it_says_of_memory_is_what_it_shows():
+    """Section 9: forget gates start open; training lets each direction keep best what it read first."""
+    output = "".join(output.get("text", "") for cell in code_cells(NOTEBOOK) for output in cell.outputs)
+    changes = re.findall(r"(left|right), (before|after) training: first (\d+) %, last (\d+) %", output)
+    shares = {(side, moment): (int(first), int(last)) for side, moment, first, last in changes}
+    assert len(shares) == 4
+    for side in ("left", "right"):
+        assert min(shares[side, "before"]) > 70, "before training, both directions keep nearly everything"
+        first, last = shares[side, "after"]
+        assert first > last + 20, "each keeps best what it read first"
+        assert last < shares[side, "before"][1], "and gives up part of the rest"
+
+
 def test_every_link_leads_somewhere():
     text = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
     links = re.findall(r"\]\(([^)\s]+)\)", text)

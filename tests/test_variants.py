@@ -1,7 +1,6 @@
 """Attention, cells, encoders and feedback against NumPy, against each other, and in the real command."""
 
 import dataclasses
-import functools
 import itertools
 import re
 import shutil
@@ -11,12 +10,12 @@ import pytest
 import reference
 from running import SHORT, files, posix, run, start
 from same_end import assert_same_end
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
-from seq2seq_copy import LSTMCell, LSTMStateTuple, Parts, build_graph, prepare_steps
-from support.graph import attention, feedback, variants
+from seq2seq_copy import LSTMCell, LSTMStateTuple, Model
+from support.model import attention, teacher_forcing, variants
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(
@@ -25,24 +24,18 @@ CONFIG = Config(
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
 
 
-def start_session(session):
-    """Initialises all variables, with weights large enough for attention to be far from even."""
-    session.run(tf.global_variables_initializer())
+def load_weights(session):
+    """Loads weights that are large enough for attention to be far from even."""
     generator = np.random.default_rng(0)
     for variable in tf.trainable_variables():
         variable.load(generator.normal(size=variable.shape), session)
 
 
 def build(**changes):
-    """Returns a Config with changes, and its Graph."""
-    config = dataclasses.replace(CONFIG, **changes)
-    return config, build_graph(config, variants.replace_parts(Parts(tf.nn), config))
-
-
-def training_graph(graph, config):
-    """Returns the Graph that trains without XLA."""
-    connect = functools.partial(seq2seq_copy.connect, config=config, optimizer=graph.optimizer)
-    return feedback.training_graph(graph, connect, variants.replace_parts(Parts(tf.nn), config, training=True), config)
+    """Returns a model that is trained without XLA, with large weights."""
+    model = variants.open_model(dataclasses.replace(CONFIG, xla="off", **changes))
+    load_weights(model.session)
+    return model
 
 
 @pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
@@ -51,12 +44,12 @@ def training_graph(graph, config):
     ("encoder", "layers"), [("bidirectional", 1), ("forward", 1), ("bidirectional", 3), ("forward", 2)]
 )
 def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
-    _, graph = build(attention=attention, cell=cell, encoder=encoder, layers=layers)
-    with tf.Session() as session:
-        start_session(session)
+    model = build(attention=attention, cell=cell, encoder=encoder, layers=layers)
+    with model.session as session:
         weights = reference.weights_of(session)
-        fetches = [graph.decoder_logits, graph.decoder_prediction, graph.alignment]
-        logits, prediction, alignment = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
+        fetches = [model.decoder_logits, model.decoder_prediction]
+        fetches += [] if model.alignment is None else [model.alignment]
+        logits, prediction, *alignment = session.run(fetches, model.feed(BATCH))
     assert ("backward" in weights) == (encoder == "bidirectional")
     assert len(weights["forward"]) == len(weights["decoder"]) == layers
     assert (attention in weights) == (attention != "none") == bool(alignment)
@@ -73,12 +66,11 @@ def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
     [("bahdanau", "lstm", 1), ("luong", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2), ("bahdanau", "gru", 2)],
 )
 def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
-    _, graph = build(attention=attention, cell=cell, layers=layers)
-    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(graph.loss, tf.trainable_variables())]
-    with tf.Session() as session:
-        start_session(session)
+    model = build(attention=attention, cell=cell, layers=layers)
+    gradients = seq2seq_copy.compute_gradients(model.loss)
+    with model.session as session:
         weights = reference.weights_of(session)
-        gradients = session.run(gradients, seq2seq_copy.next_feed(graph, BATCH))
+        gradients = session.run(gradients, model.feed(BATCH))
     sequences = [BATCH.inputs[:length, column] for column, length in enumerate(BATCH.lengths)]
     generator = np.random.default_rng(0)
     for variable, values, gradient in zip(tf.trainable_variables(), reference.arrays(weights), gradients):
@@ -90,10 +82,9 @@ def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
 
 @pytest.mark.parametrize("attention", ["bahdanau", "luong"])
 def test_attention_sums_to_1_over_real_steps_and_is_0_on_padding(attention):
-    _, graph = build(attention=attention)
-    with tf.Session() as session:
-        start_session(session)
-        alignment = session.run(graph.alignment[0], seq2seq_copy.next_feed(graph, BATCH))
+    model = build(attention=attention)
+    with model.session as session:
+        alignment = session.run(model.alignment, model.feed(BATCH))
     for column, length in enumerate(BATCH.lengths):
         steps = alignment[: length + 3, column]
         np.testing.assert_allclose(steps[:, :length].sum(axis=1), 1, rtol=1e-5)
@@ -111,14 +102,18 @@ def test_weights_stay_finite_when_no_score_is_near_another():
     np.testing.assert_array_equal(context, [[1], [1]])
 
 
+def teaching_logits(model):
+    """Returns the decoder_logits of the model that is trained."""
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        return model.connect(model.training_parts)["decoder_logits"]
+
+
 def test_teacher_reads_the_truth_and_reporting_does_not():
-    config, graph = build(feedback="teacher")
-    training = training_graph(graph, config)
-    with tf.Session() as session:
-        start_session(session)
+    model = build(feedback="teacher")
+    with model.session as session:
         weights = reference.weights_of(session)
-        fetches = [training.decoder_logits, training.loss, graph.decoder_logits]
-        logits, loss, asked_logits = session.run(fetches, seq2seq_copy.next_feed(graph, BATCH))
+        fetches = [teaching_logits(model), model.loss, model.decoder_logits]
+        logits, loss, asked_logits = session.run(fetches, model.feed(BATCH))
     losses = []
     for column, length in enumerate(BATCH.lengths):
         fed = BATCH.targets[:, column]
@@ -133,8 +128,8 @@ def test_teacher_reads_the_truth_and_reporting_does_not():
 
 def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
     """What the decoder reads is known beforehand then: no loop_fn is needed."""
-    config, graph = build(feedback="teacher")
-    training = training_graph(graph, config)
+    model = build(feedback="teacher")
+    config, taught_logits = model.config, teaching_logits(model)
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
     names = ("encoder/encoder_final_state_c:0", "encoder/encoder_final_state_h:0")
     state = LSTMStateTuple(*map(tf.get_default_graph().get_tensor_by_name, names))
@@ -143,23 +138,20 @@ def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
     read_embedded = tf.nn.embedding_lookup(variables["embedding/embeddings"], read)
     outputs, _ = tf.nn.dynamic_rnn(cell, read_embedded, BATCH.lengths + 3, initial_state=state, time_major=True)
     logits = tf.tensordot(outputs, variables["decoder/output_weights"], 1) + variables["decoder/output_bias"]
-    with tf.Session() as session:
-        start_session(session)
+    with model.session as session:
         cell.kernel.load(session.run(variables["decoder/cell/lstm_cell/kernel"]), session)
         cell.bias.load(session.run(variables["decoder/cell/lstm_cell/bias"]), session)
-        results = session.run([training.decoder_logits, logits], seq2seq_copy.next_feed(graph, BATCH))
+        results = session.run([taught_logits, logits], model.feed(BATCH))
     for column, length in enumerate(BATCH.lengths):
         ours, one_line = (result[: length + 3, column] for result in results)
         np.testing.assert_allclose(ours, one_line, atol=1e-5)
 
 
 def logits_after(batches_done, reads, probability=1.0):
-    config, graph = build(feedback=reads, teacher_probability=probability)
-    training = training_graph(graph, config)
-    with tf.Session() as session:
-        start_session(session)
+    model = build(feedback=reads, teacher_probability=probability)
+    with model.session as session:
         tf.train.get_global_step().load(batches_done, session)
-        return session.run(training.decoder_logits, seq2seq_copy.next_feed(graph, BATCH))
+        return session.run(teaching_logits(model), model.feed(BATCH))
 
 
 def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
@@ -184,7 +176,8 @@ def truth_read(batches_done, seed=3, columns=20_000):
         return tf.fill([columns], False), tf.zeros([columns, 1]), None, None, None
 
     truth = tf.ones([5, columns], tf.int32)
-    teaching = feedback.read_the_truth(loop_fn, tf.constant([[0.0], [1.0]]), truth, config)
+    tf.train.create_global_step()
+    teaching = teacher_forcing.read_the_truth(loop_fn, tf.constant([[0.0], [1.0]]), truth, config)
     steps = [teaching(tf.constant(time), tf.zeros([]), None, None)[1][:, 0] for time in range(1, 6)]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -204,10 +197,10 @@ def test_the_coins_of_scheduled_sampling():
 
 
 def first_compiled_loss(**changes):
-    config, graph = build(**changes)
-    with tf.Session() as session:
-        start_session(session)
-        losses, *_ = prepare_steps(session, graph, config)([BATCH])
+    model = variants.open_model(dataclasses.replace(CONFIG, **changes))
+    with model.session as session:
+        load_weights(session)
+        losses, _ = model.take_steps([BATCH], [0.01])
     return losses[0]
 
 
@@ -230,16 +223,15 @@ def test_scheduled_sampling_compiled():
     ],
 )
 def test_the_compiled_step_is_the_same(changes):
-    config, graph = build(**changes)
-    batches = list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), 20))
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        first = session.run(tf.global_variables())
-        expected = seq2seq_copy.take_steps(session, training_graph(graph, config), batches)
-        for variable, value in zip(tf.global_variables(), first):
-            variable.load(value, session)
-        results = prepare_steps(session, graph, config)(batches)
-    for values, same in zip(results, expected):
+    results = {}
+    for xla in ("on", "off"):
+        config = dataclasses.replace(CONFIG, xla=xla, **changes)
+        batches = list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), 20))
+        model = variants.open_model(config)
+        assert (type(model) is Model) == (xla == "off")
+        with model.session:
+            _, *results[xla] = next(seq2seq_copy.train(model, [batches]))
+    for values, same in zip(results["on"], results["off"]):
         np.testing.assert_allclose(values, same, rtol=1e-3)
 
 

@@ -50,7 +50,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
         with tf.init_scope():
             probability, max_batches = tf.constant(config.teacher_probability), tf.constant(config.max_batches)
             seed = tf.constant(config.seed)
-        batch = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
+        batch = tf.cast(tf.train.get_global_step(), tf.int32)
         probability *= 1 - tf.cast(batch, tf.float32) / tf.cast(max_batches, tf.float32)
         coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], tf.stack([seed, batch]))
         coins = coins if columns is None else coins[:, columns]

@@ -45,13 +45,12 @@ class CompiledModel(Model):
 
     def add_train_op(self):
         """Adds a loop that makes a training step with each of the first batches; take_steps() feeds it."""
-        config = self.config
-        most, batch_size, global_step = most_steps(config), config.batch_size, tf.train.get_or_create_global_step()
-        del global_step  # it must exist before the function is traced
+        config, most, batch_size = self.config, most_steps(self.config), self.config.batch_size
         shapes = ([config.length_to, batch_size], [batch_size], [config.decoder_steps, batch_size])
-        self.count = tf.placeholder(tf.int32, [])
-        self.batches = [tf.placeholder(tf.int32, [most, *shape]) for shape in shapes]
-        self.learning_rates = tf.placeholder(tf.float32, [most])
+        with tf.name_scope("compiled_steps"):
+            self.count = tf.placeholder(tf.int32, [])
+            self.batches = [tf.placeholder(tf.int32, [most, *shape]) for shape in shapes]
+            self.learning_rates = tf.placeholder(tf.float32, [most])
         nn = bounded_loops(config)
 
         @tf.function(jit_compile=True, autograph=False)
@@ -69,7 +68,8 @@ class CompiledModel(Model):
             _, *results = tf.while_loop(lambda done, *_: done < count, step, start, maximum_iterations=most)
             return [array.stack() for array in results]
 
-        self.losses_and_gradient_norms = steps(self.count, *self.batches, self.learning_rates)
+        with tf.name_scope("compiled_steps"):
+            self.losses_and_gradient_norms = steps(self.count, *self.batches, self.learning_rates)
 
     def open_session(self):
         options = tf.ConfigProto()

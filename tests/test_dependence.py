@@ -1,32 +1,23 @@
 """The map of memory against NumPy, on a model whose dependence is known, and on small models that have learned."""
 
 import dataclasses
-import functools
 import itertools
+import types
 
 import numpy as np
 import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
-from seq2seq_copy import Parts, build_graph
-from support.graph import memory, variants
+from support import settings
+from support.model import dependence, variants
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import settings
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, length_to=6)
-
-
-def build(config):
-    """Returns a Graph and a session with initialised variables."""
-    graph = build_graph(config, variants.replace_parts(Parts(tf.nn), config))
-    session = tf.Session()
-    session.run(tf.global_variables_initializer())
-    return graph, session
 
 
 def softmax(logits):
@@ -48,13 +39,12 @@ def test_the_map_equals_numpy(variant, at_once, monkeypatch):
     config = dataclasses.replace(CONFIG, **variant)
     sequence = np.array([3, 2, 6, 5], np.int32)
     monkeypatch.setattr(settings, "LARGEST_DECODING", at_once * 7 * 24)  # 24 is the widest layer
-    graph, session = build(config)
-    with session:
+    model = variants.open_model(config, trains=False)
+    with model.session as session:
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
             variable.load(generator.normal(size=variable.shape), session)
-        ask = functools.partial(seq2seq_copy.answered, session, graph)
-        prediction, changes = memory.dependence(ask, sequence, config)
+        prediction, changes = dependence.dependence(model, sequence)
         weights = reference.weights_of(session)
 
     original = reference.forward(weights, sequence)
@@ -72,49 +62,56 @@ def test_the_map_equals_numpy(variant, at_once, monkeypatch):
 
 
 def one_input_later(original, config):
-    """Returns the ask of a model that knows its answer to one sequence: step t reads input t - 1. And its batches."""
+    """Returns a model that knows its answer to one sequence: step t reads input t - 1. And its batches."""
     batches = []
 
-    def ask(batch):
+    def run(fetches, batch):
         batches.append(batch)
         steps = len(batch.inputs) + config.extra_decoder_steps
         logits = np.zeros([steps, batch.lengths.size, 2], np.float32)
         logits[:, :, 0] = 20
         logits[1 : len(batch.inputs) + 1, :, 1] = 40 * (batch.inputs != original[:, np.newaxis])
-        return logits, np.zeros([steps, batch.lengths.size], np.int32)
+        results = {"logits": logits, "prediction": np.zeros([steps, batch.lengths.size], np.int32)}
+        return [results[name] for name in fetches] if isinstance(fetches, list) else results[fetches]
 
-    return ask, batches
+    names = {"decoder_logits": "logits", "decoder_prediction": "prediction"}
+    session = types.SimpleNamespace(run=run)
+    return types.SimpleNamespace(config=config, session=session, feed=lambda batch: batch, **names), batches
 
 
 def test_a_known_dependence_is_found():
     sequence = np.array([4, 4, 2, 9, 3], np.int32)
-    ask, _ = one_input_later(sequence, Config())
-    _, changes = memory.dependence(ask, sequence, Config())
+    model, _ = one_input_later(sequence, Config())
+    _, changes = dependence.dependence(model, sequence)
     np.testing.assert_allclose(changes, np.eye(8, 5, k=-1), atol=1e-6)
 
 
 def test_the_work_is_bounded_for_long_sequences_and_large_vocabularies():
     config = Config(vocab_size=5_000, length_to=500)
     sequence = np.random.default_rng(0).integers(2, 5_000, size=500, dtype=np.int32)
-    ask, batches = one_input_later(sequence, config)
-    _, changes = memory.dependence(ask, sequence, config)
+    model, batches = one_input_later(sequence, config)
+    _, changes = dependence.dependence(model, sequence)
     assert changes.shape == (60, 60)
     assert np.diag(changes).min() > 0.7  # step t reads input t - 1, sometimes in the patch before
     assert changes.sum(axis=1).max() < 1.1
-    assert sum(batch.lengths.size for batch in batches) <= 1 + memory.MOST_COPIES
+    assert sum(batch.lengths.size for batch in batches) <= 1 + dependence.MOST_COPIES
     assert max(batch.inputs.size * config.vocab_size for batch in batches) <= settings.LARGEST_DECODING
     different = np.concatenate([batch.inputs != sequence[:, np.newaxis] for batch in batches], axis=1)
     assert different.any(axis=1).all(), "each input symbol is replaced"
     again, batches_again = one_input_later(sequence, config)
-    memory.dependence(again, sequence, config)
+    dependence.dependence(again, sequence)
     for batch, same in zip(batches, batches_again):
         np.testing.assert_array_equal(batch.inputs, same.inputs)
 
 
 @given(st.integers(1, 3000), st.integers(1, 250))
 def test_a_symbol_meets_others_evenly_spread(symbols, most):
-    shifts = memory.spread(symbols, most)
-    met = {int(memory.replaced(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts} if symbols > 3 else None
+    shifts = dependence.spread(symbols, most)
+    met = (
+        {int(dependence.replaced(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts}
+        if symbols > 3
+        else None
+    )
     if symbols == 1:
         assert shifts.tolist() == [0]
         return
@@ -128,10 +125,9 @@ def test_a_symbol_meets_others_evenly_spread(symbols, most):
 
 def test_a_vocabulary_of_one_symbol_depends_on_nothing():
     config = dataclasses.replace(CONFIG, vocab_size=3)
-    graph, session = build(config)
-    with session:
-        ask = functools.partial(seq2seq_copy.answered, session, graph)
-        _, changes = memory.dependence(ask, np.array([2, 2, 2], np.int32), config)
+    model = variants.open_model(config, trains=False)
+    with model.session:
+        _, changes = dependence.dependence(model, np.array([2, 2, 2], np.int32))
     np.testing.assert_allclose(changes, np.zeros([6, 3]), atol=1e-6)
 
 
@@ -140,13 +136,13 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
 )
 def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
     """The diagonal for copy, which never looks at its inputs again, and the other one for reverse."""
-    config = Config(vocab_size=5, length_to=4, batch_size=50, max_batches=batches, held_out_sequences=100, **variant)
-    training, held_out = helpers.examples(config, *np.random.default_rng(0).spawn(2))
-    graph, session = build(config)
-    with session:
-        seq2seq_copy.take_steps(session, graph, itertools.islice(training, batches))
-        ask = functools.partial(seq2seq_copy.answered, session, graph)
-        found = memory.of_longest(ask, held_out, config)
+    sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": batches, "held_out_sequences": 100}
+    config = Config(xla="off", **sizes, **variant)
+    training, held_out = helpers.examples(config, *helpers.generators(0))
+    model = variants.open_model(config)
+    with model.session:
+        next(seq2seq_copy.train(model, [list(itertools.islice(training, batches))]))
+        found = dependence.of_longest(model, held_out)
     assert len(found) == 4
     for sequence, prediction, changes in found:
         right = sequence if config.task == "copy" else sequence[::-1]

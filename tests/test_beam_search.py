@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import reference
 from running import run
-from support.terminal.settings import Config
 
 import helpers
 from helpers import EOS, PAD
-from seq2seq_copy import Parts, build_graph, run_model
-from support.graph import beam, variants
+from seq2seq_copy import build_model
+from support.model import beam_search, variants
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
@@ -24,25 +24,21 @@ MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gr
 
 @pytest.fixture
 def make_ask():
-    """Returns a function that builds a model with random weights, and returns its asker() and the weights."""
+    """Returns a function that builds a model with random weights, and returns its search and the weights."""
     sessions = []
 
     def make(config, attention="none", cell="lstm", scale=1.5):
         config = dataclasses.replace(config, attention=attention, cell=cell, layers=1 + (attention == "luong"))
-        parts = variants.replace_parts(Parts(tf.nn), config)
-        graph = build_graph(config, parts)
-        session = tf.Session()
-        sessions.append(session)
+        model = variants.open_model(config, trains=False)
+        sessions.append(model.session)
         generator = np.random.default_rng(0)
-        session.run(tf.global_variables_initializer())
         for variable in tf.trainable_variables():
-            variable.load(scale * generator.normal(size=variable.shape), session)
+            variable.load(scale * generator.normal(size=variable.shape), model.session)
 
         def ask(sequences, *search):
-            answer = beam.asker(session, graph, run_model, parts, config, *search)
-            return answer(helpers.task_batch("copy", sequences))
+            return beam_search.make_search(model, *search)(helpers.task_batch("copy", sequences))
 
-        return ask, reference.weights_of(session)
+        return ask, reference.weights_of(model.session)
 
     yield make
     for session in sessions:
@@ -116,15 +112,13 @@ def test_a_narrow_beam_keeps_what_a_search_by_hand_keeps(attention, cell, length
 @pytest.mark.parametrize(("attention", "cell"), MODELS)
 def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
     config = dataclasses.replace(LARGER, attention=attention, cell=cell)
-    parts = variants.replace_parts(Parts(tf.nn), config)
-    graph = build_graph(config, parts)
+    model = variants.open_model(config, trains=False)
+    inputs, parts = (model.encoder_inputs, model.encoder_inputs_length), beam_search.search(model.parts, 1, 0.0)
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        _, symbols, _, _ = run_model(*graph[:3], config, beam.search(parts, 1, 0.0))
+        symbols = build_model(*inputs, None, config, parts, tf.nn)["symbols"]
     batch = helpers.task_batch("copy", [[3, 4, 5], [6], [2, 2, 8, 7, 3]])
-    feed = {graph.encoder_inputs: batch.inputs, graph.encoder_inputs_length: batch.lengths}
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        greedy, found = session.run([graph.decoder_prediction, symbols], feed)
+    with model.session as session:
+        greedy, found = session.run([model.decoder_prediction, symbols], model.feed(batch))
     for column in range(3):
         ends = np.flatnonzero(greedy[:, column] == EOS)
         end = ends[0] + 1 if ends.size else len(greedy)
@@ -182,7 +176,7 @@ def test_tracing_back_by_hand():
     symbols = np.array([[5, 6], [7, 8], [9, EOS]])
     parents = np.array([[0, 0], [1, 0], [1, 0]])
     log_probabilities = np.array([[-1.0, -2.0], [-3.0, -4.0], [-np.inf, -6.0]])
-    (hypothesis,) = beam.trace_back(log_probabilities, symbols, parents, length=1)
+    (hypothesis,) = beam_search.trace_back(log_probabilities, symbols, parents, length=1)
     assert hypothesis.symbols.tolist() == [6, 7, EOS]
     assert hypothesis.log_probabilities.tolist() == [-2.0, -3.0, -6.0]
     assert hypothesis.log_probability == -11

@@ -1,0 +1,178 @@
+"""Compiled programs kept for the next run: they save time, and change nothing."""
+
+import os
+import shutil
+
+import pytest
+from running import run
+
+from support.settings import Config
+from support.tensorflow import compile_cache, startup
+
+TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--length-to", "4"]
+
+
+def train(folder, name, cache, *flags, **variables):
+    """Trains a tiny run; returns its history.csv, and what stands on stderr."""
+    environment = os.environ | {compile_cache.SETTING: str(cache)} | variables
+    arguments = [*TINY, "--max-batches", "60", *flags, "--run-dir", name]
+    status, _, stderr = run(arguments, folder, env=environment)
+    assert status == 0, stderr
+    return (folder / name / "history.csv").read_bytes(), stderr
+
+
+def entries(cache):
+    """Returns the programs in a cache: a dict from their paths to their bytes."""
+    return {path: path.read_bytes() for path in cache.glob("compiled-steps/tensorflow-*/*")}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A cache that one run has filled, and the history of that run."""
+    folder = tmp_path_factory.mktemp("first")
+    history, stderr = train(folder, "run", folder / "cache", PYTHONHASHSEED="1")
+    assert not stderr
+    return folder / "cache", history
+
+
+@pytest.fixture
+def cache(first, tmp_path):
+    shutil.copytree(first[0], tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_one_program_serves_another_seed_rate_and_number_of_batches_bit_for_bit(cache, tmp_path):
+    kept = entries(cache)
+    assert len(kept) == 1
+    other = ["--seed", "7", "--max-batches", "70", "--learning-rate", "0.02"]
+    history, stderr = train(tmp_path, "warm", cache, *other, PYTHONHASHSEED="2")
+    assert entries(cache) == kept and not stderr
+    assert history == train(tmp_path, "cold", "off", *other)[0]
+
+
+def test_a_torn_entry_is_replaced(first, cache, tmp_path):
+    ((path, program),) = entries(cache).items()
+    path.write_bytes(program[: len(program) // 2])
+    assert train(tmp_path, "run", cache) == (first[1], "")
+    (replaced,) = entries(cache).values()
+    assert len(replaced) > len(program) // 2
+
+
+def test_an_entry_of_another_program_is_forgotten(first, cache, tmp_path):
+    (ours,) = entries(cache)
+    train(tmp_path, "other", cache, "--batch-size", "5")  # another shape, so another program
+    (other,) = entries(cache).keys() - {ours}
+    shutil.copyfile(other, ours)
+    assert train(tmp_path, "run", cache) == (first[1], "")
+    assert train(tmp_path, "again", cache) == (first[1], "")
+
+
+def test_a_cache_that_cannot_be_costs_no_run(first, tmp_path):
+    (tmp_path / "a file").write_text("")
+    assert train(tmp_path, "run", tmp_path / "a file" / "cache") == (first[1], "")
+
+
+def test_a_user_without_a_home_costs_no_run(monkeypatch):
+    """As in a container whose user has no entry in /etc/passwd."""
+
+    def no_home(*_, **__):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(compile_cache.SETTING)
+    monkeypatch.setattr(compile_cache.platformdirs, "user_cache_path", no_home)
+    monkeypatch.delenv(compile_cache.FLAGS, raising=False)
+    compile_cache.use()
+    assert compile_cache.FLAGS not in os.environ
+    assert not compile_cache.forget()
+
+
+@pytest.fixture
+def used(tmp_path, monkeypatch):
+    """Returns a function that uses a cache in tmp_path, and returns the flags that TensorFlow then gets."""
+    monkeypatch.setenv(compile_cache.SETTING, str(tmp_path))
+
+    def use():
+        monkeypatch.delenv(compile_cache.FLAGS, raising=False)
+        compile_cache.use()
+        return os.environ.get(compile_cache.FLAGS, "")
+
+    return use
+
+
+def test_a_full_disk_costs_no_run(used, monkeypatch):
+    assert "persistent_cache" in used()
+    few = shutil._ntuple_diskusage(1, 1, compile_cache.SPARE - 1)
+    monkeypatch.setattr(compile_cache.shutil, "disk_usage", lambda _: few)
+    assert not used()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rules")
+def test_machine_code_is_not_read_from_where_others_may_write(used, tmp_path, monkeypatch, caplog):
+    """Neither from a folder that is open to all, nor from one of another user, nor through a link."""
+    used()
+    root = tmp_path / "compiled-steps"
+    (folder,) = root.iterdir()
+    folder.chmod(0o777)
+    assert not used()
+    folder.chmod(0o700)
+    assert "persistent_cache" in used()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: os.stat(folder).st_uid + 1)
+        assert not used()
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert not used()
+    assert [message.split(" are not kept in ")[0] for message in caplog.messages] == ["compiled programs"] * 3
+
+
+def test_what_a_program_depends_on_is_in_the_name_of_its_folder(monkeypatch):
+    before = compile_cache.environment()
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    threads = compile_cache.environment()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    flags = compile_cache.environment()
+    monkeypatch.setattr(compile_cache.importlib.metadata, "version", lambda _: "2.99.0")
+    assert len({before, threads, flags, compile_cache.environment()}) == 4
+
+
+@pytest.fixture
+def others(tmp_path):
+    """What belongs to the user, beside the programs and among them, and is older than all of them."""
+    paths = ["tensorflow-notes/thesis", "thesis", "compiled-steps/thesis", "compiled-steps/tensorflow-notes/thesis.pb"]
+    paths += ["compiled-steps/tensorflow-2.21.0-0123456789abcdef/thesis"]
+    paths = [tmp_path / path for path in paths]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(1000))
+        os.utime(path, (1e9, 1e9))
+        os.utime(path.parent, (1e9, 1e9))
+    return paths
+
+
+def test_the_cache_is_bounded_and_deletes_nothing_else(used, others, tmp_path, monkeypatch):
+    monkeypatch.setattr(compile_cache, "LARGEST_CACHE", 250)
+    folder = tmp_path / "compiled-steps/tensorflow-2.21.0-0123456789abcdef"
+    names = [f"xla_compile_cache__{number}__1__XLA_CPU_JIT.pb" for number in range(4)]
+    for age, name in enumerate(names):
+        (folder / name).write_bytes(bytes(100))
+        os.utime(folder / name, (2e9 - age, 2e9 - age))
+    used()
+    assert sorted(path.name for path in folder.iterdir()) == ["thesis", *names[:2]]
+    assert all(path.exists() for path in others)
+
+
+def test_the_cache_is_emptied_and_nothing_else(cache, others, monkeypatch, capsys):
+    monkeypatch.setenv(compile_cache.SETTING, str(cache))
+    compile_cache.main()
+    assert capsys.readouterr().out.startswith("deleted 1 compiled program, ")
+    assert not entries(cache)
+    monkeypatch.setenv(compile_cache.SETTING, str(others[0].parents[1]))
+    compile_cache.main()
+    assert capsys.readouterr().out.startswith("deleted 0 compiled programs, ")
+    assert all(path.exists() for path in others)
+
+
+@pytest.mark.parametrize("units, batch_size, cores, expected", [(20, 100, 2, 1), (256, 100, 2, 2), (256, 100, 64, 14)])
+def test_threads_follow_from_the_sizes(monkeypatch, units, batch_size, cores, expected):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert startup.threads(Config(encoder_hidden_units=units, batch_size=batch_size)) == expected
