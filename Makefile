@@ -11,7 +11,7 @@
 # make matrix runs the short tests (make short) with every TensorFlow and Python that requirements.txt allows
 # make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
 # make lock   writes requirements.lock anew: the tested versions of all packages, with their hashes
-# make clear  empties the cache of compiled programs; see docs/speed.md
+# make clear  empties the cache of compiled programs; see docs/variants.md
 #
 # Each installs what it needs, into a virtual environment in this folder.
 
@@ -63,7 +63,7 @@ walkthrough: $(VENV)/notebook-installed
 	$(VENV)/bin/python -m nbconvert --log-level WARN --to notebook --inplace --coalesce-streams docs/walkthrough.ipynb
 
 clear: $(VENV)/run-installed
-	$(VENV)/bin/python -m support.graph.programs
+	$(VENV)/bin/python -m support.tensorflow.compile_cache
 
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
