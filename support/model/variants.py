@@ -27,10 +27,8 @@ def open_model(config, parts=PLAIN, training_parts=None, trains=True):
     training = predicting
     if training_parts is not None or config.feedback != "argmax":
         training = replace_parts(training_parts or parts, config, training=True)
-    if config.xla == "on":
-        with compiled.warning_if_not_compiled():
-            return compiled.CompiledModel(config, predicting, training)
-    return Model(config, predicting, training)
+    model = compiled.compile_model(config, predicting, training) if config.xla == "on" else None
+    return model or Model(config, predicting, training)
 
 
 def replace_parts(parts, config, training=False, columns=None):

@@ -50,7 +50,7 @@ class History:
         if not np.isfinite([loss, gradient_norm]).all():
             reason = f"the loss is {loss} and the gradient norm {gradient_norm}"
             raise FloatingPointError(f"{reason} at batch {batch_number}; a smaller --learning-rate may help")
-        self.rows.append(Row(batch_number, loss, gradient_norm, learning_rate))
+        self.rows.append(Row(batch_number, loss, gradient_norm, np.float32(learning_rate)))
         self.unseen.difference_update(helpers.keys(batch))
 
     def record_exact_match(self, share):
