@@ -1,5 +1,6 @@
 # make run    trains, prints samples and saves the loss curve; more flags: make run ARGS="--seed 1"
 # make test   checks the style and runs the tests; with other versions: make test TENSORFLOW=2.16 PYTHON=python3.10
+# make test-all   runs the long tests too: many kills, a minute of accidents
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
 # make study  searches hyper-parameters; more flags: make study ARGS="--data pairs.tsv"; see docs/using.md
@@ -26,13 +27,16 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
+.PHONY: run test test-all short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
 
 test: lint
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-all: lint
+	$(VENV)/bin/python -m pytest -m "" $(ARGS)
 
 short: $(VENV)/test-installed
 	$(VENV)/bin/python -m pytest -m short $(ARGS)
@@ -51,7 +55,7 @@ dashboard: $(VENV)/dashboard-installed
 	$(VENV)/bin/optuna-dashboard $(or $(ARGS),studies/journal)
 
 cluster: $(VENV)/run-installed
-	$(VENV)/bin/python -m support.terminal.local_cluster $(WORKERS) $(ARGS)
+	$(VENV)/bin/python -m support.cluster.local $(WORKERS) $(ARGS)
 
 notebook: $(VENV)/notebook-installed
 	$(VENV)/bin/python -m notebook docs/walkthrough.ipynb $(ARGS)

@@ -25,7 +25,7 @@ FIRST_SYMBOL = 2
 INT32 = np.dtype(np.int32)
 INT32_MAX = np.iinfo(INT32).max
 
-# The decoder makes this many more steps than its input has symbols: one for EOS, two more to make mistakes in.
+# The decoder makes this many more steps than its target has symbols: one for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
 
 TASKS = ("copy", "reverse", "alphabet")
@@ -38,7 +38,8 @@ class Batch(NamedTuple):
 
     inputs: np.ndarray  # int32 [time, batch]
     lengths: np.ndarray  # int32 [batch]
-    targets: np.ndarray  # int32 [time + 3, batch]; with --data, as many more rows as the longest answer needs
+    targets: np.ndarray  # int32 [longest target + 3, batch]
+    target_lengths: np.ndarray  # int32 [batch], without EOS; those of the inputs, except with --data
 
 
 def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
@@ -136,19 +137,18 @@ def batch(sequences, max_sequence_length=None):
     return np.ascontiguousarray(batch_major.T), lengths
 
 
-def decoder_targets(sequences, lengths, steps=None):
+def decoder_targets(sequences, lengths):
     """Appends EOS and at least two PADs to every sequence of a padded batch.
 
     Args:
       sequences: int32 [time, batch], padded with PAD.
       lengths: int32 [batch].
-      steps: int, the number of rows to fill; None for time + 3.
 
     Returns:
-      int32 [steps, batch], padded with PAD.
+      int32 [time + 3, batch], padded with PAD.
     """
     time, batch_size = sequences.shape
-    targets = np.full([steps or time + EXTRA_DECODER_STEPS, batch_size], PAD, dtype=np.int32)
+    targets = np.full([time + EXTRA_DECODER_STEPS, batch_size], PAD, dtype=np.int32)
     targets[:time] = sequences
     targets[lengths, np.arange(lengths.size)] = EOS
     return targets
@@ -179,7 +179,7 @@ def task_batch(task, sequences):
         inputs, answers = (
             np.where(is_real, FIRST_SYMBOL + letter % len(LETTERS), PAD) for letter in (letters, letters + lengths)
         )
-    return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths))
+    return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths), lengths)
 
 
 def task_batches(config, batch_size, seed):
@@ -202,10 +202,10 @@ def examples(config, generator, held_out_generator):
 
 def columns(batch, start, stop):
     """Returns the sequences start ... stop - 1 of a Batch, as a Batch with no more rows than they need."""
-    lengths = batch.lengths[start:stop]
-    unused = len(batch.inputs) - lengths.max()
-    inputs, targets = (rows[: len(rows) - unused, start:stop] for rows in (batch.inputs, batch.targets))
-    return Batch(inputs, lengths, targets)
+    lengths, target_lengths = batch.lengths[start:stop], batch.target_lengths[start:stop]
+    inputs = batch.inputs[: lengths.max(), start:stop]
+    targets = batch.targets[: target_lengths.max() + EXTRA_DECODER_STEPS, start:stop]
+    return Batch(inputs, lengths, targets, target_lengths)
 
 
 def keys(batch):

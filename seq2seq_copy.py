@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
-from helpers import EOS, PAD
+from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1, imported at its first use
 
 # Tensors are time-major: a sequence is a column. Comments give their shapes.
@@ -212,13 +212,14 @@ class Parts(NamedTuple):
 PLAIN = Parts()
 
 
-def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, parts, nn):
+def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_targets_length, config, parts, nn):
     """Connects embedding, encoder, decoder and loss: the whole model.
 
     Args:
       encoder_inputs: int32 [time, batch].
       encoder_inputs_length: int32 [batch].
       decoder_targets: int32 [decoder_time, batch]; None if no loss is needed.
+      decoder_targets_length: int32 [batch], without EOS. The decoder makes three steps more.
       config: a settings.Config.
       parts: a Parts.
       nn: tf.nn, or what has the same loops.
@@ -232,7 +233,7 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, config, 
         cells = [parts.cell(direction, units, input_size) for direction in config.directions]
         encoder_outputs, final_states = parts.encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn)
         encoder_final_state = parts.concatenate_states(*final_states)
-    decoder_lengths = tf.add(encoder_inputs_length, config.extra_decoder_steps, name="decoder_lengths")  # [batch]
+    decoder_lengths = tf.add(decoder_targets_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
     with tf.variable_scope("decoder"):
         loop_fn = parts.make_loop_fn(
             embeddings,
@@ -264,13 +265,16 @@ class Model:
         self.encoder_inputs = tf.placeholder(tf.int32, [None, None], name="encoder_inputs")  # [time, batch]
         self.encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")  # [batch]
         self.decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")  # [decoder_time, batch]
-        self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
+        self.decoder_targets_length = tf.placeholder(tf.int32, [None], name="decoder_targets_length")  # [batch]
+        encoder = (self.encoder_inputs, self.encoder_inputs_length)
+        self.placeholders = (*encoder, self.decoder_targets, self.decoder_targets_length)  # in the order of a Batch
 
         results = self.connect(parts)
         self.decoder_logits = results["decoder_logits"]  # [decoder_time, batch, vocab_size]
         self.decoder_prediction = results["decoder_prediction"]  # [decoder_time, batch]
         self.alignment = results.get("alignment")  # with attention, its weights [decoder_time, batch, time]
         self.loss = results["loss"]  # []
+        self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
         if training_parts is not None:
             tf.train.create_global_step()
             self.add_train_op()
@@ -278,8 +282,7 @@ class Model:
         self.session.run(tf.global_variables_initializer())
 
     def connect(self, parts):
-        inputs = (self.encoder_inputs, self.encoder_inputs_length, self.decoder_targets)
-        return build_model(*inputs, self.config, parts, tf.nn)
+        return build_model(*self.placeholders, self.config, parts, tf.nn)
 
     def add_train_op(self):
         """Adds gradients and Adam. If the training parts differ, the loss becomes theirs."""
@@ -294,11 +297,7 @@ class Model:
 
     def feed(self, batch):
         """Returns the feed_dict of a helpers.Batch."""
-        return {
-            self.encoder_inputs: batch.inputs,
-            self.encoder_inputs_length: batch.lengths,
-            self.decoder_targets: batch.targets,
-        }
+        return dict(zip(self.placeholders, batch))
 
     def predict(self, batch):
         """Returns what the model makes of a helpers.Batch, int32 [decoder_time, batch]."""

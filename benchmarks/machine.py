@@ -3,12 +3,12 @@
 import contextlib
 import os
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from benchmarks import peers
+from experiments.common import output_of
 
 QUIET = 0.15  # of all cores; more than that is in use while the machine is busy with something else
 LOOK = 0.3  # seconds
@@ -23,29 +23,23 @@ def describe():
         parts = [*{line.partition(": ")[2] for line in lines if line.startswith("model name")}, *parts]
     for python, package in ((peers.PYTHON, "tensorflow"), (peers.TORCH_PYTHON, "torch"), (peers.JAX_PYTHON, "jax")):
         program = f"import importlib.metadata as m; print(m.version({package!r}))"
-        version = subprocess.run([python, "-c", program], capture_output=True, text=True).stdout.strip()
-        parts.append(f"{package} {version}")
+        parts.append(f"{package} {output_of([python, '-c', program]).strip()}")
     return ", ".join(parts)
 
 
 def matrix_product_bound():
-    """Returns GFLOP/s of one core in the decoder's matrix product, and the steps a second that allows, as text."""
+    """Returns GFLOP/s of one core in the decoder's matrix product, and how many steps per second that allows."""
     program = """if True:
-        import time, numpy
+        import timeit, numpy
         a, b = (numpy.ones(shape, numpy.float32) for shape in ([100, 60], [60, 160]))
-        def seconds():
-            start = time.perf_counter()
-            for _ in range(2000): a @ b
-            return time.perf_counter() - start
-        print(2000 * 2 * 100 * 60 * 160 / min(seconds() for _ in range(10)) / 1e9)"""
-    one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    command = [peers.PYTHON, "-c", program]
-    flops = float(subprocess.run(command, env=one_thread, capture_output=True, text=True).stdout)
+        print(2000 * 2 * 100 * 60 * 160 / min(timeit.repeat(lambda: a @ b, number=2000, repeat=10)) / 1e9)"""
+    flops = float(output_of([peers.PYTHON, "-c", program], env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}))
     encoder = 2 * 8 * 2 * 100 * (20 + 20) * 80
     decoder = 11 * 2 * 100 * ((20 + 40) * 160 + 40 * 10)
     step = 3 * (encoder + decoder)  # forwards, and two products backwards for each
-    return f"A step multiplies matrices for {step / 1e6:.0f} MFLOP. One core multiplies [100, 60] by [60, 160] at " + (
-        f"{flops:.0f} GFLOP/s, which allows {flops * 1e9 / step:.0f} steps a second."
+    return (
+        f"A step multiplies matrices for {step / 1e6:.0f} MFLOP. One core multiplies [100, 60] by [60, 160] at "
+        f"{flops:.0f} GFLOP/s, which allows {flops * 1e9 / step:.0f} steps per second."
     )
 
 
@@ -74,9 +68,8 @@ class Quiet:
         share = share_in_use()
         while share > QUIET and time.perf_counter() - start < self.patience:
             if sys.stderr.isatty():
-                print(
-                    f"\rwaiting: other processes use {share:4.0%} of the machine ", end="", file=sys.stderr, flush=True
-                )
+                message = f"\rwaiting: other processes use {share:4.0%} of the machine "
+                print(message, end="", file=sys.stderr, flush=True)
             time.sleep(2)
             share = share_in_use()
         self.patience -= time.perf_counter() - start
@@ -90,6 +83,5 @@ class Quiet:
             return "It is not known whether the machine was quiet."
         if not busy:
             return "The machine was quiet before each round."
-        return f"**Not a quiet machine**: before {len(busy)} of {rounds} rounds, other processes used up to " + (
-            f"{max(busy):.0%} of it."
-        )
+        start = f"**Not a quiet machine**: before {len(busy)} of {rounds} rounds"
+        return f"{start}, other processes used up to {max(busy):.0%} of it."

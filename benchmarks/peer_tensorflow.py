@@ -2,22 +2,21 @@
 
     python -m benchmarks.peer_tensorflow WORK compiled|raw_rnn|talk steps|job
 
-compiled and raw_rnn are seq2seq_copy.py with --xla on and off, in the session that it opens. talk is the graph of the
-well-known tutorials: it projects the decoder's outputs a second time after the loop, and runs in a session with default
-settings.
+compiled and raw_rnn are seq2seq_copy.py with --xla on and off. talk is the graph of the well-known tutorials: it
+projects the decoder's outputs a second time after the loop, and runs in a session with default settings.
 """
 
-import functools
 import os
 import sys
-
-from support.terminal.settings import Config
+from dataclasses import replace
 
 import seq2seq_copy
 from benchmarks import work
-from seq2seq_copy import Parts
-from support.graph import compiled, sessions
+from seq2seq_copy import PLAIN, Model, build_model, masked_loss
+from support.model import variants
+from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.compiled import most_steps
 
 NAMES = {
     "embeddings": "embedding/embeddings",
@@ -28,22 +27,33 @@ NAMES = {
 }
 
 
-def decode_like_the_talk(loop_fn, parts):
-    """Emits the outputs of the cell, and projects them to logits in one product after the loop."""
+class TalkModel(Model):
+    """The talk's graph. Its loop emits the outputs of the cell, and one product after the loop makes the logits."""
+
+    def connect(self, parts):
+        encoder, parts = (self.encoder_inputs, self.encoder_inputs_length), parts._replace(make_loop_fn=make_loop_fn)
+        results = build_model(*encoder, None, self.decoder_targets_length, self.config, parts, tf.nn)
+        with tf.variable_scope("decoder", reuse=True):
+            weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
+        time, batch, units = tf.unstack(tf.shape(results["decoder_outputs"]))
+        flat = tf.matmul(tf.reshape(results["decoder_outputs"], [-1, units]), weights) + bias
+        logits = tf.reshape(flat, [time, batch, bias.shape[0]])
+        return {
+            "decoder_logits": logits,
+            "decoder_prediction": tf.argmax(logits, axis=2, output_type=tf.int32),
+            "loss": masked_loss(logits, self.decoder_targets, results["decoder_lengths"]),
+        }
+
+
+def make_loop_fn(embeddings, encoder_final_state, *arguments, **others):
+    loop_fn = seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
 
     def emit_outputs(time, cell_output, cell_state, loop_state):
         finished, next_input, next_state, _, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
-        return finished, next_input, next_state, cell_output, loop_state
+        outputs = tf.zeros(encoder_final_state.h.shape[1:]) if cell_output is None else cell_output
+        return finished, next_input, next_state, {"decoder_outputs": outputs}, loop_state
 
-    _, first_input, first_state, _, _ = loop_fn(tf.constant(0), None, None, None)
-    cell = parts.cell("cell", first_state.h.shape[1], first_input.shape[1])
-    outputs = parts.loops.raw_rnn(cell, emit_outputs)[0].stack()  # [time, batch, decoder_hidden_units]
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        weights, bias = tf.get_variable("output_weights"), tf.get_variable("output_bias")
-    time, batch, units = tf.unstack(tf.shape(outputs))
-    flat = tf.matmul(tf.reshape(outputs, [-1, units]), weights) + bias
-    logits = tf.reshape(flat, [time, batch, bias.shape[0]])
-    return logits, tf.argmax(logits, axis=2, output_type=tf.int32)
+    return emit_outputs
 
 
 def load(weights, session):
@@ -53,42 +63,25 @@ def load(weights, session):
         variable.load(value, session)
 
 
-def take_steps_of_the_talk(session, graph, batches):
-    fetches = [graph.loss, graph.train_op]
-    return [session.run(fetches, seq2seq_copy.next_feed(graph, batch))[0] for batch in batches]
-
-
-def settings(data, form):
-    """Returns the settings.Config of a work.Work."""
-    batch = data.batches[0]
-    return Config(
-        batch_size=batch.lengths.size,
-        length_from=min(int(batch.lengths.min()) for batch in data.batches),
-        length_to=len(batch.inputs),
-        encoder_hidden_units=data.weights["forward_bias"].size // 4,
-        xla="on" if form == "compiled" else "off",
-    )
+def config_of(config, form):
+    return replace(config, xla="on" if form == "compiled" else "off")
 
 
 def prepare(data, form):
     """Returns take_steps and decode for work.run()."""
-    config = settings(data, form)
-    parts = Parts(tf.nn, decode=decode_like_the_talk) if form == "talk" else Parts(tf.nn)
-    graph = seq2seq_copy.build_graph(config, parts)
-    session = tf.Session() if form == "talk" else sessions.open_session(config)
-    session.run(tf.global_variables_initializer())
-    load(data.weights, session)
-    decode = functools.partial(seq2seq_copy.predicted, session, graph)
-    if form == "talk":
-        return functools.partial(take_steps_of_the_talk, session, graph), decode
-    make_steps = seq2seq_copy.prepare_steps(session, graph, config)
-    most = compiled.most_steps(config)
+    config = config_of(data.config, form)
+    model = TalkModel(config, PLAIN, PLAIN) if form == "talk" else variants.open_model(config)
+    load(data.weights, model.session)
+    most, done = most_steps(config), 0
 
     def take_steps(batches):
-        calls = [make_steps(batches[start : start + most]) for start in range(0, len(batches), most)]
-        return [loss for losses, *_ in calls for loss in losses]
+        nonlocal done
+        calls = [batches[start : start + most] for start in range(0, len(batches), most)]
+        step = min(done, config.max_batches - len(batches))  # after the last batch, the learning rate stays there
+        done += len(batches)
+        return [loss for _, losses, *_ in seq2seq_copy.train(model, calls, step) for loss in losses]
 
-    return take_steps, decode
+    return take_steps, model.predict
 
 
 def main():
@@ -96,8 +89,8 @@ def main():
     if form == "talk":
         os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
     else:
-        sessions.prepare(settings(work.load(path), form))
-    assert tf.__version__  # imports TensorFlow
+        startup.prepare_training(config_of(work.read_config(path), form))
+    startup.import_tensorflow()
     work.run(prepare)
 
 

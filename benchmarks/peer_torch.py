@@ -75,15 +75,10 @@ class Model(torch.nn.Module):
 
 
 def set_lstm(module, suffix, weights, name):
-    """Sets an LSTM's weights: gates in PyTorch's order i, f, j, o, the 1 of the forget gate in the first bias.
-
-    The second bias, which the model does not have, stays zero.
-    """
+    """Sets an LSTM's weights: gates in PyTorch's order i, f, j, o. The model has one bias, so the second stays zero."""
     kernel, bias = weights[f"{name}_kernel"], weights[f"{name}_bias"]
     i, j, f, o = np.split(np.arange(bias.size), 4)
     order = np.concatenate([i, f, j, o])
-    bias = bias.copy()
-    bias[f] += 1
     input_weights, hidden_weights = np.split(kernel[:, order].T, [len(kernel) - bias.size // 4], axis=1)
     getattr(module, f"weight_ih{suffix}").data = torch.tensor(input_weights).contiguous()
     getattr(module, f"weight_hh{suffix}").data = torch.tensor(hidden_weights).contiguous()
@@ -95,10 +90,10 @@ def set_lstm(module, suffix, weights, name):
 
 def prepare(data, form):
     """Returns take_steps and decode for work.run()."""
-    model, settings = Model(data.weights, form), work.SETTINGS
+    model, config = Model(data.weights, form), data.config
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    betas = (work.BETA1, work.BETA2)
-    optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas, work.EPSILON, fused=True)
+    betas = (work.BETA1, config.adam_beta2)
+    optimizer = torch.optim.Adam(parameters, config.learning_rate, betas, work.EPSILON, fused=True)
     loss = torch.compile(model) if form == "compile" else model
     indices = itertools.count()
 
@@ -106,11 +101,11 @@ def prepare(data, form):
         optimizer.zero_grad()
         value = loss(*tensors(batch))
         value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, work.CLIP_NORM)
+        torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         (group,) = optimizer.param_groups
-        rise = min(1, (index + 1) / (settings.warm_up * settings.max_batches))
-        group["lr"] = settings.learning_rate * rise * (1 - index / settings.max_batches)
-        group["eps"] = work.EPSILON / (1 - work.BETA2 ** (index + 1)) ** 0.5  # where TensorFlow adds it
+        rise = min(1, (index + 1) / (config.warm_up * config.max_batches))
+        group["lr"] = config.learning_rate * rise * (1 - index / config.max_batches)
+        group["eps"] = work.EPSILON / (1 - config.adam_beta2 ** (index + 1)) ** 0.5  # where TensorFlow adds it
         optimizer.step()
         return value.item()
 
@@ -126,7 +121,7 @@ def prepare(data, form):
 
 
 def tensors(batch):
-    return [torch.from_numpy(array).long() for array in batch]
+    return [torch.from_numpy(array).long() for array in (batch.inputs, batch.lengths, batch.targets)]
 
 
 if __name__ == "__main__":

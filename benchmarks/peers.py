@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from support.graph import programs
+import numpy as np
+
+from experiments import common
+from support.tensorflow import compile_cache
 
 ROOT = Path(__file__).parent.parent
 PYTHON, JAX_PYTHON, TORCH_PYTHON = (ROOT / f".venv{name}" / "bin/python" for name in ("", "-jax", "-torch"))
 SCRIPT, RAW_RNN, TALK = "seq2seq_copy.py", "seq2seq_copy.py --xla off", "the talk's graph"
 TORCH, TORCH_COMPILE, JAX, TUNED_JAX = "PyTorch eager", "torch.compile", "jax.jit", "jax.jit, tuned"
+COMMAND = "`python seq2seq_copy.py`, as typed"
 PEERS = {
     SCRIPT: (PYTHON, "benchmarks.peer_tensorflow", "compiled"),
     RAW_RNN: (PYTHON, "benchmarks.peer_tensorflow", "raw_rnn"),
@@ -21,16 +25,16 @@ PEERS = {
     TORCH: (TORCH_PYTHON, "benchmarks.peer_torch", "eager"),
     TORCH_COMPILE: (TORCH_PYTHON, "benchmarks.peer_torch", "compile"),
     JAX: (JAX_PYTHON, "benchmarks.peer_jax", "idiomatic"),
-    TUNED_JAX: (JAX_PYTHON, "benchmarks.peer_jax_tuned", "tuned"),
+    TUNED_JAX: (JAX_PYTHON, "benchmarks.peer_jax", "tuned"),
 }
-KEEP_PROGRAMS = (SCRIPT, TORCH_COMPILE, JAX, TUNED_JAX)
+KEEP_PROGRAMS = (SCRIPT, TORCH_COMPILE, JAX, TUNED_JAX, COMMAND)
 LARGEST_DIFFERENCE = 1e-3  # of the losses of the first steps, relative
 
 
 def environment(cache):
     """Returns the environment in which every peer keeps its compiled programs in a folder."""
     return os.environ | {
-        programs.SETTING: str(cache),
+        compile_cache.SETTING: str(cache),
         "TORCHINDUCTOR_CACHE_DIR": str(cache),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # else it keeps only what takes a second to compile
@@ -38,12 +42,28 @@ def environment(cache):
     }
 
 
+def compare(losses):
+    """Returns the largest relative difference of some losses from the first ones; ends the benchmark if it is large.
+
+    losses: list of lists, the losses of each peer in its first steps.
+    """
+    difference = np.abs(np.array(losses) / losses[0] - 1).max()
+    if difference > LARGEST_DIFFERENCE:
+        raise SystemExit(f"the peers do not do the same: their losses differ by {difference:.1%}")
+    return difference
+
+
 class Peer:
-    """A process that takes training steps when it is asked to."""
+    """A process that takes training steps when it is asked to.
+
+    rates: list of float, steps per second of each round.
+    memory: float, its peak in MB.
+    after_imports: float, how much of it came after the imports.
+    """
 
     def __init__(self, name, work, cache, task="steps"):
         python, module, form = PEERS[name]
-        self.start = time.perf_counter()
+        self.rates, self.start = [], time.perf_counter()
         self.process = subprocess.Popen(
             [python, "-m", module, work, form, task],
             cwd=ROOT,
@@ -62,10 +82,10 @@ class Peer:
         return json.loads(line)
 
     def take_steps(self, count):
-        """Returns steps a second; also sets the memory in MB: the peak, and what the imports took of it."""
+        """Returns steps per second; also sets the memory."""
         print(count, file=self.process.stdin)
         answer = self.answer()
-        self.memory, self.after_import = answer["memory"], answer["after_import"]
+        self.memory, self.after_imports = answer["memory"], answer["memory"] - answer["after_import"]
         return count / answer["seconds"]
 
     def __enter__(self):
@@ -87,7 +107,9 @@ class Job(NamedTuple):
 
 
 def do_job(name, work, cache):
-    """Lets a peer do the whole job; returns a Job."""
+    """Lets a peer, or the COMMAND, do the whole job; returns a Job."""
+    if name == COMMAND:
+        return run_command(cache)
     with Peer(name, work, cache, "job") as peer:
         losses = peer.answer()["losses"]
         to_step_50 = time.perf_counter() - peer.start
@@ -97,14 +119,10 @@ def do_job(name, work, cache):
 
 
 def run_command(cache):
-    """Runs `python seq2seq_copy.py` as a user does; returns a Job."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        command = [PYTHON, ROOT / "seq2seq_copy.py"]
-        run = subprocess.run(command, cwd=folder, env=environment(cache), capture_output=True, text=True)
+        common.output_of([PYTHON, common.SCRIPT], cwd=folder, env=environment(cache))
         seconds = time.perf_counter() - start
-        if run.returncode:
-            raise SystemExit(run.stderr)
-        metrics = json.loads((Path(folder) / "runs/latest/metrics.json").read_text())
-    exact = metrics["exact_match"]
+        (metrics,) = Path(folder).glob("runs/*/metrics.json")
+        exact = json.loads(metrics.read_text())["exact_match"]
     return Job(seconds, None, [], exact["share"], exact["sequences"])

@@ -1,134 +1,183 @@
-"""Where the time of a whole run goes.
+"""Where the time of the default run goes, and the time to 99 %. Each run is a process:
 
     python -m benchmarks.whole_run script       the default run of seq2seq_copy.py, with a clock around its parts
     python -m benchmarks.whole_run script-99 0  the same with --max-batches 1001 and seed 0, until 99 % is reached
     python -m benchmarks.whole_run talk-99 0    the tutorials' recipe until then: one encoder cell, Adam with 0.001
 
 99 % of 10,000 held-out sequences are then exact, and of the first 1,000 of them, which every 100 batches are decoded
-before the others. Prints JSON. `import`, `all` and `seconds` count from the start of the process; the other parts are
-durations.
+before the others. Prints JSON. All times count from the start of the process.
 """
 
+import collections
 import contextlib
-import functools
 import io
+import itertools
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
-from unittest import mock
-
-import numpy as np
-from support.terminal.settings import EVALUATION_BATCH, Config
 
 import helpers
-import seq2seq_copy
-from benchmarks import work
+from benchmarks import peers, work
 from experiments import recipes
-from support.data import ahead
-from support.graph import compiled, sessions
-from support.run import checkpoints
-from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import pictures, process, report
+from experiments.common import output_of, percent, print_table
+from seq2seq_copy import Model, evaluate, train
+from support.model import variants
+from support.pictures import pictures
+from support.run import checkpoints, history
+from support.settings import EVALUATION_BATCH, Config
+from support.tensorflow import compiled, startup
+from support.terminal import report, training
 from support.terminal.command import read_command
 
+ROUNDS, SEEDS = 3, (0, 1)
+START_UP = ("import", "graph", "compile")
+AROUND = ("data", "batches", "checkpoints", "report", "pictures")  # around the training steps
+PARTS = (*START_UP, *AROUND, "evaluation", "training steps", "all else")
+TIMED = [  # what is called, and the part that it belongs to
+    (Model, "__init__", "graph"),
+    (variants, "open_model", "compile"),
+    (history.History, "record", "batches"),
+    (Model, "feed", "batches"),
+    (compiled, "fill", "batches"),
+    (checkpoints, "open_run", "checkpoints"),
+    (checkpoints.Run, "keep", "checkpoints"),
+    (report, "batch_report", "report"),
+    (report, "metrics", "report"),
+    (report, "final_report", "report"),
+    (pictures, "save_all", "pictures"),
+    (training, "evaluate", "evaluation"),
+    (training, "listen", "training steps"),
+]
 GOAL = 0.99
 SHORT_RUN = 1001  # batches over which the learning rate falls: fewer than by default, enough for 99 %
 GIVE_UP = 100_000
+CALL, CALLS = 50, 2  # batches of a call, and calls from one evaluation to the next
 
 
-def since_start():
-    """Returns the seconds since this process was started."""
-    started = float(Path("/proc/self/stat").read_text().rsplit(")")[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    return float(Path("/proc/uptime").read_text().split()[0]) - started
+class Clock:
+    """Counts the seconds of each part of this process, from its start. A part inside another one interrupts it."""
+
+    def __init__(self, part):
+        started = float(Path("/proc/self/stat").read_text().rsplit(")")[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+        self.start = time.perf_counter() - float(Path("/proc/uptime").read_text().split()[0]) + started
+        self.part, self.seconds, self.all = part, collections.Counter(), 0
+
+    def switch(self, part):
+        """Ends the part that runs, and begins another one; returns the former."""
+        now = time.perf_counter() - self.start
+        self.seconds[self.part] += now - self.all
+        ended, self.part, self.all = self.part, part, now
+        return ended
+
+    @contextlib.contextmanager
+    def inside(self, part):
+        outside = self.switch(part)
+        yield
+        self.switch(outside)
+
+    def each(self, part, iterator):
+        """Yields what an iterator does."""
+        while True:
+            with self.inside(part):
+                item = next(iterator)
+            yield item
 
 
-def timed(parts, name, function):
-    """Returns the function, made to add the seconds of its calls to parts[name]."""
-
-    @functools.wraps(function)
-    def call(*arguments, **options):
-        start = time.perf_counter()
-        try:
-            return function(*arguments, **options)
-        finally:
-            parts[name] = parts.get(name, 0) + time.perf_counter() - start
-
-    return call
-
-
-def default_run():
+def run_default(clock):
     """Returns the seconds of each part of the default run, of all of it, and its peak memory in MB."""
     command = read_command([])
-    process.import_tensorflow(command)
-    parts = {"import": since_start()}
-    clock = functools.partial(timed, parts)
-    drawn_ahead = ahead.drawn_ahead
+    startup.prepare_training(command.config)
+    startup.import_tensorflow()
+    clock.switch("all else")
+    for owner, name, part in TIMED:
+        setattr(owner, name, clock.inside(part)(getattr(owner, name)))
+    examples = training.examples
 
-    def timed_ahead(*arguments):
-        """Counts what the run waits for; most is drawn in a thread while XLA computes."""
-        return iter(clock("data", functools.partial(next, drawn_ahead(*arguments), None)), None)
+    def timed_examples(command):
+        generator, batches, held_out = examples(command)
+        return generator, clock.each("data", batches), held_out
 
-    with contextlib.ExitStack() as patches:
-        for owner, name, part in [
-            (seq2seq_copy, "build_graph", "graph"),
-            (compiled, "compile_steps", "compile"),
-            (helpers, "keys", "batches"),
-            (seq2seq_copy, "next_feed", "batches"),
-            (seq2seq_copy, "train", "training"),
-            (seq2seq_copy, "evaluate", "evaluation"),
-            (checkpoints.Run, "keep", "checkpoints"),
-            (report, "batch_report", "report"),
-            (report, "metrics", "report"),
-            (report, "final_report", "report"),
-            (pictures, "save_all", "pictures"),
-        ]:
-            patches.enter_context(mock.patch.object(owner, name, clock(part, getattr(owner, name))))
-        patches.enter_context(mock.patch.object(ahead, "drawn_ahead", timed_ahead))
-        patches.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        os.chdir(patches.enter_context(tempfile.TemporaryDirectory()))
-        seq2seq_copy.run_training(command)
-    return parts | {"all": since_start(), "memory": work.peak_memory()}
+    training.examples = timed_examples
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        os.chdir(folder)
+        training.run_training(command)
+    clock.switch("")
+    return {**clock.seconds, "all": clock.all, "memory": work.peak_memory()}
 
 
-def until_99(form, seed):
+def run_to_99(clock, form, seed):
     """Returns the batches and the seconds until 99 % of 10,000 held-out sequences are exact, and the exact share."""
     if form == "talk":
         os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
-    config = Config(seed=seed, max_batches=SHORT_RUN if form == "script" else GIVE_UP)
-    if form == "script":
-        sessions.prepare(config)
-    recipe = recipes.RECIPES[-1 if form == "script" else 0]
-    batches, held_out = helpers.examples(config, *np.random.default_rng(seed).spawn(2))
-    graph = seq2seq_copy.build_graph(config, recipes.parts_of(recipe))
-    train_op = None if form == "script" else recipes.train_op_of(recipe, graph, config)
+        model = recipes.RecipeModel(recipes.Recipe(seed=seed, max_batches=GIVE_UP))
+    else:
+        config = Config(seed=seed, max_batches=SHORT_RUN)
+        startup.prepare_training(config)
+        model = variants.open_model(config)
+    batches, held_out = helpers.examples(model.config, *helpers.generators(seed))
     few_held_out = helpers.columns(held_out, 0, EVALUATION_BATCH)
-    with sessions.open_session(config) if form == "script" else tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        recipes.load_initial_weights(recipe, session)
-        steps = seq2seq_copy.prepare_steps(session, graph, config) if form == "script" else None
+    calls = (list(itertools.islice(batches, CALL)) for _ in range(model.config.max_batches // CALL))
+    for call, _ in enumerate(train(model, calls), start=1):
+        is_last = call == model.config.max_batches // CALL
+        if call % CALLS == 0 and (is_last or evaluate(model, few_held_out)[0].mean() >= GOAL):
+            exact = evaluate(model, held_out)[0].mean()
+            if is_last or exact >= GOAL:
+                clock.switch("")
+                return {"batches": call * CALL, "seconds": clock.all, "exact": exact}
 
-        def exact_share(batch):
-            decode = functools.partial(seq2seq_copy.predicted, session, graph)
-            return float(seq2seq_copy.evaluate(decode, batch, config.evaluation_batch)[0].mean())
 
-        for done in range(100, config.max_batches + 1, 100):
-            hundred = [next(batches) for _ in range(100)]
-            if form == "script":
-                steps(hundred[:50])
-                steps(hundred[50:])
-            else:
-                for batch in hundred:
-                    session.run([graph.loss, train_op], seq2seq_copy.next_feed(graph, batch))
-            is_last = done + 100 > config.max_batches
-            if is_last or exact_share(few_held_out) >= GOAL:
-                exact = exact_share(held_out)
-                if is_last or exact >= GOAL:
-                    return {"batches": done, "seconds": since_start(), "exact": exact}
+# In the benchmark's process.
+
+
+def run_json(cache, *arguments):
+    command = [peers.PYTHON, "-m", "benchmarks.whole_run", *arguments]
+    return json.loads(output_of(command, cwd=peers.ROOT, env=peers.environment(cache)).splitlines()[-1])
+
+
+def default_run(folder, quiet):
+    """Prints where the time of the default run goes, cold and warm, and its memory."""
+    program = "import resource, tensorflow.compat.v1; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    imported = int(output_of([peers.PYTHON, "-c", program]).split()[-1]) / 1024
+    runs = {"cold": [], "warm": []}
+    for round_number in range(ROUNDS):
+        quiet.wait()
+        for state in runs:
+            runs[state].append(run_json(folder / f"default-run-{round_number}", "script"))
+    middle = [sorted(some, key=lambda run: run["all"])[ROUNDS // 2] for some in runs.values()]
+    start_up = [statistics.median(sum(run[part] for part in START_UP) for run in some) for some in runs.values()]
+    around = [percent(sum(run[part] for part in AROUND) / run["all"], 1) for run in middle]
+    print(f"## The default run\n\nThe median of {ROUNDS}. Batches: noting and feeding them; evaluation: decoding")
+    print(f"held-out sequences. {quiet.note()}\n")
+    rows = [[part, *(f"{run[part]:.2f}" for run in middle)] for part in PARTS]
+    rows.append(["**all**", *(f"{run['all']:.2f}" for run in middle)])
+    rows.append([", ".join(START_UP), *(f"{seconds:.2f}" for seconds in start_up)])
+    rows.append([", ".join(AROUND), *(f"{share} of all" for share in around)])
+    print_table(["part", "cold [s]", "warm [s]"], rows)
+    memory = max(run["memory"] for some in runs.values() for run in some)
+    over = memory - imported
+    print(f"Peak memory: {memory:.0f} MB, {over:.0f} MB above `import tensorflow.compat.v1`.\n", flush=True)
+
+
+def time_to_99(folder, quiet):
+    """Prints how long this script, cold and warm, and the talk's recipe take to 99 %."""
+    rows = []
+    for seed in SEEDS:
+        quiet.wait()
+        runs = [run_json(folder / f"99-{seed}", form, str(seed)) for form in ("script-99", "script-99", "talk-99")]
+        cells = [f"{run['seconds']:.1f} s, {run['batches']} batches, {percent(run['exact'])}" for run in runs]
+        cold, warm, talk = (run["seconds"] for run in runs)
+        rows.append([seed, *cells, f"{talk / cold:.1f}", f"{talk / warm:.1f}"])
+    print("## Time to 99 %\n\nFrom the start of the process until 99 % of 10,000 held-out sequences are exact.")
+    print(f"{quiet.note()}\n")
+    head = ["seed", "this script, cold", "this script, warm", "the talk's recipe", "talk / cold", "talk / warm"]
+    print_table(head, rows)
 
 
 if __name__ == "__main__":
     form, _, goal = sys.argv[1].partition("-")
-    print(json.dumps(until_99(form, int(sys.argv[2])) if goal else default_run()))
+    clock = Clock("import")
+    print(json.dumps(run_to_99(clock, form, int(sys.argv[2])) if goal else run_default(clock)))

@@ -191,7 +191,7 @@ plt.show()
 # %%
 show(make_loop_fn)
 state = LSTMStateTuple(c=tf.constant(state_c), h=tf.constant(state_h))
-decoder_lengths = batch.lengths + config.extra_decoder_steps
+decoder_lengths = batch.target_lengths + helpers.EXTRA_DECODER_STEPS
 with tf.variable_scope("decoder", reuse=True):
     loop_fn = make_loop_fn(embeddings, state, tf.constant(decoder_lengths))
     cell = LSTMCell("cell", 40, config.input_embedding_size)

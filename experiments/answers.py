@@ -5,20 +5,18 @@
 Trains three models with seed 0 and prints what each answer shows.
 """
 
-import argparse
-import functools
-import itertools
+import copy
 
 import numpy as np
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
-from helpers import PAD
-from seq2seq_copy import LSTMStateTuple, Parts, build_graph, next_feed
+from experiments import common
+from helpers import EXTRA_DECODER_STEPS, PAD
+from seq2seq_copy import PLAIN, LSTMStateTuple, Model, Parts, evaluate
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
-# ---------------------------------------------------------------------------------------------------
 # The answers.
 
 
@@ -46,14 +44,14 @@ def reversed_targets(batch):
     return batch._replace(targets=helpers.decoder_targets(backwards, batch.lengths))
 
 
-def unmasked_loss(graph):
+def unmasked_loss(model):
     """3. Returns the mean cross-entropy of all steps, the padding included.
 
     The logits are zero there, so each such step adds ln(vocab_size), whatever the weights are. The gradient is that of
     the masked loss times the share of the other steps.
     """
     return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=graph.decoder_targets, logits=graph.decoder_logits)
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=model.decoder_targets, logits=model.decoder_logits)
     )
 
 
@@ -106,103 +104,79 @@ def make_teaching_loop_fn(embeddings, *arguments, decoder_targets, **others):
     return teaching_loop_fn
 
 
-# ---------------------------------------------------------------------------------------------------
 # What they show.
 
 
-def build(config, parts=None):
-    """Returns a session and the Graph of a model, not yet trained."""
-    graph = build_graph(config, parts or Parts(tf.nn))
-    session = tf.Session()
-    session.run(tf.global_variables_initializer())
-    return session, graph
+def train(model, change=lambda batch: batch):
+    """Trains a Model on random batches, each changed by a function; returns the last loss."""
+    batches, _ = helpers.examples(model.config, *helpers.generators(model.config.seed))
+    return common.train_on(model, map(change, batches), model.config.max_batches)[-1]
 
 
-def on_the_same_weights(graph, config, parts):
-    """Returns the Graph of a model of other parts on the weights of a Graph, which is the default one."""
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        return seq2seq_copy.connect(*graph[:3], config, graph.optimizer, parts)
+def replace_parts(model, parts):
+    """Returns a Model of other parts on the weights of a Model, and in its session."""
+    other = copy.copy(model)
+    with model.session.graph.as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        for name, tensor in model.connect(parts).items():
+            setattr(other, name, tensor)
+    return other
 
 
-def train(session, graph, config, change=lambda batch: batch):
-    """Trains on random batches, each changed by a function; returns the last loss."""
-    training_generator, _ = np.random.default_rng(config.seed).spawn(2)
-    batches = helpers.task_batches(config, config.batch_size, training_generator)
-    losses, _, _ = seq2seq_copy.take_steps(session, graph, map(change, itertools.islice(batches, config.max_batches)))
-    return losses[-1]
-
-
-def exact(session, graph, batch):
-    """Returns which sequences of a batch are exact, bool [batch]."""
-    decode = functools.partial(seq2seq_copy.predicted, session, graph)
-    return seq2seq_copy.evaluate(decode, batch, size=1000)[0]
-
-
-def reorder_decoder_of(session, config):
-    """Carries out 5b in a session."""
+def reorder_decoder_of(model):
+    """Carries out 5b in the session of a Model."""
     variables = tf.trainable_variables()
-    weights = {variable.op.name: value for variable, value in zip(variables, session.run(variables))}
-    weights = reorder_decoder(weights, 2 * config.encoder_hidden_units)
+    weights = {variable.op.name: value for variable, value in zip(variables, model.session.run(variables))}
+    weights = reorder_decoder(weights, 2 * model.config.encoder_hidden_units)
     for variable in variables:
-        variable.load(weights[variable.op.name], session)
+        variable.load(weights[variable.op.name], model.session)
 
 
 def show(text, hits):
     print(f"   {text:<50} {hits.mean():7.2%}", flush=True)
 
 
-def show_reversed(config, held_out):
-    print("2. Reversed targets")
-    session, graph = build(config)
-    train(session, graph, config, change=reversed_targets)
-    show("exact", exact(session, graph, reversed_targets(held_out)))
-
-
-def show_changes_after_training(config, held_out):
-    """Shows the answers to 3, 4 and 5, on the weights of one trained model."""
-    session, graph = build(config)
-    train(session, graph, config)
+def show_changes(model, held_out):
+    """Shows the answers to 3, 4 and 5 on the weights of a trained model."""
     thousand = helpers.columns(held_out, 0, 1000)
-
     print("3. The loss without the mask")
-    masked, unmasked = session.run([graph.loss, unmasked_loss(graph)], next_feed(graph, thousand))
-    padding = 1 - (thousand.lengths + config.extra_decoder_steps).mean() / len(thousand.targets)
+    masked, unmasked = model.session.run([model.loss, unmasked_loss(model)], model.feed(thousand))
+    padding = 1 - (thousand.target_lengths + EXTRA_DECODER_STEPS).mean() / len(thousand.targets)
     print(f"   {unmasked:.4f} instead of {masked:.4f}; {padding:.1%} of all steps are padding")
 
     print("4. The state of the neighbour")
-    neighbours = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=state_of_the_neighbour))
-    prediction = seq2seq_copy.predicted(session, neighbours, thousand)
-    is_own = (prediction == thousand.targets).all(axis=0)
+    prediction = replace_parts(model, Parts(concatenate_states=state_of_the_neighbour)).predict(thousand)
     is_neighbours = (prediction == np.roll(thousand.targets, 1, axis=1)).all(axis=0)
     is_as_long = thousand.lengths == np.roll(thousand.lengths, 1)
-    show("is exactly its own sequence", is_own)
+    show("is exactly its own sequence", (prediction == thousand.targets).all(axis=0))
     show("is exactly the neighbour's, if that is as long", is_neighbours[is_as_long])
 
     print("5. The backward state first")
-    swapped = on_the_same_weights(graph, config, Parts(tf.nn, concatenate_states=backward_first))
-    show("exact", exact(session, swapped, held_out))
-    reorder_decoder_of(session, config)
-    show("exact, with the decoder's units reordered", exact(session, swapped, held_out))
-
-
-def show_teaching(config, held_out):
-    print("6. Trained on the truth")
-    session, graph = build(config)
-    teaching = on_the_same_weights(graph, config, Parts(tf.nn, make_loop_fn=make_teaching_loop_fn))
-    print(f"   the last loss {train(session, teaching, config):.4f}")
-    show("exact, reading its own predictions", exact(session, graph, held_out))
+    swapped = replace_parts(model, Parts(concatenate_states=backward_first))
+    show("exact", evaluate(swapped, held_out)[0])
+    reorder_decoder_of(model)
+    show("exact, with the decoder's units reordered", evaluate(swapped, held_out)[0])
 
 
 def main():
-    argparse.ArgumentParser(description="The answers to the exercises of the notebook.").parse_args()
+    common.parser(__doc__).parse_args()
     config = Config()
-    _, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    held_out = next(helpers.task_batches(config, config.held_out_sequences, held_out_generator))
+    _, held_out = helpers.examples(config, *helpers.generators(config.seed))
     counts = count_parameters(config)
     print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")
-    show_reversed(config, held_out)
-    show_changes_after_training(config, held_out)
-    show_teaching(config, held_out)
+
+    print("2. Reversed targets")
+    model = Model(config, PLAIN, PLAIN)
+    train(model, reversed_targets)
+    show("exact", evaluate(model, reversed_targets(held_out))[0])
+
+    model = Model(config, PLAIN, PLAIN)
+    train(model)
+    show_changes(model, held_out)
+
+    print("6. Trained on the truth")
+    model = Model(config, PLAIN, Parts(make_loop_fn=make_teaching_loop_fn))
+    print(f"   the last loss {train(model):.4f}")
+    show("exact, reading its own predictions", evaluate(model, held_out)[0])
 
 
 if __name__ == "__main__":

@@ -12,21 +12,21 @@ and with the decoder's own predictions as its inputs the same batches teach less
 what other budgets and lengths in training change.
 """
 
-import argparse
 import functools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from support.terminal.settings import Config, whole_number
 from tqdm import tqdm
 
 import helpers
-from experiments import training
+from experiments import common
 from helpers import FIRST_SYMBOL
+from seq2seq_copy import evaluate
+from support.pictures import heat_maps, pictures
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import pictures
 
 SEEDS = 3
 BATCHES = 1000
@@ -42,7 +42,7 @@ FORMS = {  # settings, and with how many units
     "LSTM, Luong attention": ({"attention": "luong"}, UNITS[:3]),  # which copy all lengths in training
 }
 BAHDANAU = {"LSTM, Bahdanau attention": {"attention": "bahdanau"}}
-HEAD = "| model | units | weights | length at 50 % | worst | best | bits | bits a unit |\n" + "|---" * 8 + "|"
+HEAD = ["model", "units", "weights", "length at 50 %", "worst", "best", "bits", "bits per unit"]
 CHECKS = {  # settings that differ
     "LSTM": {},
     "a third of the batches": {"max_batches": BATCHES // 3},
@@ -56,38 +56,33 @@ CHECKS = {  # settings that differ
 }
 
 
-def settings(units, **changes):
-    """Returns the settings of a model, as for Config."""
-    common = {"max_batches": BATCHES, "length_to": 30, "feedback": "teacher", "held_out_sequences": 1}
-    return common | {"encoder_hidden_units": units // 2} | changes
+def config_of(units, **changes):
+    """Returns the Config of a model."""
+    usual = {"max_batches": BATCHES, "length_to": 30, "feedback": "teacher", "held_out_sequences": 1}
+    return Config(encoder_hidden_units=units // 2, **usual | changes)
 
 
 @functools.cache
 def questions():
     """Returns a helpers.Batch of SEQUENCES random sequences for each of ASKED_LENGTHS."""
-    config, generator = Config(), np.random.default_rng(1_000_000)
-    shapes = [(SEQUENCES, length) for length in ASKED_LENGTHS]
+    generator = np.random.default_rng(1_000_000)
     return [
-        helpers.task_batch("copy", list(generator.integers(FIRST_SYMBOL, config.vocab_size, shape, np.int32)))
-        for shape in shapes
+        helpers.task_batch("copy", list(generator.integers(FIRST_SYMBOL, Config.vocab_size, shape, np.int32)))
+        for shape in [(SEQUENCES, length) for length in ASKED_LENGTHS]
     ]
 
 
-def measure(settings):
+def measure(config):
     """Trains a model.
-
-    Args:
-      settings: dict of keyword arguments of a settings.Config.
 
     Returns:
       weights: int, how many numbers the model learns.
       exact: float [lengths], the share of exact answers for each of ASKED_LENGTHS.
       right: float [lengths], the share of symbols, EOS among them, that are right.
     """
-    model = training.build(Config(**settings))
+    model, _ = common.trained(config)
     weights = sum(math.prod(variable.shape.as_list()) for variable in tf.trainable_variables())
-    training.take(model, model.config.max_batches)
-    answers = [training.evaluate(model, batch) for batch in questions()]
+    answers = [evaluate(model, batch) for batch in questions()]
     model.session.close()
     exact = np.array([exact.mean() for exact, _ in answers])
     right = np.array([tokens.mean() for _, tokens in answers]) / (np.array(ASKED_LENGTHS) + 1)
@@ -123,12 +118,13 @@ def bits(length):
     return length * math.log2(Config.vocab_size - FIRST_SYMBOL)
 
 
-def row(title, units, runs):
-    """Returns a line of the tables."""
+def row(title, config, runs):
+    """Returns a row of the tables."""
+    units = 2 * config.encoder_hidden_units
     lengths, weights = halves(runs), runs[0][0]
-    median = np.median(lengths)
-    figures = f"{median:.1f} | {lengths.min():.1f} | {lengths.max():.1f} | {bits(median):.0f}"
-    return f"| {title} | {units} | {weights:,} | {figures} | {bits(median) / units:.2f} |"
+    length = np.median(lengths)
+    shown = [f"{number:.1f}" for number in (length, lengths.min(), lengths.max())]
+    return [title, units, f"{weights:,}", *shown, f"{bits(length):.0f}", f"{bits(length) / units:.2f}"]
 
 
 def capacity_picture(results):
@@ -137,45 +133,42 @@ def capacity_picture(results):
     Args:
       results: dict from (title, units) to a list of results of measure().
     """
-    figure = Figure(figsize=(7, 4.8), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    for (title, (_, sizes)), marker in zip(FORMS.items(), "os^"):
-        lengths = np.array([halves(results[title, units]) for units in sizes])  # [units, seeds]
-        axes.plot(sizes, np.median(lengths, axis=1), marker=marker, label=title)
-        axes.fill_between(sizes, lengths.min(axis=1), lengths.max(axis=1), alpha=0.2)
+    seeds = len(next(iter(results.values())))
+    title = f"What fits into the units after {BATCHES:,} batches: median and range of seeds 0 to {seeds - 1}"
+    labels = {"xlabel": "units of the decoder", "ylabel": "length at which half are exact [symbols]", "title": title}
+    figure, axes = common.new_axes(7, 4.8, **labels)
+    for (title, (_, sizes)), style in zip(FORMS.items(), ("o-", "s-", "^-")):
+        lengths = np.transpose([halves(results[title, units]) for units in sizes])  # [seeds, units]
+        common.plot_spread(axes, sizes, lengths, style, label=title)
     axes.axhline(30, color="gray", linewidth=0.8, linestyle=":")
     axes.annotate("longest in training", (UNITS[-1], 30), ha="right", va="bottom", fontsize=8, color="gray")
-    one_each = np.array(UNITS[:3])
-    axes.plot(one_each, one_each, "--", color="gray", linewidth=0.8, label="one symbol (3 bits) a unit")
+    axes.plot(UNITS[:3], UNITS[:3], "--", color="gray", linewidth=0.8, label="one symbol (3 bits) per unit")
     axes.set_xscale("log", base=2)
     axes.set_xticks(UNITS, [str(units) for units in UNITS])
-    axes.set_xlabel("units of the decoder")
-    axes.set_ylabel("length at which half are exact [symbols]")
     axes.set_ylim(0)
     in_bits = axes.secondary_yaxis("right", functions=(bits, lambda amount: amount / bits(1)))
     in_bits.set_ylabel("the same in bits")
-    seeds = len(results[next(iter(results))])
-    axes.set_title(f"What fits into the units after {BATCHES:,} batches: median and range of seeds 0 to {seeds - 1}")
-    axes.grid(alpha=0.3)
     axes.legend()
     return figure
 
 
 def length_picture(results):
-    """Draws exact answers and right symbols over the length, from a dict from title to results of measure()."""
-    figure = Figure(figsize=(9, 4.2), dpi=120, layout="constrained")
+    """Draws how exact and how right the answers are over the length.
+
+    Args:
+      results: dict from a title to a list of results of measure().
+    """
+    figure = heat_maps.new_figure(9, 4.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, kind, label in zip(panels, (1, 2), ("sequences that are exact [%]", "symbols that are right [%]")):
         for (title, runs), style in zip(results.items(), ("o-", "s-", "^-", "v--")):
-            shares = 100 * np.array([run[kind] for run in runs])  # [seeds, lengths]
-            axes.plot(ASKED_LENGTHS, np.median(shares, axis=0), style, markersize=3, label=title)
-            axes.fill_between(ASKED_LENGTHS, shares.min(axis=0), shares.max(axis=0), alpha=0.2)
+            shares = [100 * run[kind] for run in runs]  # [seeds, lengths]
+            common.plot_spread(axes, ASKED_LENGTHS, shares, style, markersize=3, label=title)
         axes.axvspan(3, 30, color="gray", alpha=0.12, linewidth=0)
         axes.set_xscale("log")
         axes.set_xticks([3, 5, 10, 20, 30, 50, 100, 200, 300], ["3", "5", "10", "20", "30", "50", "100", "200", "300"])
         axes.minorticks_off()
-        axes.set_xlabel("length of the sequence")
-        axes.set_ylabel(label)
+        axes.set(xlabel="length of the sequence", ylabel=label)
         axes.grid(alpha=0.3)
     panels[1].axhline(100 / (Config.vocab_size - FIRST_SYMBOL), color="gray", linestyle=":", label="by chance")
     panels[1].legend(fontsize=8)
@@ -186,42 +179,34 @@ def length_picture(results):
     return figure
 
 
+def length_rows(results):
+    """Yields the rows of the table of SHOWN_LENGTHS; results as for length_picture()."""
+    for title, runs in results.items():
+        exact, right = (100 * np.median([run[kind] for run in runs], axis=0) for kind in (1, 2))
+        shown = map(ASKED_LENGTHS.index, SHOWN_LENGTHS)
+        yield [title, *(f"{exact[index]:.0f}, {right[index]:.0f} %" for index in shown)]
+
+
 def main():
-    parser = argparse.ArgumentParser(description="How long a sequence fits into how many units.")
-    parser.add_argument("--seeds", type=whole_number(1, 1000), default=SEEDS, metavar="N", help=f"default: {SEEDS}")
-    seeds = range(parser.parse_args().seeds)
-    models = {(title, units): settings(units, **form) for title, (form, sizes) in FORMS.items() for units in sizes}
-    models |= {(title, USUAL_UNITS): settings(USUAL_UNITS, **form) for title, form in BAHDANAU.items()}
-    checks = {title: settings(**{"units": USUAL_UNITS} | changes) for title, changes in CHECKS.items()}
+    seeds = range(common.parser(__doc__, SEEDS).parse_args().seeds)
+    progress = functools.partial(tqdm, unit=" runs", disable=None, leave=False)
 
     @functools.cache
-    def measured(model):
-        return [measure(dict(model) | {"seed": seed}) for seed in progress(seeds)]
+    def runs_of(config):
+        return [measure(replace(config, seed=seed)) for seed in progress(seeds)]
 
-    def runs_of(model):
-        return measured(tuple(sorted(model.items())))
-
-    progress = functools.partial(tqdm, unit=" runs", disable=None, leave=False)
-    print(HEAD)
-    results = {}
-    for (title, units), model in models.items():
-        results[title, units] = runs_of(model)
-        print(row(title, units, results[title, units]), flush=True)
+    models = {(title, units): config_of(units, **form) for title, (form, sizes) in FORMS.items() for units in sizes}
+    models |= {(title, USUAL_UNITS): config_of(USUAL_UNITS, **form) for title, form in BAHDANAU.items()}
+    common.print_table(HEAD, (row(title, config, runs_of(config)) for (title, _), config in models.items()))
+    results = {key: runs_of(config) for key, config in models.items()}
+    pictures.save(capacity_picture(results), Path("plots/capacity.png"))
 
     by_title = {title: results[title, USUAL_UNITS] for title in (*FORMS, *BAHDANAU)}
-    pictures.save(capacity_picture(results), Path("plots/capacity.png"))
+    common.print_table(["exact, then symbols right", *SHOWN_LENGTHS], length_rows(by_title))
     pictures.save(length_picture(by_title), Path("plots/memory-length.png"))
 
-    shown = [ASKED_LENGTHS.index(length) for length in SHOWN_LENGTHS]
-    print(f"\n| exact, then symbols right | {' | '.join(map(str, SHOWN_LENGTHS))} |")
-    print("|---|" + "---|" * len(shown))
-    for title, runs in by_title.items():
-        exact, right = (100 * np.median([run[kind] for run in runs], axis=0) for kind in (1, 2))
-        print(f"| {title} | {' | '.join(f'{exact[index]:.0f}, {right[index]:.0f} %' for index in shown)} |")
-
-    print(f"\n{HEAD}")
-    for title, model in checks.items():
-        print(row(title, 2 * model["encoder_hidden_units"], runs_of(model)), flush=True)
+    checks = {title: config_of(**{"units": USUAL_UNITS} | changes) for title, changes in CHECKS.items()}
+    common.print_table(HEAD, (row(title, config, runs_of(config)) for title, config in checks.items()))
 
 
 if __name__ == "__main__":

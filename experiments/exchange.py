@@ -7,13 +7,13 @@ length] from 0 on.
 import functools
 
 import numpy as np
-from support.terminal.settings import Config
 
 import helpers
 import seq2seq_copy
-from experiments import states, training
+from experiments import common, states
 from helpers import FIRST_SYMBOL
-from seq2seq_copy import Parts
+from seq2seq_copy import PLAIN, Parts
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
 EXCHANGED = 500  # sequences, at most, of those whose symbols the model copies
@@ -24,28 +24,26 @@ OUTCOMES = ("as intended", "others change", "only as intended")
 class Opened:
     """A trained model whose state between encoder and decoder can be read and replaced.
 
-    model: a training.Model.
+    model: a seq2seq_copy.Model.
+    held_out: a helpers.Batch of held-out sequences.
     kinds: int, how many symbols there are.
     """
 
     def __init__(self, settings, seed):
         """Trains the model; settings as for settings.Config."""
-        final_state = []
+        self._final_state = []  # tensors [batch, units]
 
         def make_loop_fn(embeddings, encoder_final_state, *arguments, **others):
-            final_state.extend(encoder_final_state)
+            self._final_state.extend(encoder_final_state)
             return seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
 
-        plain = Parts(tf.nn)
-        self.model = training.build(Config(**settings, seed=seed), plain._replace(make_loop_fn=make_loop_fn), plain)
-        training.take(self.model, self.model.config.max_batches)
+        config, parts = Config(**settings, seed=seed), Parts(make_loop_fn=make_loop_fn)
+        self.model, self.held_out = common.trained(config, parts, PLAIN)
         self.kinds = self.model.config.vocab_size - FIRST_SYMBOL
-        self._final_state = final_state  # the tensors, [batch, units] each
-        self._gradients = tf.gradients(self.model.graph.loss, final_state)
+        self._gradients = tf.gradients(self.model.loss, self._final_state)
 
     def _feed(self, symbols, vectors=None):
-        batch = helpers.task_batch("copy", list((symbols + FIRST_SYMBOL).astype(np.int32)))
-        feed = seq2seq_copy.next_feed(self.model.graph, batch)
+        feed = self.model.feed(helpers.task_batch("copy", list((symbols + FIRST_SYMBOL).astype(np.int32))))
         if vectors is not None:
             parts = np.split(vectors.astype(np.float32), len(self._final_state), axis=1)
             feed |= dict(zip(self._final_state, parts))
@@ -59,15 +57,11 @@ class Opened:
     def decode(self, vectors, length):
         """Lets the decoder run from states; returns what it predicts, int [sequences, steps], symbols from 0 on."""
         feed = self._feed(np.zeros([len(vectors), length], int), vectors)
-        return self.model.session.run(self.model.graph.decoder_prediction, feed).T - FIRST_SYMBOL
+        return self.model.session.run(self.model.decoder_prediction, feed).T - FIRST_SYMBOL
 
     def slopes(self, vectors, symbols):
         """Returns the gradient of the decoder's loss with respect to states, if it should answer those symbols."""
         return np.concatenate(self.model.session.run(self._gradients, self._feed(symbols, vectors)), axis=1)
-
-
-# ---------------------------------------------------------------------------------------------------
-# The exchange.
 
 
 def learnt(opened, fitted, symbols, factors, generator):

@@ -14,16 +14,15 @@ All is fitted on 8,000 random sequences of each length, and counted on others: 2
 of these that the model copies exactly for the exchange. Prints Markdown tables, and saves plots/memory-state.png.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from support.terminal.settings import whole_number
 
-from experiments import states, training
+from experiments import common, states
+from experiments.common import percent, print_table
 from experiments.exchange import OUTCOMES, Opened, exchange, ways_to_exchange
-from support.terminal import pictures
+from seq2seq_copy import evaluate
+from support.pictures import heat_maps, pictures
 
 SEEDS = 3
 FITTED, ASKED = 8000, 2000  # sequences
@@ -37,9 +36,7 @@ MODELS = {
 def examine(settings, seed):
     """Trains a model and asks it everything; returns dict from the title of a question to an array or a number."""
     opened, generator = Opened(settings, seed), np.random.default_rng(1_000_000 + seed)
-    config, found = opened.model.config, {}
-    exact, _ = training.evaluate(opened.model, opened.model.held_out)
-    found["exact match"] = exact.mean()
+    config, found = opened.model.config, {"exact match": evaluate(opened.model, opened.held_out)[0].mean()}
     fitted, asked = {}, {}  # by length, states and symbols
     for length in range(config.length_from, config.length_to + 1):
         for drawn, count in ((fitted, FITTED), (asked, ASKED)):
@@ -77,9 +74,7 @@ def structure(fitted, asked, kinds, generator):
         "size of the effects": np.sqrt((added**2).sum(axis=2).mean(axis=1)),
         "likeness": states.likeness(added),
         "a sum of effects": states.explained(*fitted[longest], *asked[longest], kinds),
-        "a sum of effects and of those of pairs": states.explained(
-            *fitted[longest], *asked[longest], kinds, pairs=True
-        ),
+        "a sum of effects and of those of pairs": states.explained(*fitted[longest], *asked[longest], kinds, True),
         "scale x symbol": states.share_of_scaled(added),
         "scale x symbol, symbols shuffled": states.share_of_scaled(shuffled),
     }
@@ -89,95 +84,81 @@ def median(runs, title):
     return np.median([run[title] for run in runs], axis=0)
 
 
-def percent(shares):
-    return " | ".join(f"{100 * share:.1f} %" for share in np.atleast_1d(shares))
+def percents(shares):
+    return [percent(share, 1) for share in shares]
 
 
 def print_tables(title, runs):
     """Prints what was found about a model: medians over the seeds."""
-    lengths = sorted(length for kind, length in (key for key in runs[0] if isinstance(key, tuple)) if kind == "linear")
-    longest = lengths[-1]
-    positions = range(1, longest + 1)
-    exact = ", ".join(f"{run['exact match']:.2%}" for run in runs)
+    lengths = sorted(key[1] for key in runs[0] if key[0] == "linear")
+    longest, ways = lengths[-1], runs[0]["ways"]
+    exact = ", ".join(percent(run["exact match"]) for run in runs)
     print(f"### {title}\n\nExact match on held-out sequences: {exact}.\n")
-    print(f"| symbols read, by position | {' | '.join(map(str, positions))} |\n|---|{'---|' * longest}")
-    for length in lengths:
-        print(f"| linear, length {length} | {percent(median(runs, ('linear', length)))} |{' |' * (longest - length)}")
-    for kind in ("from the start", "from the end"):
-        print(f"| one readout for all lengths, counted {kind} | {percent(median(runs, kind))} |")
-    for kind in ("logistic", "peeled", "peeled from the end"):
-        print(f"| {kind}, length {longest} | {percent(median(runs, kind))} |")
-    sizes = " | ".join(f"{size:.2f}" for size in median(runs, "size of the effects"))
-    print(f"| size of the effect of a symbol | {sizes} |")
+    questions = {f"linear, length {length}": ("linear", length) for length in lengths}
+    questions |= {f"one readout for all lengths, counted {end}": end for end in ("from the start", "from the end")}
+    questions |= {f"{kind}, length {longest}": kind for kind in ("logistic", "peeled", "peeled from the end")}
+    rows = [[question, *percents(median(runs, key))] for question, key in questions.items()]
+    rows.append(["size of the effect of a symbol", *(f"{size:.2f}" for size in median(runs, "size of the effects"))])
+    head = ["symbols read, by position", *range(1, longest + 1)]
+    print_table(head, [row + [""] * (len(head) - len(row)) for row in rows])
 
-    print(f"\n| exchange, length {longest} | {' | '.join(OUTCOMES)} |\n|---|---|---|---|")
-    shares = median(runs, ("exchange", longest)).mean(axis=1)  # [ways, outcomes]
-    for way, figures in zip(runs[0]["ways"], shares):
-        print(f"| {way} | {percent(figures)} |")
-    print(f"\n| {OUTCOMES[-1]}, by length | {' | '.join(map(str, EXCHANGED_LENGTHS))} |")
-    print("|---|" + "---|" * len(EXCHANGED_LENGTHS))
-    for index, way in enumerate(runs[0]["ways"]):
-        shares = [median(runs, ("exchange", length))[index, :, 2].mean() for length in EXCHANGED_LENGTHS]
-        print(f"| {way} | {percent(shares)} |")
+    shares = [median(runs, ("exchange", length)).mean(axis=1) for length in EXCHANGED_LENGTHS]  # [ways, outcomes] each
+    rows = [[way, *percents(outcomes)] for way, outcomes in zip(ways, shares[-1])]
+    print_table([f"exchange, length {longest}", *OUTCOMES], rows)
+    rows = [[way, *percents(by_length)] for way, by_length in zip(ways, np.transpose(shares)[-1])]
+    print_table([f"{OUTCOMES[-1]}, by length", *EXCHANGED_LENGTHS], rows)
 
     beside = np.mean([run["likeness"].diagonal(1).mean() for run in runs])
-    print(f"\nLikeness of the effects of a symbol at neighbouring positions (mean cosine): {beside:.2f}.")
+    print(f"Likeness of the effects of a symbol at neighbouring positions (mean cosine): {beside:.2f}.")
     for kind in ("a sum of effects", "a sum of effects and of those of pairs"):
-        print(f"Share of the variance of the state that {kind} explains: {100 * median(runs, kind):.1f} %.")
+        print(f"Share of the variance of the state that {kind} explains: {percent(median(runs, kind), 1)}.")
     for kind in ("scale x symbol", "scale x symbol, symbols shuffled"):
-        print(f"Share of the effects that has the form {kind}: {100 * median(runs, kind):.1f} %.")
+        print(f"Share of the effects that has the form {kind}: {percent(median(runs, kind), 1)}.")
     print(flush=True)
 
 
 def picture(results):
     """Draws readouts, exchange and likeness at the longest length, a row for each model."""
-    figure = Figure(figsize=(13, 4 * len(results) + 1), dpi=110, layout="constrained")
+    figure = heat_maps.new_figure(13, 4 * len(results) + 1)
     for (title, runs), row in zip(results.items(), figure.subplots(len(results), 3, squeeze=False)):
+        readouts, exchanges, likeness = row
         longest = len(runs[0]["peeled"])
         positions = np.arange(1, longest + 1)
 
         def draw(axes, values, label, style, positions=positions):
-            axes.plot(positions, 100 * np.median(values, axis=0), style, label=label)
-            axes.fill_between(positions, *(100 * limit(values, axis=0) for limit in (np.min, np.max)), alpha=0.15)
+            common.plot_spread(axes, positions, 100 * np.array(values), style, label=label)
 
-        draw(row[0], [run["linear", longest] for run in runs], "linear: discriminant analysis", "o-")
-        draw(row[0], [run["logistic"] for run in runs], "linear: logistic regression", "s--")
-        draw(row[0], [run["peeled"] for run in runs], "one after the other (peeled)", "^-")
-        row[0].axhline(100 / 8, color="gray", linestyle=":", label="by chance")
-        row[0].legend(fontsize=8, loc="lower center")
-        row[0].set_ylabel("right [%]")
-        row[0].set_title(f"{title}: symbols read off the state", fontsize=10)
+        draw(readouts, [run["linear", longest] for run in runs], "linear: discriminant analysis", "o-")
+        draw(readouts, [run["logistic"] for run in runs], "linear: logistic regression", "s--")
+        draw(readouts, [run["peeled"] for run in runs], "one after the other (peeled)", "^-")
+        readouts.axhline(100 / 8, color="gray", linestyle=":", label="by chance")
+        readouts.legend(fontsize=8, loc="lower center")
+        readouts.set_ylabel("right [%]")
+        readouts.set_title(f"{title}: symbols read off the state", fontsize=10)
 
         styles = ("v:", "o-", "s-", "^-", "d-", "x:", "+:", "-.")
         for index, (way, style) in enumerate(zip(runs[0]["ways"], styles)):
-            draw(row[1], [run["exchange", longest][index, :, 2] for run in runs], way, style)
-        row[1].set_ylabel("only that output changes, as intended [%]")
-        row[1].set_title(f"{title}: exchange of one symbol", fontsize=10)
-        for axes in row[:2]:
-            axes.set_xlabel(f"position, in sequences of {longest}")
-            axes.set_ylim(-2, 103)
+            draw(exchanges, [run["exchange", longest][index, :, 2] for run in runs], way, style)
+        exchanges.set_ylabel("only that output changes, as intended [%]")
+        exchanges.set_title(f"{title}: exchange of one symbol", fontsize=10)
+        for axes in (readouts, exchanges):
+            axes.set(xlabel=f"position, in sequences of {longest}", ylim=(-2, 103))
             axes.grid(alpha=0.3)
 
-        ends = (0.5, longest + 0.5)
-        likeness = np.mean([run["likeness"] for run in runs], axis=0)
-        image = row[2].imshow(likeness, cmap="RdBu_r", vmin=-1, vmax=1, extent=(*ends, *ends[::-1]))
-        figure.colorbar(image, ax=row[2], label="mean cosine", shrink=0.8)
-        row[2].set_xticks(positions)
-        row[2].set_yticks(positions)
-        row[2].set_xlabel("position")
-        row[2].set_ylabel("position")
-        row[2].set_title(f"{title}: likeness of a symbol's effects", fontsize=10)
-    figure.legend(
-        *row[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="exchange", fontsize=9
-    )
+        extent = (0.5, longest + 0.5, longest + 0.5, 0.5)
+        mean = np.mean([run["likeness"] for run in runs], axis=0)
+        image = likeness.imshow(mean, cmap="RdBu_r", vmin=-1, vmax=1, extent=extent)
+        figure.colorbar(image, ax=likeness, label="mean cosine", shrink=0.8)
+        likeness.set(xticks=positions, yticks=positions, xlabel="position", ylabel="position")
+        likeness.set_title(f"{title}: likeness of a symbol's effects", fontsize=10)
+    ways = exchanges.get_legend_handles_labels()
+    figure.legend(*ways, loc="outside lower center", ncols=4, title="exchange", fontsize=9)
     figure.suptitle(f"What the state holds, and how: median and range of seeds 0 to {len(runs) - 1}")
     return figure
 
 
 def main():
-    parser = argparse.ArgumentParser(description="What the state between encoder and decoder holds.")
-    parser.add_argument("--seeds", type=whole_number(1, 1000), default=SEEDS, metavar="N", help=f"default: {SEEDS}")
-    seeds = range(parser.parse_args().seeds)
+    seeds = range(common.parser(__doc__, SEEDS).parse_args().seeds)
     results = {}
     for title, settings in MODELS.items():
         results[title] = [examine(settings, seed) for seed in seeds]

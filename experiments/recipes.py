@@ -2,133 +2,117 @@
 
     python -m experiments.recipes
 
-Trains the same graph on the same data with each recipe and seeds 0 to 9, two runs at a time, and prints a Markdown
+Trains the same model on the same data with each recipe and seeds 0 to 9, two runs at a time, and prints a Markdown
 table: exact match on 10,000 held-out sequences after 3,001 batches of 100.
 """
 
-import argparse
-import functools
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from typing import NamedTuple
-
-import numpy as np
-from support.terminal.settings import Config
+from dataclasses import dataclass, replace
 
 import helpers
-import seq2seq_copy
-from seq2seq_copy import Parts
+from experiments import common
+from seq2seq_copy import PLAIN, LSTMCell, Model, Parts, evaluate
+from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
 SEEDS = range(10)
+NO_CLIPPING = 2.0**100  # a power of two: multiplying by it and dividing by it again changes no number
 
 
-class Recipe(NamedTuple):
-    title: str
-    learning_rate: float
-    one_encoder_cell: bool = False  # for both directions, which then share their weights
-    falling: bool = False  # linearly to 0, or constant
-    beta2: float = 0.999
-    masked_and_clipped: bool = False
-    initial: str = "of the tutorials"  # weights: or "scaled", or "of this script", which also remember
+@dataclass(frozen=True)
+class Recipe(Config):
+    """The settings of a run, and what else of its training changes. The defaults are those of the tutorials."""
+
+    learning_rate: float = 0.001
     warm_up: float = 0.0
+    adam_beta2: float = 0.999
+    clip_norm: float = NO_CLIPPING
+    falls: bool = False  # the learning rate, linearly to 0; else it is constant
+    masks: bool = False  # padding, in the loss
+    one_encoder_cell: bool = True  # for both directions, which then share their weights
+    embeddings: float = 1.0  # the initial embeddings are drawn from [-1, 1]
+    output_weights: float = 1.0  # and so are these
+    forget_bias: float = 1.0  # at first
 
 
-BEST = {"falling": True, "beta2": 0.95, "masked_and_clipped": True}
-RECIPES = [
-    Recipe("the tutorials: one encoder cell, Adam, learning rate 0.001, all steps count", 0.001, one_encoder_cell=True),
-    Recipe("a cell for each direction", 0.001),
-    Recipe("and learning rate 0.015", 0.015),
-    Recipe("and falling linearly to 0", 0.015, falling=True),
-    Recipe("and beta2 = 0.95", 0.015, falling=True, beta2=0.95),
-    Recipe("and padding masked, gradients clipped", 0.015, **BEST),
-    Recipe("and larger output weights, smaller embeddings at first", 0.015, **BEST, initial="scaled"),
-    Recipe("and forget gates open at first", 0.015, **BEST, initial="of this script"),
-    Recipe("and learning rate 0.03", 0.03, **BEST, initial="of this script"),
-    Recipe("and rising to it: this script with --xla off", 0.03, **BEST, initial="of this script", warm_up=0.1),
-]
+CHANGES = {  # what each recipe changes in the one before
+    "the tutorials: one encoder cell, Adam, learning rate 0.001, all steps count": {},
+    "a cell for each direction": {"one_encoder_cell": False},
+    "and learning rate 0.015": {"learning_rate": 0.015},
+    "and falling linearly to 0": {"falls": True},
+    "and beta2 = 0.95": {"adam_beta2": 0.95},
+    "and padding masked, gradients clipped": {"masks": True, "clip_norm": 1.0},
+    "and larger output weights, smaller embeddings at first": {"output_weights": 2.5, "embeddings": 0.2},
+    "and forget gates open at first": {"forget_bias": 4.0},
+    "and learning rate 0.03": {"learning_rate": 0.03},
+    "and rising to it: this script with --xla off": {"warm_up": 0.1},
+}
 
 
-def encode_with_one_cell(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, parts):
-    """Encodes as the tutorials do: they pass one cell twice, which today means one set of weights."""
-    with tf.variable_scope("encoder"):
-        cell = parts.cell("cell", encoder_hidden_units, encoder_inputs_embedded.shape[2])
-    one_cell = parts._replace(cell=lambda *_: cell)
-    return seq2seq_copy.encode(encoder_inputs_embedded, encoder_inputs_length, encoder_hidden_units, one_cell)
+class RecipeModel(Model):
+    """A Model that is trained with a Recipe."""
+
+    def __init__(self, recipe):
+        parts = Parts(cell=share_encoder_cell) if recipe.one_encoder_cell else PLAIN
+        super().__init__(recipe, parts, parts)
+        scales = {
+            "embedding/embeddings": recipe.embeddings / 0.2,
+            "decoder/output_weights": recipe.output_weights / 2.5,
+            "lstm_cell/bias": recipe.forget_bias / 4,
+        }
+        for weights in tf.trainable_variables():
+            for name, scale in scales.items():
+                if weights.op.name.endswith(name):
+                    weights.load(scale * self.session.run(weights), self.session)
+
+    def add_train_op(self):
+        if not self.config.masks:
+            self.loss = unmasked_loss(self)
+        super().add_train_op()
+
+    def take_steps(self, batches, learning_rates):
+        constant = [self.config.learning_rate] * len(batches)
+        return super().take_steps(batches, learning_rates if self.config.falls else constant)
 
 
-def unmasked_loss(graph):
+def share_encoder_cell(name, units, input_size):
+    """Replaces LSTMCell: the tutorials pass one cell for both directions, which today means one set of weights."""
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        return LSTMCell("forward" if name == "backward" else name, units, input_size)
+
+
+def unmasked_loss(model):
     """Averages the cross-entropy over all steps, as the tutorials do.
 
     They project after the loop; past the end of a sequence, zeros are projected to the bias, which soon says PAD.
     """
     (output_bias,) = tf.trainable_variables("decoder/output_bias")
-    lengths = graph.encoder_inputs_length + helpers.EXTRA_DECODER_STEPS
-    mask = tf.transpose(tf.sequence_mask(lengths, tf.shape(graph.decoder_targets)[0]))
-    logits = tf.where(
-        tf.tile(mask[:, :, tf.newaxis], [1, 1, output_bias.shape[0]]),
-        graph.decoder_logits,
-        tf.zeros_like(graph.decoder_logits) + output_bias,
-    )
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=graph.decoder_targets, logits=logits))
+    lengths = model.decoder_targets_length + helpers.EXTRA_DECODER_STEPS
+    mask = tf.transpose(tf.sequence_mask(lengths, tf.shape(model.decoder_targets)[0], tf.float32))
+    logits = model.decoder_logits + (1 - mask)[:, :, tf.newaxis] * output_bias  # [decoder_time, batch, vocab_size]
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=model.decoder_targets, logits=logits))
 
 
-def train_op_of(recipe, graph, config):
-    step = tf.train.get_or_create_global_step()
-    rate = seq2seq_copy.scheduled_learning_rate(config) if recipe.falling else recipe.learning_rate
-    optimizer = tf.train.AdamOptimizer(rate, beta2=recipe.beta2, name="RecipeAdam")
-    return optimizer.minimize(unmasked_loss(graph), global_step=step)
-
-
-def parts_of(recipe):
-    """Returns the Parts that a recipe trains."""
-    parts = Parts(tf.nn)
-    return parts._replace(encode=encode_with_one_cell) if recipe.one_encoder_cell else parts
-
-
-def load_initial_weights(recipe, session):
-    """Changes the initial weights of the script to those of a recipe.
-
-    The tutorials draw embeddings and output weights from [-1, 1]. Their forget gates have a bias of 1 at first, which
-    the cell adds, and not 4.
-    """
-    for weight in tf.trainable_variables():
-        value = session.run(weight)
-        if recipe.initial == "of the tutorials" and weight.op.name == "embedding/embeddings":
-            value = value / 0.2
-        elif recipe.initial == "of the tutorials" and weight.op.name == "decoder/output_weights":
-            value = value / 2.5
-        elif recipe.initial != "of this script" and weight.op.name.endswith("lstm_cell/bias"):
-            value = np.zeros_like(value)
-        weight.load(value, session)
-
-
-def exact_match(recipe, seed):
+def exact_match(recipe):
     """Trains with a recipe; returns the share of 10,000 held-out sequences that are repeated exactly."""
-    config = Config(seed=seed, learning_rate=recipe.learning_rate, warm_up=recipe.warm_up)
-    batches, held_out = helpers.examples(config, *np.random.default_rng(seed).spawn(2))
-    graph = seq2seq_copy.build_graph(config, parts_of(recipe))
-    train_op = graph.train_op if recipe.masked_and_clipped else train_op_of(recipe, graph, config)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        load_initial_weights(recipe, session)
-        for _ in range(config.max_batches):
-            session.run(train_op, seq2seq_copy.next_feed(graph, next(batches)))
-        decode = functools.partial(seq2seq_copy.predicted, session, graph)
-        exact, _ = seq2seq_copy.evaluate(decode, held_out, config.evaluation_batch)
-    return exact.mean()
+    batches, held_out = helpers.examples(recipe, *helpers.generators(recipe.seed))
+    model = RecipeModel(recipe)
+    common.train_on(model, batches, recipe.max_batches)
+    return evaluate(model, held_out)[0].mean()
+
+
+def rows():
+    recipe, futures = Recipe(), {}
+    with common.two_processes() as processes:
+        for title, changes in CHANGES.items():
+            recipe = replace(recipe, **changes)
+            futures[title] = [processes.submit(exact_match, replace(recipe, seed=seed)) for seed in SEEDS]
+        for title, runs in futures.items():
+            yield [title, *common.spread([run.result() for run in runs])]
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    print(f"| recipe, seeds {SEEDS[0]} to {SEEDS[-1]} | median | worst | best |")
-    print("|---|---|---|---|")
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
-        futures = [[processes.submit(exact_match, recipe, seed) for seed in SEEDS] for recipe in RECIPES]
-        for recipe, runs in zip(RECIPES, futures):
-            shares = [run.result() for run in runs]
-            figures = (np.median(shares), min(shares), max(shares))
-            print(f"| {recipe.title} | {' | '.join(f'{100 * share:.2f} %' for share in figures)} |", flush=True)
+    common.parser(__doc__).parse_args()
+    common.print_table([f"recipe, seeds {SEEDS[0]} to {SEEDS[-1]}", "median", "worst", "best"], rows())
 
 
 if __name__ == "__main__":

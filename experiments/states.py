@@ -25,9 +25,8 @@ def features(symbols, kinds, pairs=False):
 def regression(inputs, outputs):
     """Returns the weights of a least-squares fit, float [inputs, outputs]."""
     products = inputs.T @ inputs
-    return np.linalg.solve(
-        products + RIDGE * products.trace() / len(products) * np.eye(len(products)), inputs.T @ outputs
-    )
+    products += RIDGE * products.trace() / len(products) * np.eye(len(products))
+    return np.linalg.solve(products, inputs.T @ outputs)
 
 
 def effects(states, symbols, kinds):
@@ -174,7 +173,7 @@ def linear_exchange(states, symbols, added, kinds):
     """Returns a matrix for each position, float [positions, size, size], that takes what is particular to it.
 
     It reads the symbol of the position by least squares, and writes it in the directions of its effects. If each
-    position has a subspace of its own, this is the projection on it along all others.
+    position has its own subspace, this is the projection on it along all others.
 
     Args:
       states, symbols: what the readouts are fitted on.

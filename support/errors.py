@@ -15,3 +15,9 @@ class UserError(Exception):
 def reason(error):
     """Returns in one line why a file cannot be read or written, from an exception."""
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+
+
+def counted(number, noun):
+    """Returns a number with its noun: 1 batch, 2 batches."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"

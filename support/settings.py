@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
+
 from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 from support.errors import UserError, reason
 from support.values import (
@@ -73,6 +75,10 @@ class Config:
     data: Path = setting(
         None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, white space between symbols"
     )
+    validation_data: Path = setting(
+        None, file_path, "data", "hold out the pairs of this file instead of a tenth of those of --data"
+    )
+    test_data: Path = setting(None, file_path, "data", "report on the pairs of this file, too, when training ends")
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
     vocab_size: int = setting(
@@ -133,21 +139,24 @@ class Config:
     warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
 
     # Nor these. The last three are read from the data.
+    max_answer: int = None  # see longest_answer
     held_out_sequences: int = 10_000  # at most, with data
     keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
-    extra_decoder_steps: int = EXTRA_DECODER_STEPS  # how many more steps than its input a sequence is decoded
+    buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
     symbols: tuple = ()  # of str: those from FIRST_SYMBOL on
     sha256: str = ""
 
     @property
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
-        may_change = {"data", "symbols"}  # a file may be moved; sha256 stands for both
-        return {
+        may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 stands for them
+        may_change |= {"symbols", "max_answer"}
+        fixed = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
             if entry.metadata.get("group") != "report" and entry.name not in may_change
         }
+        return fixed | {"buckets": [list(bucket) for bucket in self.buckets]}
 
     @property
     def directions(self):
@@ -156,8 +165,24 @@ class Config:
 
     @property
     def decoder_steps(self):
-        """How many steps the decoder makes for the longest sequence."""
-        return self.length_to + self.extra_decoder_steps
+        """How many steps the decoder makes for the longest target."""
+        return self.sizes[-1][1]
+
+    @property
+    def sizes(self):
+        """The sizes of batches with a compiled program each: (longest input, most decoder steps), the largest last."""
+        buckets = self.buckets or ((self.length_to, self.length_to),)
+        return [(length, target_length + EXTRA_DECODER_STEPS) for length, target_length in buckets]
+
+    @property
+    def longest_answer(self):
+        """How many steps an answer may take when the model is asked, EOS among them; None if its input decides."""
+        return self.max_answer or (self.decoder_steps if self.data else None)
+
+    def answer_steps(self, lengths):
+        """Returns how many steps the answers to inputs of some lengths, int or int [...], may take."""
+        longest = self.longest_answer
+        return lengths + EXTRA_DECODER_STEPS if longest is None else np.full_like(lengths, longest)
 
     @property
     def largest_tensor(self):
@@ -192,11 +217,11 @@ class Config:
 
     @property
     def plots(self):
-        """Where each picture is saved, by its name: beside that of the loss, memory.png for loss.png."""
-        others = ["memory"] + ["attention"] * (self.attention != "none")
+        """Where each picture and the page are saved, by name: beside that of the loss, memory.png for loss.png."""
+        others = ["memory"] + ["attention"] * (self.attention != "none") + ["model"]
         stem = self.plot.stem
         paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
-        return {"loss": self.plot} | paths
+        return {"loss": self.plot} | paths | {"model": paths["model"].with_suffix(".html")}
 
     @property
     def vocabulary(self) -> Sequence[str]:
@@ -223,6 +248,8 @@ def check(config):
         raise UserError(f"--vocab-size: with --task alphabet it is {ALPHABET_VOCAB_SIZE}")
     if config.largest_tensor > LARGEST_TENSOR:
         raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
+    if config.data is None and (config.validation_data or config.test_data):
+        raise UserError(f"--{'validation' if config.validation_data else 'test'}-data goes with --data")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
         raise UserError("--teacher-probability goes with --feedback scheduled")
 
@@ -249,16 +276,18 @@ def from_json(values):
         settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
             settings[name] = whole_number(1, 1_000_000)(str(values[name]))
-        most_steps = EXTRA_DECODER_STEPS + (LONGEST_SEQUENCE if settings.get("data") else 0)
+        length = whole_number(1, LONGEST_SEQUENCE)
         config = Config(
             **settings,
-            extra_decoder_steps=whole_number(EXTRA_DECODER_STEPS, most_steps)(str(values["extra_decoder_steps"])),
+            buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
             symbols=tuple(map(str, values["symbols"])),
             sha256=str(values["sha256"]),
         )
         check(config)
     except (KeyError, TypeError, AttributeError, UserError) as error:
         raise ValueError(str(error)) from None
+    if bool(config.data) != bool(config.buckets):
+        raise ValueError("buckets without data, or data without buckets")
     if config.data and len(set(config.vocabulary)) != config.vocab_size:
         raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
     return config

@@ -9,7 +9,8 @@ import pytest
 import running
 from hypothesis import settings
 
-from support.graph import programs
+from support.run.folder import SAVED_LAST
+from support.tensorflow import compile_cache
 
 if sys.platform == "win32":  # what needs the terminals and the limits of Unix
     collect_ignore = ["test_benchmarks.py", "test_command.py", "test_pairs.py", "test_predict.py"]
@@ -23,9 +24,23 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 # What one test has compiled, the others need not. The processes of the tests inherit the name of the folder.
-if programs.SETTING not in os.environ:
-    os.environ[programs.SETTING] = tempfile.mkdtemp(prefix="seq2seq_copy-programs-")
-    atexit.register(shutil.rmtree, os.environ[programs.SETTING], ignore_errors=True)
+if compile_cache.SETTING not in os.environ:
+    os.environ[compile_cache.SETTING] = tempfile.mkdtemp(prefix="seq2seq_copy-programs-")
+    atexit.register(shutil.rmtree, os.environ[compile_cache.SETTING], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stopped(tmp_path_factory):
+    """A tiny run of 21 batches, stopped after the checkpoint at 11, as if by kill -9."""
+    folder = tmp_path_factory.mktemp("stopped")
+    sizes = "--batch-size 2 --vocab-size 5 --length-to 4 --input-embedding-size 2 --encoder-hidden-units 2"
+    arguments = f"--max-batches 21 {sizes} --samples 0 --xla off --run-dir run"
+    settings = {"keep_every": 10, "held_out_sequences": 9}
+    assert running.run(arguments.split(), folder, settings=settings)[::2] == (0, "")
+    shutil.rmtree(folder / "run/checkpoints/21")
+    for name in SAVED_LAST:
+        (folder / "run" / name).unlink()
+    return folder / "run"
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +50,8 @@ def no_process_is_left_running():
         process.kill()
         process.wait()
     running.started.clear()
+
+
+def pytest_sessionfinish():
+    for server in running.servers:
+        server.__exit__()

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from support.run import folder as folders
-from tests.workers import Forks, start_workers
+from tests.forks import Forks
+from tests.workers import start_workers
 
 BOUND = 30  # seconds
 BATCHES = 60

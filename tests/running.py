@@ -1,12 +1,15 @@
-"""Starting the real command in a process of its own, for the tests."""
+"""Starts the command for the tests: in its own process, or in a fork of one that has imported TensorFlow."""
 
+import functools
 import os
 import struct
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
 
 import pytest
+
+from tests.forks import ROOT, SLOW_TO_IMPORT, Fork, Forks
 
 try:
     import fcntl
@@ -15,33 +18,73 @@ try:
 except ImportError:  # on Windows
     fcntl = resource = termios = None
 
-ROOT = Path(__file__).parent.parent
 SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20", "--xla", "off"]
 ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
+can_fork = sys.platform == "linux"  # libraries of macOS do not survive a fork
 started = []  # all processes, for conftest.py to end what a failed test leaves running
+servers = []  # for conftest.py to end
 
 
-def start(arguments, folder, **options):
+@functools.cache
+def server(modules=SLOW_TO_IMPORT):
+    servers.append(Forks(modules).__enter__())
+    return servers[-1]
+
+
+def start_process(arguments, folder, env=None, **options):
+    """Starts the command in its own process. The options are those of subprocess.Popen and fork_server.run()."""
+    altered = {name: options.pop(name) for name in ("settings", "largest_file", "before") if name in options}
+    command, env = [sys.executable, str(ROOT / "seq2seq_copy.py")], dict(os.environ) if env is None else env
+    if altered:
+        program = f"import sys; from tests import fork_server; fork_server.run(sys.argv[1:], **{altered})"
+        command, env = [sys.executable, "-c", program], env | {"PYTHONPATH": str(ROOT)}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    command = [sys.executable, str(ROOT / "seq2seq_copy.py"), *arguments]
-    started.append(subprocess.Popen(command, cwd=folder, **options))
+    started.append(subprocess.Popen([*command, *arguments], cwd=folder, env=env, **options))
     return started[-1]
 
 
-def run(arguments, folder, text=None, **options):
-    """Returns exit status, stdout and stderr."""
-    if text is not None:
-        options["stdin"] = subprocess.PIPE
-    process = start(arguments, folder, **options)
-    stdout, stderr = process.communicate(text, timeout=300)
+def start(arguments, folder, modules=SLOW_TO_IMPORT, env=None, **options):
+    """Starts the command in a fork, see forks.Fork. What a fork cannot be gets its own process.
+
+    modules: what the server of the fork has imported. env and options: those of subprocess.Popen and fork_server.run().
+    """
+    env = dict(os.environ) if env is None else env
+    changed = {name for name, value in env.items() if os.environ.get(name) != value} - {"PYTHONPATH"}
+    is_read_early = any(name.startswith(("PYTHON", "XLA")) for name in changed)  # before a server forks
+    if not can_fork or "preexec_fn" in options or is_read_early:
+        return start_process(arguments, folder, env=env, **options)
+    started.append(Fork(server(modules), arguments, folder, environment=env, **options))
+    return started[-1]
+
+
+def run(arguments, folder, text=None, start=start, **options):
+    """Runs the command to its end; returns exit status, stdout and stderr."""
+    with tempfile.TemporaryFile("w+") as lines:
+        if text is not None:
+            lines.write(text)
+            lines.seek(0)
+            options["stdin"] = lines
+        process = start(arguments, folder, **options)
+        stdout, stderr = process.communicate(timeout=300)
     return process.returncode, stdout, stderr
+
+
+def run_process(arguments, folder, text=None, **options):
+    """Does what run() does, in a process that imports TensorFlow itself."""
+    return run(arguments, folder, text, start_process, **options)
 
 
 def files(folder):
     """Returns the files below a folder, except those of runs."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in paths if path.parts[0] != "runs")
+
+
+def only_run(folder):
+    """Returns the folder of the only run in runs/."""
+    (run_folder,) = (folder / "runs").iterdir()
+    return run_folder
 
 
 def open_terminal():

@@ -2,13 +2,12 @@
 
 import json
 import os
+import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from running import ROOT, run
+from running import posix, run
 
 IN = "cannot write in"
 LONG = "a" * 300
@@ -61,7 +60,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--task alphabet --vocab-size 10": "--vocab-size: with --task alphabet it is 28",
     "--plot loss.txt": "--plot: 'loss.txt' must end in one of .png .svg .pdf .jpg",
     "--plot plots": "--plot: 'plots' must end in one of",
-    "--plot=": "--plot: '' names nothing",
+    "--plot=": "--plot: '' is no path",
     "--plot=--": "--plot: '--' is not a value",
     "--plot folder.png": "--plot: cannot write 'folder.png': Is a directory",
     "--plot x/loss.png --attention luong": "--plot: cannot write 'x/attention.png': Is a directory",
@@ -74,9 +73,9 @@ FLAGS = {  # what is typed, and how the message begins
     f"--plot new/{LONG}.png": f"--plot: cannot write 'new/{LONG}.png': File name too long",
     f"--plot {LONG}/loss.png": f"--plot: cannot write '{LONG}/loss.png': File name too long",
     f"--plot new/{LONG}/loss.png": f"--plot: cannot write 'new/{LONG}/loss.png': File name too long",
-    "--run-dir=": "--run-dir: '' names nothing",
+    "--run-dir=": "--run-dir: '' is no path",
     "--run-dir=--": "--run-dir: '--' is not a value",
-    "--run-dir run": "--run-dir: 'run' is not empty; --resume goes on with a run",
+    "--run-dir run": "--run-dir: 'run' is not empty; use --resume to continue a run",
     "--run-dir file": f"--run-dir: {IN} 'file': Not a directory",
     "--run-dir file/run": f"--run-dir: {IN} 'file/run': Not a directory",
     "--run-dir /proc/run": f"--run-dir: {IN} '/proc/run'",
@@ -84,21 +83,22 @@ FLAGS = {  # what is typed, and how the message begins
     "--run-dir nowhere": f"--run-dir: {IN} 'nowhere': No such file or directory",
     f"--run-dir {LONG}": f"--run-dir: {IN} '{LONG}': File name too long",
     "--run-dir \udcff": "--run-dir: '\\udcff' is not UTF-8",
-    "--run-dir runs": "--run-dir: 'runs' is not for one run alone",
-    "--run-dir runs/latest": "--run-dir: 'runs/latest' is not for one run alone",
-    "--resume=": "--resume: '' names nothing",
-    "--resume": "--resume: 'runs/latest' holds no run",
+    "--run-dir runs": "--run-dir: 'runs' holds all runs; choose a folder inside it",
+    "--run-dir ./runs/": "--run-dir: 'runs' holds all runs; choose a folder inside it",
+    "--resume=": "--resume: '' is no path",
+    "--resume": "no run has been trained here yet: there is none in 'runs'",
     "--resume missing": "--resume: 'missing' holds no run: config.json: No such file or directory",
     "--resume run --run-dir x": "--run-dir does not go with --resume",
     "--resume run --seed 1": "--resume: in this run --seed is 0, not 1",
-    "--resume run --batch-size 3 --length-to 9": "--resume: in this run --batch-size is 100, not 3, --length-to is 4,",
-    "--resume run --max-batches 3": "--resume: in this run --max-batches is 601, not 3 (see --help)",
-    "--resume run --max-batches 2000": "--resume: in this run --max-batches is 601, not 2000; the learning rate falls",
+    "--resume run --batch-size 3 --length-to 9": "--resume: in this run --batch-size is 2, not 3, --length-to is 4,",
+    "--resume run --max-batches 3": "--resume: in this run --max-batches is 21, not 3 (see --help)",
+    "--resume run --max-batches 2000": "--resume: in this run --max-batches is 21, not 2000; the learning rate falls",
     "--resume run --until 0.9": "--resume: in this run --until is off, not 0.9",
     "--resume run --data pairs": "--resume: this run has no --data",
     "--resume run --plot file/x.png": "--plot: cannot write 'file/x.png': Not a directory",
     "--resume run --scores": "--scores goes with --predict",
-    "--predict 3": "no run has been trained here yet: 'runs/latest' does not exist",
+    "--predict 3": "no run has been trained here yet: there is none in 'runs'",
+    "--export new": "no run has been trained here yet: there is none in 'runs'",
     "--predict 3 --run-dir missing": "--run-dir: 'missing' holds no run",
     "--predict 3 --run-dir folder.png": "--run-dir: 'folder.png' holds no run",
     "--predict 3 --seed 1": "--seed does not go with --predict",
@@ -111,6 +111,9 @@ FLAGS = {  # what is typed, and how the message begins
     "--predict 3 --run-dir run --n-best 2": "--n-best: 2 is more than --beam 1",
     "--predict 3 --run-dir run --length-penalty 1": "--length-penalty goes with --beam",
     "--predict 3 --run-dir run --beam 2 --length-penalty -1": "--length-penalty: '-1' is not a number from 0",
+    "--predict 3 --run-dir run --max-answer 0": "--max-answer: '0' is not a whole number from 1 to 10003",
+    "--export new --run-dir run --max-answer many": "--max-answer: 'many' is not a whole number",
+    "--max-answer 9": "--max-answer goes with --predict",
     "--predict 3 --run-dir run --scores --json": "--scores does not go with --json, which holds them",
     "--predict 3 --run-dir run --plot x.txt": "--plot: 'x.txt' must end in one of",
     "--predict 3 --run-dir run --plot run/config.json/x.png": "--plot: cannot write",
@@ -124,20 +127,20 @@ FLAGS = {  # what is typed, and how the message begins
     "--export /proc/model --run-dir run": "--export: cannot write '/proc/model'",
     f"--export {LONG} --run-dir run": f"--export: cannot write '{LONG}': File name too long",
     "--export": "--export: expected one argument",
-    "--export=": "--export: '' names nothing",
+    "--export=": "--export: '' is no path",
     "--export new --run-dir folder.png": "--run-dir: 'folder.png' holds no run",
     "--export new --seed 1": "--seed does not go with --export",
     "--export new --resume": "--resume does not go with --export",
     "--export new --predict 3": "--export does not go with --predict",
     "--data missing.tsv": "--data: cannot read 'missing.tsv': No such file or directory",
     "--data folder.png": "--data: cannot read 'folder.png': Is a directory",
-    "--data=": "--data: '' names nothing",
+    "--data=": "--data: '' is no path",
     "--data file": "--data: 'file' holds fewer than 2 different inputs",
     "--data file --vocab-size 9": "--vocab-size does not go with --data",
     "--data file --task reverse": "--task does not go with --data",
     "--settings missing": "--settings: cannot read 'missing': No such file or directory",
     "--settings file": "--settings: cannot read 'file'",
-    "--settings=": "--settings: '' names nothing",
+    "--settings=": "--settings: '' is no path",
     "--settings run/config.json": "--settings: 'run/config.json': there is no setting",
     "--resume run --settings file": "--settings does not go with --resume",
     "--predict 3 --settings file": "--settings does not go with --predict",
@@ -160,22 +163,22 @@ DATA = {  # what a file holds, and how the message goes on after its name
 SETTINGS = {  # what config.json says; what is typed; and how the message begins
     "null for a number": ({"max_batches": None}, "--resume run", "'run/config.json' does not hold the settings"),
     "a setting is missing": ({"seed": ...}, "--resume run", "'run/config.json' does not hold the settings of a run"),
-    "a fraction": ({"extra_decoder_steps": 1.5}, "--resume run", "'run/config.json' does not hold the settings"),
-    "fewer steps": ({"extra_decoder_steps": -1}, "--resume run", "'run/config.json' does not hold the settings"),
-    "more steps": ({"extra_decoder_steps": 4}, "--predict 3 --run-dir run", "'run/config.json' does not hold"),
-    "a billion steps": ({"extra_decoder_steps": 10**12}, "--resume run", "'run/config.json' does not hold"),
-    "true": ({"extra_decoder_steps": True}, "--resume run", "'run/config.json' does not hold the settings of a run"),
+    "a fraction": ({"buckets": [[1.5, 2]]}, "--resume run", "'run/config.json' does not hold the settings"),
+    "no lengths": ({"buckets": [[0, 2]]}, "--resume run", "'run/config.json' does not hold the settings"),
+    "lengths of data": ({"buckets": [[4, 4]]}, "--predict 3 --run-dir run", "'run/config.json' does not hold"),
+    "a billion steps": ({"buckets": [[4, 10**12]]}, "--resume run", "'run/config.json' does not hold"),
+    "true": ({"buckets": True}, "--resume run", "'run/config.json' does not hold the settings of a run"),
     "no list": ({"symbols": 5}, "--export new --run-dir run", "'run/config.json' does not hold the settings of a run"),
     "another task": ({"task": "alphabet"}, "--resume run", "'run/config.json' does not hold the settings of a run"),
     "a picture of no format": ({"plot": "x.txt"}, "--resume run", "'run/config.json' does not hold the settings"),
     "data without symbols": ({"data": "file"}, "--resume run", "'run/config.json' does not hold the settings"),
     "no data any more": (
-        {"data": "gone", "symbols": ["a", "b", "c"]},
+        {"data": "gone", "symbols": ["a", "b", "c"], "buckets": [[4, 4]]},
         "--resume run",
         "--data: cannot read 'gone': No such file or directory",
     ),
     "other data": (
-        {"data": "pairs", "symbols": ["a", "b", "c"]},
+        {"data": "pairs", "symbols": ["a", "b", "c"], "buckets": [[4, 4]]},
         "--resume run",
         "--resume: 'pairs' is not, or no longer, the data of this run",
     ),
@@ -193,7 +196,7 @@ def set_file(path, content):
 
 
 def finish(folder):
-    (folder / "run/checkpoints/501").rename(folder / "run/checkpoints/601")
+    (folder / "run/checkpoints/11").rename(folder / "run/checkpoints/21")
     for name in ("metrics.json", "loss.png"):
         (folder / "run" / name).touch()
 
@@ -218,7 +221,7 @@ RUNS = {  # what is done to the folder, what is typed, and how the message begin
     "nothing to export": (set_file("run/checkpoints", None), "--export new --run-dir run", "'run' holds no checkpoint"),
     "checkpoints are a file": (set_file("run/checkpoints", ""), "--resume run", "cannot read 'run/checkpoints': Not a"),
     "checkpoints in a circle": (loop("run/checkpoints"), "--resume run", "cannot read 'run/checkpoints': Too many"),
-    "all is done": (finish, "--resume run", "all 601 batches of this run are done"),
+    "all is done": (finish, "--resume run", "all 21 batches of this run are done"),
     "runs is a file": (set_file("runs", ""), "", f"{IN} 'runs': Not a directory"),
     "runs in a circle": (loop("runs"), "", f"{IN} 'runs': Too many levels of symbolic links"),
     "runs leads nowhere": (lambda folder: (folder / "runs").symlink_to("gone"), "", f"{IN} 'runs': No such file"),
@@ -250,9 +253,9 @@ ENVIRONMENTS = {  # what is typed, what is different, and how the message begins
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder with a run of an earlier version, and with all that the cases name."""
-    shutil.copytree(ROOT / "tests/earlier_run", tmp_path / "run")
+def folder(stopped, tmp_path):
+    """A folder with a stopped run, and with all that the cases name."""
+    shutil.copytree(stopped, tmp_path / "run")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "x/attention.png").mkdir(parents=True)
     (tmp_path / "file").touch()
@@ -275,10 +278,9 @@ def everything(folder):
 
 def check(folder, arguments, message, preexec_fn=None, **environment):
     before = everything(folder)
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
-    status, stdout, stderr = run(
-        arguments.split(" ") if arguments else [], folder, env=environment, preexec_fn=preexec_fn
-    )
+    environment = os.environ | {"PYTHONPATH": str(folder)} | environment
+    options = {"modules": ()} if preexec_fn is None else {"preexec_fn": preexec_fn}
+    status, stdout, stderr = run(arguments.split(" ") if arguments else [], folder, env=environment, **options)
     assert (status, stdout) == (2, ""), stderr
     assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr
     assert stderr.endswith(" (see --help)\n")
@@ -336,28 +338,41 @@ def edit(path, **values):
     return damage
 
 
-def cut(path, keep):
-    return lambda folder: (folder / path).write_bytes((folder / path).read_bytes()[:keep])
+def cut(path, share=0.5):
+    """Returns a damage: a part of a file is left."""
+
+    def damage(folder):
+        content = (folder / path).read_bytes()
+        (folder / path).write_bytes(content[: int(share * len(content))])
+
+    return damage
 
 
 def replace(path, old, new):
-    return lambda folder: (folder / path).write_text((folder / path).read_text().replace(old, new, 1))
+    """Returns a damage: what follows a line break in a file becomes something else."""
+
+    def damage(folder):
+        text, count = re.subn(f"(?<=\n){old}", new, (folder / path).read_text(), count=1)
+        assert count == 1
+        (folder / path).write_text(text)
+
+    return damage
 
 
 STATE, INDEX, WEIGHTS = (
-    f"run/checkpoints/501/{name}" for name in ("state.json", "model.index", "model.data-00000-of-00001")
+    f"run/checkpoints/11/{name}" for name in ("state.json", "model.index", "model.data-00000-of-00001")
 )
-TORN = "the checkpoint 'run/checkpoints/501' is torn ("
-OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/501' are not of the same model: "
+TORN = "the checkpoint 'run/checkpoints/11' is torn ("
+OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
 DAMAGES = {  # what only TensorFlow or a look into the checkpoint finds
     "no index": (set_file(INDEX, None), "--resume run", TORN),
-    "half an index": (cut(INDEX, 300), "--resume run", TORN),
+    "half an index": (cut(INDEX), "--resume run", TORN),
     "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),
-    "half the weights": (cut(WEIGHTS, 3000), "--predict 3 --run-dir run", TORN),
+    "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", TORN),
     "no weights": (set_file(WEIGHTS, None), "--resume run", TORN),
     "weights that cannot be read": (loop(WEIGHTS), "--resume run", f"cannot read '{WEIGHTS}': Too many levels"),
     "no state": (set_file(STATE, None), "--resume run", f"{TORN}FileNotFoundError in state.json"),
-    "half a state": (cut(STATE, 100), "--resume run", f"{TORN}JSONDecodeError in state.json"),
+    "half a state": (cut(STATE), "--resume run", f"{TORN}JSONDecodeError in state.json"),
     "a list as state": (set_file(STATE, "[]"), "--resume run", f"{TORN}TypeError in state.json"),
     "a nested state": (set_file(STATE, MANY), "--resume run", f"{TORN}RecursionError in state.json"),
     "a negative number": (edit(STATE, numbers={"state": -1}), "--resume run", f"{TORN}OverflowError in state.json"),
@@ -368,32 +383,25 @@ DAMAGES = {  # what only TensorFlow or a look into the checkpoint finds
     "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),
     "other units": (edit("run/config.json", encoder_hidden_units=7), "--predict 3 --run-dir run", OTHER),
     "another cell": (edit("run/config.json", cell="gru"), "--export new --run-dir run", OTHER),
-    "half a history": (cut("run/history.csv", 9000), "--resume run", "'run/history.csv' "),
+    "half a history": (cut("run/history.csv"), "--resume run", "'run/history.csv' "),
     "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
-    "a blank line": (replace("run/history.csv", "\n1,", "\n\n1,"), "--resume run", "'run/history.csv' does not hold"),
-    "a word": (replace("run/history.csv", "\n1,", "\n1,x"), "--resume run", "'run/history.csv' cannot be read: "),
-    "not a number": (replace("run/history.csv", "0,1.62", "0,nan"), "--resume run", "'run/history.csv' "),
+    "a blank line": (replace("run/history.csv", "1,", "\n1,"), "--resume run", "'run/history.csv' does not hold"),
+    "a word": (replace("run/history.csv", "1,", "1,x"), "--resume run", "'run/history.csv' cannot be read: "),
+    "not a number": (replace("run/history.csv", r"0,\d\.\d+", "0,nan"), "--resume run", "'run/history.csv' "),
 }  # fmt: skip
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="each case is a fork of one process that has imported TensorFlow")
-def test_a_damaged_run_is_one_line_and_stays_as_it_is(folder, tmp_path_factory):
+@posix
+@pytest.mark.parametrize(("damage", "arguments", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_is_one_line_and_stays_as_it_is(damage, arguments, message, folder):
     (folder / "tensorflow.py").unlink()
-    folders = {name: tmp_path_factory.mktemp("damaged") / "folder" for name in DAMAGES}
-    before = {}
-    for name, (damage, _, _) in DAMAGES.items():
-        shutil.copytree(folder, folders[name], symlinks=True)
-        damage(folders[name])
-        before[name] = everything(folders[name])
-    commands = [[str(folders[name]), arguments.split()] for name, (_, arguments, _) in DAMAGES.items()]
-    program = [sys.executable, "-m", "tests.many_commands"]
-    process = subprocess.run(program, cwd=ROOT, input=json.dumps(commands), capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    for (name, (_, _, message)), (status, stdout, stderr) in zip(DAMAGES.items(), json.loads(process.stdout)):
-        assert (status, stdout) == (2, ""), (name, stderr)
-        assert stderr.startswith(f"seq2seq_copy.py: {message}"), (name, stderr)
-        assert stderr.count("\n") == 1, (name, stderr)
-        assert everything(folders[name]) == before[name], name
+    damage(folder)
+    before = everything(folder)
+    status, stdout, stderr = run(arguments.split(), folder)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr
+    assert stderr.count("\n") == 1, stderr
+    assert everything(folder) == before
 
 
 def test_there_are_many_cases():

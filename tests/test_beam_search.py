@@ -13,7 +13,7 @@ from running import run
 import helpers
 from helpers import EOS, PAD
 from seq2seq_copy import build_model
-from support.model import beam_search, variants
+from support.model import beam_search, greedy, variants
 from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -27,16 +27,19 @@ def make_ask():
     """Returns a function that builds a model with random weights, and returns its search and the weights."""
     sessions = []
 
-    def make(config, attention="none", cell="lstm", scale=1.5):
+    def make(config, attention="none", cell="lstm", scale=1.5, pad=0.0):
         config = dataclasses.replace(config, attention=attention, cell=cell, layers=1 + (attention == "luong"))
         model = variants.open_model(config, trains=False)
         sessions.append(model.session)
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
-            variable.load(scale * generator.normal(size=variable.shape), model.session)
+            values = scale * generator.normal(size=variable.shape)
+            if variable.op.name == "decoder/output_bias":
+                values[PAD] += pad
+            variable.load(values, model.session)
 
         def ask(sequences, *search):
-            return beam_search.make_search(model, *search)(helpers.task_batch("copy", sequences))
+            return beam_search.make_search(model, *search)(greedy.question(sequences, config))
 
         return ask, reference.weights_of(model.session)
 
@@ -48,7 +51,7 @@ def make_ask():
 def all_answers(weights, sequence, vocab_size):
     """Returns the log-probability of every answer, a dict by the symbols up to EOS. Nothing is searched or pruned."""
     answers = {}
-    for symbols in itertools.product(range(vocab_size), repeat=len(sequence) + 3):
+    for symbols in itertools.product(range(EOS, vocab_size), repeat=len(sequence) + 3):
         end = symbols.index(EOS) + 1 if EOS in symbols else len(symbols)
         if symbols[:end] not in answers:
             logits = reference.forward(weights, sequence, fed=symbols)["logits"][:end]
@@ -64,9 +67,9 @@ def all_answers(weights, sequence, vocab_size):
 def test_a_wide_beam_finds_what_an_exhaustive_search_finds(attention, cell, length_penalty, make_ask):
     ask, weights = make_ask(CONFIG, attention, cell)
     expected = all_answers(weights, [3], CONFIG.vocab_size)
-    assert len(expected) == 1 + 3 + 9 + 27 + 81  # EOS at each of the four steps, or at none
+    assert len(expected) == 1 + 2 + 4 + 8 + 16  # EOS at each of the four steps, or at none; PAD nowhere
     ranked = sorted(expected, key=lambda answer: -expected[answer] / ((5 + len(answer)) / 6) ** length_penalty)
-    (hypotheses,) = ask([[3]], 300, 20, length_penalty)
+    (hypotheses,) = ask([[3]], 100, 20, length_penalty)
     assert [tuple(hypothesis.symbols) for hypothesis in hypotheses] == ranked[:20]
     for hypothesis, answer in zip(hypotheses, ranked):
         assert hypothesis.log_probability == pytest.approx(expected[answer], abs=1e-4)
@@ -82,7 +85,7 @@ def search_by_hand(weights, sequence, vocab_size, width, length_penalty):
     def continued(symbols):
         fed = [*symbols, *[PAD] * (len(sequence) + 3 - len(symbols))]
         probabilities = reference.softmax(reference.forward(weights, sequence, fed)["logits"][len(symbols)])
-        return [(symbols + (symbol,), np.log(probabilities[symbol])) for symbol in range(vocab_size)]
+        return [(symbols + (symbol,), np.log(probabilities[symbol])) for symbol in range(EOS, vocab_size)]
 
     def search(width):
         beam = [((), 0.0)]
@@ -113,17 +116,26 @@ def test_a_narrow_beam_keeps_what_a_search_by_hand_keeps(attention, cell, length
 def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
     config = dataclasses.replace(LARGER, attention=attention, cell=cell)
     model = variants.open_model(config, trains=False)
-    inputs, parts = (model.encoder_inputs, model.encoder_inputs_length), beam_search.search(model.parts, 1, 0.0)
+    parts = beam_search.search(model.parts, 1, 0.0), greedy.answer(model.parts)
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        symbols = build_model(*inputs, None, config, parts, tf.nn)["symbols"]
+        encoder, length = model.placeholders[:2], model.decoder_targets_length
+        searched, answered = (build_model(*encoder, None, length, config, each, tf.nn) for each in parts)
     batch = helpers.task_batch("copy", [[3, 4, 5], [6], [2, 2, 8, 7, 3]])
     with model.session as session:
-        greedy, found = session.run([model.decoder_prediction, symbols], model.feed(batch))
-    for column in range(3):
-        ends = np.flatnonzero(greedy[:, column] == EOS)
-        end = ends[0] + 1 if ends.size else len(greedy)
-        np.testing.assert_array_equal(found[:end, column], greedy[:end, column])
-        assert (found[end:, column] == PAD).all()
+        fetches = [searched["symbols"], answered["decoder_prediction"]]
+        found, expected = session.run(fetches, model.feed(batch))
+    np.testing.assert_array_equal(found, expected)
+    assert (expected != PAD).any(axis=0).all()
+
+
+@pytest.mark.parametrize(("attention", "cell"), MODELS)
+def test_pad_is_no_answer_however_likely_it_is(attention, cell, make_ask):
+    ask, _ = make_ask(LARGER, attention, cell, pad=50.0)
+    for search in ((1,), (6, 6)):
+        for hypotheses in ask([[3, 4, 5], [6], [2, 2, 8, 7, 3]], *search):
+            for hypothesis in hypotheses:
+                assert PAD not in hypothesis.symbols
+                assert hypothesis.log_probabilities.max() < -10  # what the model itself thinks of it
 
 
 @pytest.mark.parametrize(("attention", "cell"), [MODELS[0], MODELS[-1]])

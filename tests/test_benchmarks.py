@@ -9,18 +9,18 @@ import sys
 import numpy as np
 import pytest
 from running import ROOT
-from support.terminal.settings import Config
 
 import helpers
-from benchmarks import jobs, machine, work
+from benchmarks import machine, tables, work
 from benchmarks.peers import Job
-from support.graph import programs
+from support.settings import Config
+from support.tensorflow import compile_cache
 
 
 def test_the_peers_have_equal_losses(tmp_path):
-    work.make(tmp_path / "work.npz", batch_size=60, encoder_hidden_units=4)
+    work.make(tmp_path / "work.npz", Config(batch_size=60, encoder_hidden_units=4))
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
-    environment = os.environ | {programs.SETTING: str(tmp_path / "cache")}
+    environment = os.environ | {compile_cache.SETTING: str(tmp_path / "cache")}
     peers = [
         subprocess.run([*program, form, "steps"], cwd=ROOT, env=environment, input="", capture_output=True, text=True)
         for form in ("talk", "raw_rnn", "compiled")
@@ -32,14 +32,13 @@ def test_the_peers_have_equal_losses(tmp_path):
     np.testing.assert_allclose(compiled, talk, rtol=1e-5)
 
 
-def test_the_settings_of_the_work_are_the_defaults_of_the_script():
-    assert vars(work.SETTINGS) == {name: getattr(Config, name) for name in vars(work.SETTINGS)}
+def test_the_settings_of_the_work_are_the_defaults_of_the_script(tmp_path):
+    work.make(tmp_path / "work.npz", Config())
+    assert work.load(tmp_path / "work.npz").config == Config()
 
 
-def test_a_whole_job_is_the_data_of_the_script(monkeypatch, capsys):
-    monkeypatch.setattr(work.SETTINGS, "max_batches", 120)
-    monkeypatch.setattr(work.SETTINGS, "held_out_sequences", 1001)
-    trained = []
+def test_a_whole_job_is_the_data_of_the_script(capsys):
+    config, trained = Config(max_batches=120, held_out_sequences=1001), []
 
     def take_steps(batches):
         trained.extend(batches)
@@ -50,24 +49,23 @@ def test_a_whole_job_is_the_data_of_the_script(monkeypatch, capsys):
         past_end = np.arange(len(batch.targets))[:, np.newaxis] >= batch.lengths + helpers.EXTRA_DECODER_STEPS
         return batch.targets + past_end + np.all(batch.inputs == held_out.inputs[: len(batch.inputs), :1], axis=0)
 
-    config = Config(held_out_sequences=1001)
-    batches, held_out = helpers.examples(config, *np.random.default_rng(config.seed).spawn(2))
+    batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
     same_as_first = (held_out.inputs == held_out.inputs[:, :1]).all(axis=0).sum()
-    work.whole_job(take_steps, decode)
+    work.whole_job(config, take_steps, decode)
     first, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {"losses": list(range(work.CHECKED_LOSSES))}
     assert last == {"exact": 1 - same_as_first / 1001, "decoded": 1001}
     np.testing.assert_equal(trained, list(itertools.islice(batches, 120)))
 
 
-GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=work.SETTINGS.held_out_sequences)
+GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=Config.held_out_sequences)
 
 
 def test_jobs_that_are_not_equal_end_the_benchmark():
-    assert jobs.check([GOOD, GOOD._replace(losses=[]), GOOD._replace(losses=[2.3, 2.2002])]) < 1e-3
+    assert tables.check([GOOD, GOOD._replace(losses=[]), GOOD._replace(losses=[2.3, 2.2002])]) < 1e-3
     for bad in (GOOD._replace(losses=[2.3, 2.3]), GOOD._replace(exact=0.9), GOOD._replace(decoded=9_999)):
         with pytest.raises(SystemExit, match="peer"):
-            jobs.check([GOOD, bad])
+            tables.check([GOOD, bad])
 
 
 def test_the_benchmark_waits_for_a_quiet_machine_but_not_for_ever(monkeypatch):

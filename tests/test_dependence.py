@@ -67,7 +67,7 @@ def one_input_later(original, config):
 
     def run(fetches, batch):
         batches.append(batch)
-        steps = len(batch.inputs) + config.extra_decoder_steps
+        steps = len(batch.inputs) + helpers.EXTRA_DECODER_STEPS
         logits = np.zeros([steps, batch.lengths.size, 2], np.float32)
         logits[:, :, 0] = 20
         logits[1 : len(batch.inputs) + 1, :, 1] = 40 * (batch.inputs != original[:, np.newaxis])

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from running import ROOT
 
-from experiments import capacity, exchange, memory, states
+import helpers
+from experiments import capacity, claims, exchange, memory, recipes, states
+from seq2seq_copy import PLAIN, Model
+from support.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
 
 KINDS = 5
 
@@ -194,7 +198,7 @@ def test_a_state_that_is_put_back_gives_the_same_answers(opened):
     vectors = opened.encode(symbols)
     assert vectors.shape == (20, 2 * 40)  # c and h
     feed = opened._feed(symbols)
-    prediction = opened.model.session.run(opened.model.graph.decoder_prediction, feed)
+    prediction = opened.model.session.run(opened.model.decoder_prediction, feed)
     np.testing.assert_array_equal(opened.decode(vectors, 4), prediction.T - 2)
     assert (opened.decode(5 * vectors[::-1], 4) != prediction.T - 2).any()
 
@@ -203,7 +207,7 @@ def test_slopes_equal_differences(opened):
     symbols = np.random.default_rng(1).integers(8, size=(6, 4))
     vectors, direction = opened.encode(symbols), np.random.default_rng(2).normal(size=[6, 80])
     losses = [
-        opened.model.session.run(opened.model.graph.loss, opened._feed(symbols, vectors + step * direction))
+        opened.model.session.run(opened.model.loss, opened._feed(symbols, vectors + step * direction))
         for step in (-0.01, 0.01)
     ]
     expected = (opened.slopes(vectors, symbols) * direction).sum()
@@ -249,6 +253,41 @@ def test_the_command_about_capacity(monkeypatch, tmp_path, capsys):
     assert f"| LSTM | 8 | {200 + 2 * (24 + 1) * 16 + (28 + 1) * 32 + 90:,} | 0.0 |" in stdout
     assert "| the same | 8 |" in stdout
     assert Path("plots/capacity.png").exists() and Path("plots/memory-length.png").exists()
+
+
+def weights_of(model):
+    return {variable.op.name: model.session.run(variable) for variable in tf.trainable_variables()}
+
+
+def test_a_variant_of_a_claim_has_the_parts_that_it_names():
+    batch = helpers.task_batch("copy", list(np.random.default_rng(0).integers(2, 10, [50, 8], np.int32)))
+    predictions = []
+    for threshold in (None, 0.999, 0.0):  # the best symbol; none is that likely, so the best one; any symbol
+        variant = claims.Variant(encoder_hidden_units=3, decoder_units=5, forget_bias=1.0, decode_above=threshold)
+        model = Model(variant, claims.parts_of(variant)[0])
+        predictions.append(model.predict(batch))
+    weights = weights_of(model)
+    biases = [value for name, value in weights.items() if name.endswith("lstm_cell/bias")]
+    assert [bias.tolist() for bias in biases] == [np.repeat([0, 0, 1, 0], units).tolist() for units in (3, 3, 5)]
+    assert weights["encoder/bridge/c"].shape == weights["encoder/bridge/h"].shape == (6, 5)
+    np.testing.assert_array_equal(predictions[1], predictions[0])
+    assert len(np.unique(predictions[2][:10])) == 10
+
+
+def test_the_first_recipe_is_the_tutorials_and_the_last_one_is_this_script():
+    steps = {}
+    changes = {name: value for change in recipes.CHANGES.values() for name, value in change.items()}
+    for recipe in (recipes.Recipe(), recipes.Recipe(**changes), Config()):
+        model = recipes.RecipeModel(recipe) if isinstance(recipe, recipes.Recipe) else Model(recipe, PLAIN, PLAIN)
+        weights = weights_of(model)
+        batches, _ = helpers.examples(recipe, *helpers.generators(0))
+        steps[recipe] = model.take_steps([next(batches) for _ in range(3)], [0.03] * 3)
+        if recipe == recipes.Recipe():
+            assert "encoder/backward/lstm_cell/kernel" not in weights
+            assert weights["encoder/forward/lstm_cell/bias"].max() == 1
+            assert all(0.9 < weights[name].max() <= 1 for name in ("embedding/embeddings", "decoder/output_weights"))
+    _, last, script = steps.values()
+    np.testing.assert_allclose(last, script, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "answers", "calibration", "capacity", "claims", "memory", "recipes"])

@@ -15,7 +15,7 @@ from running import ROOT, SHORT, posix, resource, run
 from same_end import variables
 from tensorflow.core.protobuf import saved_model_pb2
 
-from helpers import EOS
+from helpers import EOS, PAD
 from support.model import variants
 from support.run import checkpoints, files
 from support.tensorflow import tensorflow_v1 as tf
@@ -113,10 +113,10 @@ def check_answers(program, exported):
     assert vocabulary in (None, "".join(f"{name}\n" for name in names))
     predicted = []
     for sequence, symbols in zip(sequences, answer["predictions"]):
-        steps = len(sequence) + config.extra_decoder_steps
-        assert (symbols[steps:] == 0).all()
-        predicted.append(f"[{' '.join(names[symbol] for symbol in up_to_eos(symbols[:steps]))}]")
-    assert re.findall(r"predicted > (.*)\n", stdout) == predicted
+        answer = up_to_eos(symbols[: config.answer_steps(len(sequence))])
+        assert (symbols[len(answer) + 1 :] == PAD).all()
+        predicted.append(f"[{' '.join(names[symbol] for symbol in answer)}]")
+    assert re.findall(r"predicted > (.*\])", stdout) == predicted
     assert len(set(predicted)) > 1
 
 
@@ -129,11 +129,13 @@ def test_the_probabilities_are_those_of_numpy(exported):
         weights = reference.weights_of(session)
     rows = zip(sequences, answer["predictions"], answer["probabilities"])
     for sequence, predictions, probabilities in rows:
-        steps, known_steps = len(sequence) + config.extra_decoder_steps, len(sequence) + 3
-        expected = reference.forward(weights, sequence)
-        np.testing.assert_array_equal(predictions[:known_steps], expected["prediction"])
-        highest = [reference.softmax(logits)[symbol] for logits, symbol in zip(expected["logits"], predictions)]
-        np.testing.assert_allclose(probabilities[:known_steps], highest, atol=1e-4)
+        steps = min(len(up_to_eos(predictions)) + 1, config.answer_steps(len(sequence)))
+        known_steps = min(steps, len(sequence) + 3)  # of the reference
+        fed = [*predictions, *[PAD] * (len(sequence) + 3)]
+        logits = reference.forward(weights, sequence, fed)["logits"][:known_steps]
+        np.testing.assert_array_equal(predictions[:known_steps], PAD + 1 + logits[:, PAD + 1 :].argmax(axis=1))
+        of_predicted = [reference.softmax(row)[symbol] for row, symbol in zip(logits, predictions)]
+        np.testing.assert_allclose(probabilities[:known_steps], of_predicted, atol=1e-4)
         assert (probabilities[:steps] > 0).all()
         assert (probabilities[steps:] == 0).all()
 
@@ -156,6 +158,7 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
     assert meta_graph.meta_info_def.tags == ["serve"]
     scopes = {node.name.split("/")[0] for node in meta_graph.graph_def.node}
     named = {"sequences", "lengths", "encoder_inputs", "decoder_lengths", "vocabulary"}
+    named |= {"decoder_targets_length"} if saved_config(exported / "run").data else set()
     assert scopes == named | {"embedding", "encoder", "decoder", "outputs", "save"}
     assert not [node.name for node in meta_graph.graph_def.node if "Adam" in node.name or "gradient" in node.name]
     assert str(exported).encode() not in (exported / "served/saved_model.pb").read_bytes()

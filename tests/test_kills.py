@@ -1,26 +1,66 @@
 """Runs that are stopped at random moments, by each of three signals, against one that never was."""
 
-import re
-import subprocess
-import sys
-from pathlib import Path
+import itertools
+import random
+import signal
+import time
 
 import pytest
-from running import ROOT, posix
+from running import posix, start
 from same_end import assert_same_end
+
+from support.run import folder as folders
+from tests import soak
+
+ARGUMENTS = [*soak.SMALL, "--xla"]
+
+
+def finish(arguments, folder):
+    process = start(arguments, folder, settings=soak.SETTINGS)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module", params=["off", pytest.param("on", marks=pytest.mark.long)])
+def whole(request, tmp_path_factory):
+    """A run that nothing stopped, and its --xla."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish([*ARGUMENTS, request.param, "--run-dir", "whole"], folder)
+    return folder / "whole", request.param
+
+
+def wait_for_a_moment(process, run, chance):
+    """Waits until a run has a checkpoint that is drawn from all of a run, or none yet, and then for a moment."""
+    batches = chance.randrange(0, soak.BATCHES + 1, soak.SETTINGS["keep_every"])
+    while (folders.batches_kept(run) or 0) < batches and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(chance.choice([0, chance.uniform(0, 0.02), chance.uniform(0, 1)]))
 
 
 @posix
-@pytest.mark.parametrize(
-    "name, times, xla",
-    [("SIGKILL", "12", "off"), ("SIGINT", "6", "off"), ("SIGTERM", "6", "off"), ("SIGKILL", "3", "on")],
-)
-def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, xla, tmp_path):
-    command = [sys.executable, "-m", "tests.killed_runs", str(tmp_path), name, times, xla]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    assert re.match(rf"stopped {times} times, with a checkpoint after these batches: \[", process.stdout)
-    stopped = sorted(Path(tmp_path).glob("stopped-*"))
-    assert stopped
-    for run in stopped:
-        assert_same_end(tmp_path / "whole", run)
+@pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
+    (expected, xla), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0
+    for run in (tmp_path / f"stopped-{count}" for count in itertools.count()):
+        while not run.exists() or folders.batches_kept(run) != soak.BATCHES or not folders.has_ended(run):
+            is_resumable = (run / "config.json").exists()
+            arguments = ["--resume", str(run)] if is_resumable else [*ARGUMENTS, xla, "--run-dir", str(run)]
+            if stops == times:
+                finish(arguments, tmp_path)
+                break
+            process = start(arguments, tmp_path, settings=soak.SETTINGS)
+            wait_for_a_moment(process, run, chance)
+            process.send_signal(number)
+            _, stderr = process.communicate()
+            assert process.returncode in (0, -number, 128 + number), stderr
+            stops += process.returncode != 0
+        assert_same_end(expected, run)
+        if stops == times:
+            break
+
+
+@posix
+@pytest.mark.long
+def test_a_minute_of_accidents(capsys):
+    assert soak.main(["--minutes", "1"]) == 0, capsys.readouterr().out

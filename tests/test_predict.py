@@ -11,27 +11,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import open_terminal, posix, run, start, termios
+from running import open_terminal, posix, run, run_process, start, start_process, termios
 
-from support.graph import beam
+from support.model import beam_search
 from support.terminal import predict
 
-EASY = ["--max-batches", "1200", "--vocab-size", "5", "--length-to", "5", "--samples", "0"]
+EASY = ["--max-batches", "400", "--vocab-size", "5", "--length-to", "5", "--samples", "0", "--xla", "off"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder whose newest run has learned to repeat 3 to 5 symbols from 2 to 4."""
+    """A folder with a run that has learned to repeat 3 to 5 symbols from 2 to 4."""
     folder = tmp_path_factory.mktemp("trained")
-    status, stdout, _ = run([*EASY, "--run-dir", "elsewhere"], folder)
+    status, stdout, _ = run([*EASY, "--run-dir", "runs/easy"], folder)
     assert status == 0
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 99
     return folder
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("where", [[], ["--run-dir", "elsewhere"]])
-def test_sequences_on_the_command_line(where, folder):
+@pytest.mark.parametrize(("run", "where"), [(run_process, []), (run, ["--run-dir", "runs/easy"])])
+def test_sequences_on_the_command_line(run, where, folder):
     expected = "input     > [4 3 2]\npredicted > [4 3 2]\ninput     > [2 2 3 4 3]\npredicted > [2 2 3 4 3]\n"
     arguments = ["--predict", "4 3 2", "--predict", " 2 2  3 4 3 ", *where]
     assert run(arguments, folder) == (0, expected, "")
@@ -89,11 +89,11 @@ def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
 
 def test_a_prediction_ends_before_its_eos():
     for symbols, shown in (([4, 3, 1, 0, 0], [4, 3]), ([1, 3, 1, 0], []), ([4, 3, 5, 0, 2], [4, 3, 5, 0, 2])):
-        hypothesis = beam.up_to_eos(np.array(symbols), np.zeros(len(symbols)), None)
+        hypothesis = beam_search.up_to_eos(np.array(symbols), np.zeros(len(symbols)), None)
         np.testing.assert_array_equal(predict.without_eos(hypothesis.symbols), shown)
 
 
-def start_conversation(folder):
+def start_conversation(start, folder):
     """Returns the process, and the keyboard and screen of its terminal."""
     keyboard, terminal = open_terminal()
     process = start(["--predict", "-"], folder, stdin=terminal, stdout=terminal, stderr=terminal)
@@ -125,7 +125,7 @@ def interrupted(process):
 
 @posix
 def test_a_terminal_is_a_conversation_with_line_editing(folder):
-    process, keyboard = start_conversation(folder)
+    process, keyboard = start_conversation(start_process, folder)
     read_until(keyboard, "> ")
     os.write(keyboard, b"4 3 x\x7f2\n")  # the x is deleted again
     shown = read_until(keyboard, "predicted > [4 3 2]\r\n> ")
@@ -138,7 +138,7 @@ def test_a_terminal_is_a_conversation_with_line_editing(folder):
 
 @posix
 def test_ctrl_c_ends_a_conversation_and_leaves_the_terminal_as_it_was(folder):
-    process, keyboard = start_conversation(folder)
+    process, keyboard = start_conversation(start, folder)
     before = termios.tcgetattr(keyboard)
     read_until(keyboard, "> ")
     assert interrupted(process) == 130
@@ -153,9 +153,13 @@ def test_ctrl_c_ends_a_conversation_and_leaves_the_terminal_as_it_was(folder):
 @given(st.lists(st.integers(1, 60), max_size=50), st.integers(0, 40))
 def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths, extra):
     sequences = [np.full(length, 2) for length in lengths]
-    groups = list(predict.groups(sequences, extra, most_steps=100))
+
+    def answer_steps(length):
+        return length + extra
+
+    groups = list(predict.groups(sequences, answer_steps, most_steps=100))
     assert [sequence for group in groups for sequence in group] == sequences
     for group in groups:
         assert len(group) * (max(sequence.size for sequence in group) + extra) <= 100
-    assert [len(group) for group in predict.groups(sequences, extra, most_steps=0)] == [1] * len(sequences)
-    assert len(list(predict.groups(sequences, extra, most_steps=10**6))) == bool(sequences)
+    assert [len(group) for group in predict.groups(sequences, answer_steps, most_steps=0)] == [1] * len(sequences)
+    assert len(list(predict.groups(sequences, answer_steps, most_steps=10**6))) == bool(sequences)

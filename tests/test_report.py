@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
-from support.terminal.settings import Config
 
 import helpers
+from support.pictures import heat_maps, pictures
 from support.run.history import History, Row
-from support.terminal import maps, pictures, report
+from support.settings import Config
+from support.terminal import report
 
 CONFIG = Config(batch_size=5, seed=7)
 HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
@@ -119,7 +120,7 @@ def test_the_pictures_do_not_depend_on_matplotlibrc(tmp_path, monkeypatch):
 
 
 def test_a_character_that_no_font_has_is_named(caplog):
-    maps.fonts_for("a\ue4ff")
+    heat_maps.fonts_for("a\ue4ff")
     assert caplog.messages == ["no installed font has '\\ue4ff'; it is drawn as a box"]
 
 
@@ -143,12 +144,12 @@ def test_the_picture_says_what_it_shows():
 
 
 def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
-    config = Config(data=Path("own.tsv"), symbols=("$x_$", "\u732b", "a" * 300), extra_decoder_steps=4)
+    config = Config(data=Path("own.tsv"), symbols=("$x_$", "\u732b", "a" * 300))
     inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
-    batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32))
+    batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32), np.array([4, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
     alignment = np.random.default_rng(0).random([7, 2, 3])
-    figure = maps.draw({"attention": maps.aligned(batch, prediction, alignment, config)}, config)
+    figure = heat_maps.draw({"attention": heat_maps.aligned(batch, prediction, alignment)}, config)
     first, second, _ = figure.axes
     np.testing.assert_array_equal(first.images[0].get_array(), alignment[:, 0])
     np.testing.assert_array_equal(second.images[0].get_array(), alignment[:5, 1, :1])
@@ -176,5 +177,5 @@ def test_other_pictures_are_beside_that_of_the_loss():
 
 
 def test_a_title_names_what_is_not_plain():
-    assert report.title(Config(layers=2, cell="gru", seed=7)) == "copy, GRU, 2 layers, seed 7"
-    assert report.title(Config()) == "copy, seed 0"
+    assert Config(layers=2, cell="gru", seed=7).title == "copy, GRU, 2 layers, seed 7"
+    assert Config().title == "copy, seed 0"

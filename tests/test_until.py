@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from running import posix, run, start
 from same_end import assert_same_end
-from support.terminal.settings import Config
 
+from support import settings
 from support.run import folder as folders
 from support.run.history import Row, has_reached
-from support.terminal import settings
+from support.settings import Config
 
 SHARE = 0.8
 SETTINGS = (

@@ -1,12 +1,11 @@
 """The page of symptoms: its lines of Python and its commands are run, and print what it says."""
 
-import os
 import re
+import shlex
 import subprocess
 import sys
-from pathlib import Path
 
-from running import ROOT
+from running import ROOT, run
 
 PAGE = ROOT / "docs/when-it-fails.md"
 
@@ -30,18 +29,10 @@ def test_the_lines_of_python_print_what_it_says():
 
 def test_the_commands_print_what_it_says(tmp_path):
     """One after the other, because a command asks the run before it."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     assert len(commands()) == 4
     for command, expected in commands():
-        process = subprocess.run(
-            command.replace("seq2seq_copy.py", str(ROOT / "seq2seq_copy.py")),
-            shell=True,
-            cwd=tmp_path,
-            env=os.environ | {"PATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        printed = map(without_figures, process.stdout.splitlines())
+        _, stdout, stderr = run(shlex.split(command)[2:], tmp_path)
+        printed = {stream: map(without_figures, text.splitlines()) for stream, text in enumerate((stdout, stderr))}
         for line in expected:
-            assert line == "..." or without_figures(line) in printed, f"{command} does not print {line}"
+            is_error = line.startswith("seq2seq_copy.py: ")
+            assert line == "..." or without_figures(line) in printed[is_error], f"{command} does not print {line}"

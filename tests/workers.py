@@ -1,57 +1,24 @@
 """Starting several workers on this machine, for the tests."""
 
+import functools
 import json
 import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
-from support.terminal.local_cluster import free_addresses, tf_config
+import numpy as np
 
-ROOT = Path(__file__).parent.parent
-QUICK = {"keep_every": 10, "held_out_sequences": 200}  # settings that no flag sets
-
-
-class Forks:
-    """A process of tests/forked.py, which starts the command quickly."""
-
-    def __enter__(self):
-        command = [sys.executable, "-m", "tests.forked"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.running = set()
-        return self
-
-    def __exit__(self, *_):
-        for child in self.running:
-            os.kill(child, signal.SIGKILL)
-        self.process.stdin.close()
-        self.process.wait()
-
-    def ask(self, **request):
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def start(self, arguments, folder, name="alone", settings=QUICK, environment=None, **more):
-        """Starts the command; returns its process number. It prints into NAME.out and NAME.err in the folder."""
-        request = {"arguments": arguments, "folder": str(folder), "name": name, "settings": settings, **more}
-        child = self.ask(start={**request, "environment": environment or {}})
-        self.running.add(child)
-        return child
-
-    def wait(self, child, timeout=300):
-        """Returns the exit status, minus the signal that ended the process, or None if it still runs."""
-        status = self.ask(wait=child, timeout=timeout)
-        if status is not None:
-            self.running.remove(child)
-        return status
+from support.cluster.local import free_addresses, tf_config
+from support.cluster.model import ClusterModel
+from support.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
+from support.terminal import command
+from tests.forks import QUICK
 
 
-def start_workers(forks, arguments, folders, more_of=None, **options):
+def start_workers(forks, arguments, folders, more_of=None, settings=QUICK, before="change_settings"):
     """Starts a worker in each of the folders; returns their process numbers.
 
-    What they print goes to worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to arguments
-    of its own.
+    What they print goes to worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to further
+    arguments. settings: fields of the Config that no flag sets. before: what each worker calls first, from this file.
     """
     addresses = free_addresses(len(folders))
     return [
@@ -59,8 +26,27 @@ def start_workers(forks, arguments, folders, more_of=None, **options):
             [*arguments, *(more_of or {}).get(index, [])],
             folder,
             f"worker-{index}",
-            environment={"TF_CONFIG": tf_config(addresses, index)},
-            **options,
+            settings=None,
+            environment={"TF_CONFIG": tf_config(addresses, index), "WORKER_SETTINGS": json.dumps(settings)},
+            before=f"tests.workers:{before}",
         )
         for index, folder in enumerate(folders)
     ]
+
+
+def change_settings():
+    command.Config = functools.partial(Config, **json.loads(os.environ["WORKER_SETTINGS"]))
+
+
+def let_weights_drift():
+    """Gives each worker other weights."""
+    change_settings()
+    share_variables = ClusterModel.share_variables
+
+    def share_and_drift(model):
+        share_variables(model)
+        model.session.run(tf.global_variables_initializer())
+        weights = tf.trainable_variables()[0]
+        weights.load(np.full(weights.shape, model.cluster.index), model.session)
+
+    ClusterModel.share_variables = share_and_drift

@@ -1,252 +1,115 @@
-"""Several machines train one model: each takes some columns of every batch, and all of them add up their gradients.
+"""The workers as one of them sees them: it waits for the others, and all of them add up numbers.
 
-Each worker builds the same graph and runs it in a session of its own, on a tf.train.Server of its own ("between-graph
-replication"). One all-reduce in each step adds up the gradients. All workers then make the same step of Adam on the
-same weights. Source: Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 4.
-
-The order of the additions is fixed, so all workers get the same bits, and another run with as many workers gets them
-again.
+Each worker runs its own session on its own tf.train.Server ("between-graph replication"). The order of the additions
+is fixed. So all workers get the same bits, and another run with as many workers gets them again.
 """
 
 import contextlib
-import hashlib
-import logging
-import math
-import os
+import json
+import multiprocessing.pool
 import socket
-import threading
 import time
 
 import numpy as np
 
+from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
 
-LEADER = "/job:worker/replica:0/task:0"  # tells the workers which of them form a group
-GROUP, STEP, FIRST_SUM = 1, 1, 2  # keys of collectives: they must be the same on all workers
-PATIENCE = 10  # seconds that TensorFlow gets to notice by itself what is wrong
-
-log = logging.getLogger(__name__)
-
-
-class ClusterError(Exception):
-    """The workers cannot train together. The message is one line for the user."""
-
-    def __init__(self, message, status=1):
-        super().__init__(message)
-        self.status = status
-
-
-def alone(gradients, loss):
-    """Stands for Cluster.sum_over_workers() where one worker trains on the whole batch."""
-    return gradients, loss
-
-
-def columns(batch_size, workers, index):
-    """Returns which columns of a batch a worker takes, a slice. The sizes differ by one at most."""
-    return slice(batch_size * index // workers, batch_size * (index + 1) // workers)
+GROUP, STEP, FIRST_SUM = 1, 1, 2  # keys of collectives; all workers use the same
+PATIENCE = 10  # seconds that TensorFlow gets to notice by itself that a worker is lost
 
 
 class Cluster:
-    """The workers as one of them sees them."""
+    """The server of this worker, and what all workers do together: from add() on, each must call the same in turn."""
 
     def __init__(self, addresses, index, timeout):
-        """Starts the server of this worker, and waits for those of the others.
+        """Starts the server of this worker, and waits for the others.
 
-        Args:
-          addresses: list of str, "host:port" of each worker.
-          index: int, which of them this one is.
-          timeout: float, seconds that it waits for the others.
-
-        Raises:
-          ClusterError: the port is in use, or another worker does not start in time.
+        addresses is a list of str, "host:port" of each worker. index says which of them this one is. timeout is a
+        float, in seconds. Raises UserError if the port is in use, or if another worker does not start in time.
         """
-        self.addresses, self.index, self.timeout = addresses, index, timeout
-        self.size = len(addresses)
-        # A session that sees no device but its own waits for nobody, and places all that it has on that device.
+        self.addresses, self.index, self.size, self.timeout = addresses, index, len(addresses), timeout
+        # A session that sees only its own device waits for no other worker, and keeps everything on that device.
         self.session_config = tf.ConfigProto(device_filters=[f"/job:worker/task:{index}"])
-        self.session_config.experimental.collective_group_leader = LEADER
+        self.session_config.experimental.collective_group_leader = "/job:worker/replica:0/task:0"
         try:
             self.server = tf.train.Server({"worker": addresses}, "worker", index, config=self.session_config)
         except tf.errors.OpError:
-            message = f"cannot listen on the port of {addresses[index]}: is it in use? (TF_CONFIG, worker {index})"
-            raise ClusterError(message, status=2) from None
-        self.wait_for_all()
-        self.waiting_since = math.inf
-        threading.Thread(target=self.watch, daemon=True).start()
-
+            problem = f"cannot listen on the port of {addresses[index]}: is it in use?"
+            raise UserError(f"{problem} (TF_CONFIG, worker {index})") from None
+        give_up_at = time.monotonic() + timeout
+        while lost := self.lost_workers():
+            if time.monotonic() > give_up_at:
+                raise UserError(f"{lost} did not start within {timeout:g} s", status=1)
+            time.sleep(0.1)
+        self.thread, self.sums = multiprocessing.pool.ThreadPool(1), 0
         with tf.Graph().as_default():
             self.numbers, self.key = tf.placeholder(tf.int32, [None]), tf.placeholder(tf.int32, [])
-            self.sum_of_numbers = self.all_reduce(self.numbers, self.key)
-            self.sums, self.session_of_sums = 0, self.new_session()
+            self.sum_of_numbers, self.session_of_sums = self.all_reduce(self.numbers, self.key), self.open_session()
 
-    def new_session(self):
+    def open_session(self):
         """Returns a tf.Session for the default graph, on the server of this worker."""
         return tf.Session(self.server.target, config=self.session_config)
 
-    def wait_for_all(self):
-        give_up_at = time.monotonic() + self.timeout
-        for worker, address in enumerate(self.addresses):
-            while not answers(address):
-                if time.monotonic() > give_up_at:
-                    raise ClusterError(f"worker {worker} ({address}) did not start within {self.timeout:g} s")
-                time.sleep(0.1)
-
-    def watch(self):
-        """Ends the process where TensorFlow goes on waiting, as it may while a worker starts, for one that is lost."""
-        while True:
-            time.sleep(1)
-            waited = time.monotonic() - self.waiting_since
-            if waited > self.timeout + PATIENCE or (waited > PATIENCE and self.lost()):
-                log.error(self.problem())
-                os._exit(1)
-
-    @contextlib.contextmanager
-    def waiting(self):
-        """Surrounds what waits for the other workers; turns what TensorFlow raises into a ClusterError."""
-        self.waiting_since = time.monotonic()
-        try:
-            yield
-        except tf.errors.OpError as error:
-            if isinstance(error, (tf.errors.ResourceExhaustedError, tf.errors.InvalidArgumentError)):
-                raise
-            raise ClusterError(self.problem()) from None
-        finally:
-            self.waiting_since = math.inf
-
-    def lost(self):
-        """Returns which workers no longer listen, a list of str."""
-        return [f"worker {worker} ({address})" for worker, address in enumerate(self.addresses) if not answers(address)]
-
-    def problem(self):
-        """Returns in one line why this worker does not go on."""
-        lost = ", ".join(self.lost())
-        without_answer = f"a worker did not answer within {self.timeout:g} s, or has another TF_CONFIG"
-        return f"lost {lost}; start all workers again with --resume" if lost else without_answer
-
     def all_reduce(self, tensor, key):
-        """Returns the sum of the tensors that all workers hand in under a key."""
-        return tf.raw_ops.CollectiveReduceV2(
-            input=tensor,
-            group_size=self.size,
-            group_key=GROUP,
-            instance_key=key,
-            ordering_token=[],
-            merge_op="Add",
-            final_op="Id",
-            communication_hint="ring",
-            timeout_seconds=self.timeout,
-        )
+        """Returns the sum of the tensors, int32 or float32, that all workers hand in under a key."""
+        group = {"group_size": self.size, "group_key": GROUP, "instance_key": key, "timeout_seconds": self.timeout}
+        how = {"merge_op": "Add", "final_op": "Id", "communication_hint": "ring", "ordering_token": []}
+        return tf.raw_ops.CollectiveReduceV2(input=tensor, **group, **how)
 
-    def sum_over_workers(self, gradients, loss):
-        """Turns gradients and loss of the columns of this worker into those of the whole batch.
+    def run(self, session, fetches, feed):
+        """Returns what session.run() returns; all workers wait for each other. Raises UserError if one is lost."""
+        # In another thread, because TensorFlow itself may wait forever for a worker that is lost while it starts.
+        result, give_up_at = self.thread.apply_async(session.run, (fetches, feed)), time.monotonic() + self.timeout
+        result.wait(PATIENCE)
+        while not result.ready() and time.monotonic() < give_up_at + PATIENCE and not self.lost_workers():
+            result.wait(PATIENCE)
+        try:
+            return result.get(timeout=0)
+        except (tf.errors.ResourceExhaustedError, tf.errors.InvalidArgumentError):
+            raise
+        except (tf.errors.OpError, multiprocessing.TimeoutError) as error:
+            problem = f"a worker did not answer within {self.timeout:g} s, or has another TF_CONFIG"
+            if "joining a group" in str(error):
+                problem = "a worker with another TF_CONFIG may have joined; start all workers again with --resume"
+            elif lost := self.lost_workers():
+                problem = f"lost {lost}; start all workers again with --resume"
+            raise UserError(problem, status=1) from None
 
-        They are means over the steps of these columns. Weighted by the share that these are of all steps of the batch,
-        they add up to the mean over all of them. So that one all-reduce does for a step, the statuses of the workers
-        travel with them: whoever was asked to stop tells all others in the same step.
-
-        Args:
-          gradients: list of float32 tensors.
-          loss: float32 [].
-
-        Returns:
-          The same for the whole batch.
-        """
-        self.share = tf.placeholder(tf.float32, [], "share_of_steps")
-        self.status = tf.placeholder(tf.float32, [], "status")
-        tensors = [*gradients, loss]
-        flat = [tf.reshape(tensor, [-1]) for tensor in tensors]
-        weighted = tf.concat(flat, axis=0) * self.share
-        statuses = tf.one_hot(self.index, self.size) * self.status
-        summed = self.all_reduce(tf.concat([weighted, statuses], axis=0), STEP)
-        *flat, self.statuses = tf.split(summed, [*map(tf.size, flat), self.size])
-        *gradients, loss = (tf.reshape(part, tf.shape(tensor)) for part, tensor in zip(flat, tensors))
-        return gradients, loss
-
-    def take_step(self, session, graph, feed, share, status):
-        """Makes a training step together with all workers.
-
-        Args:
-          session: a tf.Session from new_session().
-          graph: the seq2seq_copy.Graph of the step, connected with sum_over_workers().
-          feed: dict, what it is fed: the columns of this worker.
-          share: float, the share of the batch's steps that these columns have.
-          status: int, the exit status that this worker wants to end with, or 0 to go on.
-
-        Returns:
-          results: loss, gradient norm and learning rate of the whole batch.
-          statuses: list of int, the statuses of all workers that want to end.
-        """
-        fetches = [graph.loss, graph.gradient_norm, graph.learning_rate, self.statuses, graph.train_op]
-        with self.waiting():
-            *results, statuses, _ = session.run(fetches, feed | {self.share: share, self.status: status})
-        return results, [int(status) for status in statuses if status]
+    def lost_workers(self):
+        """Returns in words which workers do not listen, or an empty str."""
+        workers = enumerate(self.addresses)
+        return ", ".join(f"worker {worker} ({address})" for worker, address in workers if not is_listening(address))
 
     def add(self, numbers):
-        """Adds up the numbers of all workers, int32 [n] with n > 0. All must call this, and what follows, in turn."""
-        with self.waiting():
-            return self.run_sum(numbers)
-
-    def run_sum(self, numbers):
+        """Adds up the numbers of all workers, int32 [n] with n > 0."""
         self.sums += 1
         feed = {self.numbers: numbers, self.key: FIRST_SUM + self.sums}
-        return self.session_of_sums.run(self.sum_of_numbers, feed)
+        return self.run(self.session_of_sums, self.sum_of_numbers, feed)
 
-    def exchange(self, data):
-        """Hands bytes to all workers; returns a list of the bytes that each has handed in."""
-        sizes = np.zeros(self.size, np.int32)
-        sizes[self.index] = len(data)
+    def exchange(self, value):
+        """Hands what JSON can hold to all workers; returns a list of the values of all workers."""
+        data, sizes = np.frombuffer(json.dumps(value).encode(), np.uint8), np.zeros(self.size, np.int32)
+        sizes[self.index] = data.size
         sizes = self.add(sizes)
-        rows = np.zeros([self.size, sizes.max() // 4 + 1], np.int32)  # TensorFlow does not survive a sum of nothing
-        rows[self.index].view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
+        rows = np.zeros([self.size, sizes.max() // 4 + 1], np.int32)
+        rows[self.index].view(np.uint8)[: data.size] = data
         rows = self.add(rows.ravel()).reshape(rows.shape)
-        return [row.tobytes()[:size] for row, size in zip(rows, sizes)]
-
-    def share_variables(self, session):
-        """Sets all variables of the default graph to their values on worker 0."""
-        for variable in tf.global_variables():
-            value = np.atleast_1d(session.run(variable))
-            bits = value.view(np.int32).ravel()  # the sum with zeros is exact
-            bits = self.add(bits if self.index == 0 else np.zeros_like(bits))
-            variable.load(bits.view(value.dtype).reshape(variable.shape), session)
-
-    def check_variables(self, session, data):
-        """Checks that all variables of the default graph are the same on all workers, bit for bit.
-
-        Args:
-          session: the tf.Session.
-          data: bytes to hand to all workers on this occasion.
-
-        Returns:
-          A list of the bytes that each worker has handed in.
-
-        Raises:
-          ClusterError: they are not the same.
-        """
-        digest = hashlib.sha256(b"".join(value.tobytes() for value in session.run(tf.global_variables()))).digest()
-        all_data = self.exchange(digest + data)
-        for worker, other in enumerate(all_data):
-            if other[: len(digest)] != all_data[0][: len(digest)]:
-                self.part()
-                raise ClusterError(
-                    f"worker {worker} has other weights than worker 0, so nothing was saved since the last checkpoint; "
-                    "do all workers have the same kind of processor?"
-                )
-        return [other[len(digest) :] for other in all_data]
+        return [json.loads(row.tobytes()[:size]) for row, size in zip(rows, sizes)]
 
     def part(self):
-        """Waits until no other worker needs this one any more. If one is lost, that no longer matters."""
+        """Waits until no other worker needs this one any more. It does not matter if one is lost by then."""
+        with contextlib.suppress(UserError):
+            self.add(np.zeros(1, np.int32))
 
-        def wait():
-            with contextlib.suppress(tf.errors.OpError):
-                self.run_sum(np.zeros(1, np.int32))
-
-        parting = threading.Thread(target=wait, daemon=True)
-        parting.start()
-        parting.join(self.timeout + PATIENCE)
+    def refuse(self, message, status=2):
+        """Raises a UserError, as all workers do."""
+        self.part()
+        raise UserError(message, status)
 
 
-def answers(address):
-    """Returns whether somebody listens at "host:port"."""
+def is_listening(address):
+    """Returns whether a server listens at "host:port"."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()

@@ -1,8 +1,8 @@
 """Trains with several workers on this machine, to try out what several machines do.
 
-    python -m support.terminal.local_cluster WORKERS [flags of seq2seq_copy.py]
+    python -m support.cluster.local WORKERS [flags of seq2seq_copy.py]
 
-Shows what worker 0 prints, passes Ctrl-C on to all, and ends with the exit status of worker 0.
+Shows what worker 0 prints, passes Ctrl-C to all workers, and ends with the exit status of worker 0.
 """
 
 import contextlib
@@ -14,9 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "seq2seq_copy.py"
-PATIENCE = 30  # seconds that the other workers get to end after worker 0
-
 
 def free_addresses(count):
     """Returns "127.0.0.1:port" for ports that are free now, a list of str."""
@@ -26,43 +23,31 @@ def free_addresses(count):
 
 
 def tf_config(addresses, index):
-    """Returns the TF_CONFIG of a worker."""
+    """Returns the TF_CONFIG of a worker, a str."""
     return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
 
 
 def start(addresses, index, arguments):
-    """Starts a worker; returns its subprocess.Popen."""
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
-        env={**os.environ, "TF_CONFIG": tf_config(addresses, index)},
-        stdin=subprocess.DEVNULL,
-        stdout=None if index == 0 else subprocess.DEVNULL,
-        stderr=None if index == 0 else subprocess.DEVNULL,
-        start_new_session=True,  # so that Ctrl-C reaches it only once, through this process
-    )
+    """Starts a worker; returns its subprocess.Popen. Ctrl-C reaches it only through this process."""
+    environment, silent = {**os.environ, "TF_CONFIG": tf_config(addresses, index)}, subprocess.DEVNULL
+    output = {} if index == 0 else {"stdout": silent, "stderr": silent}
+    command = [sys.executable, str(Path(__file__).parents[2] / "seq2seq_copy.py"), *arguments]
+    return subprocess.Popen(command, env=environment, stdin=silent, start_new_session=True, **output)
 
 
 def main(count, arguments):
     """Runs the workers to their end; returns the exit status of worker 0."""
     addresses = free_addresses(count)
     workers = [start(addresses, index, arguments) for index in range(count)]
-
-    def pass_on(number, frame):
-        for worker in workers:
-            worker.send_signal(number)
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
+        signal.signal(number, lambda number, _: [worker.send_signal(number) for worker in workers])
     status = workers[0].wait()
-    for worker in workers[1:]:
-        try:
-            worker.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            worker.kill()
+    for worker in workers:
+        worker.kill()  # if it still waits for worker 0; it has nothing to save
     return 128 - status if status < 0 else status
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or not sys.argv[1].isdecimal() or int(sys.argv[1]) < 1:
-        sys.exit("usage: python -m support.terminal.local_cluster WORKERS [flags of seq2seq_copy.py]")
+        sys.exit("usage: python -m support.cluster.local WORKERS [flags of seq2seq_copy.py]")
     sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -1,182 +1,159 @@
-"""A run that several machines train together, see support/graph/cluster.py and docs/scaling.md.
+"""A run that several workers train, see docs/scaling.md.
 
 Worker 0 does what it does alone: it prints, evaluates and keeps the run. The others only train with it.
 """
 
 import dataclasses
-import functools
-import json
+import hashlib
+import itertools
 import logging
-import time
+import os
+from pathlib import Path
 
 import numpy as np
 
-import helpers
-from support.data import ahead, pairs
-from support.graph import cluster, compiled_gradients, variants
-from support.run import checkpoints, folder, history
+from seq2seq_copy import train
+from support import settings, values
+from support.cluster import collective, tf_config
+from support.cluster.model import open_model
+from support.errors import UserError
+from support.run import checkpoints, folder
+from support.run.history import History
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import agreement, process, report
+from support.terminal import command as commands
+from support.terminal import flags, process, report, training
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 120.0  # seconds
 
 
-class Stops(list):
-    """What stop_at_signal() yields here: it fills only when all workers know in the same step.
-
-    status: int, what this worker tells the others next: 0, or why it wants to stop.
-    """
-
-    status = 0
-
-    def append(self, status):
-        self.status = self.status or status
-
-
-def run_training(command, text):
-    """Trains a run together with the other workers.
-
-    Args:
-      command: a command.Command with workers.
-      text: the module seq2seq_copy, which no module of support/ may import.
-
-    Returns:
-      The exit status.
-
-    Raises:
-      ClusterError: the workers cannot train together, or one is lost.
-    """
-    with process.shown("waiting for the other workers"):
-        workers = cluster.Cluster(*command.workers)
-    command = agreement.reach(workers, command)
-    config, is_first = command.config, workers.index == 0
-    if not is_first:
-        print(f"worker {workers.index} of {workers.size} trains; worker 0 ({workers.addresses[0]}) reports")
-        logging.getLogger("support.data").setLevel(logging.ERROR)  # worker 0 warns
-
-    training_generator, held_out_generator = np.random.default_rng(config.seed).spawn(2)
-    examples = functools.partial(pairs.examples, command.pairs) if command.pairs else helpers.examples
-    batches, held_out = examples(config, training_generator, held_out_generator)
-    graph = text.build_graph(config, variants.replace_parts(text.Parts(tf.nn), config))
-    session = workers.new_session()  # not closed if something is raised: that might wait for a worker that is lost
-    session.run(tf.global_variables_initializer())
-    ask = functools.partial(text.answered, session, graph)
-    run, done, has_ended = open_run(workers, command, session, held_out, training_generator, ask)
-    seen, status = history.History(held_out), 0
-    seen.rows = [None] * done
-    if is_first:
-        print(report.opening(command, run), end="")
-
-    stops = Stops()
-    make_steps = prepare_steps(workers, session, graph, config, text, stops)
-    stop_at_signal = functools.partial(process.stop_at_signal, stops)
-    calls = ahead.drawn_ahead(batches, ahead.sizes_of_calls(done, config, 1), training_generator)
-    start = time.perf_counter()
+def run():
+    """Carries out the command line where TF_CONFIG is set. Returns the exit status, or None if it is not to train."""
+    parser, positive = commands.flag_parser(), flags.flag_type(values.positive_number)
+    text = f"how long a worker waits for the others, at the start and in each step (default: {TIMEOUT:g})"
+    parser.add_argument_group("cluster").add_argument("--cluster-timeout", type=positive, metavar="SECONDS", help=text)
+    typed = parser.parse()
+    if typed.keys() & {"predict", "predict_file", "export"}:
+        return None
+    timeout = typed.pop("cluster_timeout", None)
     try:
-        if is_first:
-            run.before_keeping = lambda: compare(workers, session, run.has_reached_share())
-            decode_batch = functools.partial(text.predicted, session, graph)
-            status = text.train(make_steps, decode_batch, calls, run, stop_at_signal)
-        elif not has_ended:
-            compare_here = functools.partial(compare, workers, session)
-            status = follow(make_steps, calls, config, seen, compare_here, stop_at_signal)
-    except FloatingPointError:  # on all workers, in the same step
-        workers.part()
-        raise
-    workers.part()
-    if is_first:
-        batches_per_second = (len(run.history.rows) - done) / (time.perf_counter() - start) or None
-        text.finish(decode_batch, run, batches_per_second)
+        if timeout and not os.environ["TF_CONFIG"]:
+            raise UserError("--cluster-timeout goes with TF_CONFIG")
+        addresses, index = tf_config.read(os.environ["TF_CONFIG"]) or ([], 0)
+        command = read_flags(typed, addresses, index)
+    except UserError as error:
+        parser.error(str(error))
+    if not addresses:
+        return training.run_training(command)
+    try:
+        with process.show_step("waiting for the other workers"):
+            cluster = collective.Cluster(addresses, index, timeout or TIMEOUT)
+        return train_together(cluster, agree(cluster, command, typed))
+    except Exception as error:
+        if isinstance(error, FloatingPointError):  # on all workers, in the same step
+            cluster.part()
+        status, message = process.explain(error)
+        if message:
+            logging.getLogger(__name__).error(message)
+        os._exit(status)  # sys.exit() would wait for TensorFlow, which waits for a lost worker
+
+
+def read_flags(typed, addresses, index):
+    """Returns the Command of a worker. All except worker 0 get their settings by agree(), and look at no run."""
+    if index == 0:
+        command = commands.read_flags(dict(typed))
+        batch_size = command.config.batch_size
     else:
-        print(f"worker {workers.index} of {workers.size} has ended after {len(seen.rows)} batches")
-    session.close()
-    return status
+        command = commands.Command(config=None, run=None, resume="resume" in typed)
+        typed |= settings.read_file(typed["settings"]) | typed if "settings" in typed else {}
+        batch_size = typed.get("batch_size", len(addresses))
+    if batch_size < len(addresses):
+        raise UserError(f"--batch-size: {batch_size} is fewer than the {len(addresses)} workers of TF_CONFIG")
+    return command
 
 
-def open_run(workers, command, session, held_out, generator, ask):
-    """Opens the run on worker 0, and brings all workers to where it goes on. Arguments: see checkpoints.open_run().
-
-    Returns:
-      run: the checkpoints.Run on worker 0; None on the others, which write nothing.
-      done: int, how many batches are done.
-      has_ended: bool, whether the run has reached --until.
-
-    Raises:
-      RunError: worker 0 cannot open the run. All workers raise it.
-      OSError: worker 0 cannot write.
-    """
-    run, state, error = None, {}, None
-    if workers.index == 0:
+def agree(cluster, command, typed):
+    """Returns the Command with the settings of worker 0. All workers raise UserError if one was started with others."""
+    program = b"".join(path.read_bytes() for path in sorted([*ROOT.glob("*.py"), *ROOT.glob("support/**/*.py")]))
+    own = {"this program": hashlib.sha256(program).hexdigest()[:12]}
+    own |= {"TensorFlow": tf.__version__, "NumPy": np.__version__}
+    given = typed if command.config is None else command.config.fixed
+    own |= {settings.flag(name): given[name] for name in settings.Config().fixed if name in given}
+    config = command.config and folder.plain(dataclasses.asdict(command.config))
+    first, problem = cluster.exchange({"own": own, "resume": command.resume, "config": config})[0], ""
+    if cluster.index > 0:
         try:
-            run = checkpoints.open_run(command, session, held_out, generator, ask)
-        except (folder.RunError, OSError) as problem:
-            error, state = problem, {"problem": str(problem)}
-        else:
-            state = {"generator": generator.bit_generator.state, "done": len(run.history.rows)}
-            state["has_ended"] = run.has_reached_share()
-    state = json.loads(workers.exchange(json.dumps(state).encode())[0])
+            command = adopt(command, typed, own, first)
+        except (UserError, ValueError) as error:
+            problem = f"TF_CONFIG: worker {cluster.index} {error}"
+    if problem := next(filter(None, cluster.exchange(problem)), None):
+        cluster.refuse(problem)
+    return command
+
+
+def adopt(command, typed, own, first):
+    """Returns the Command of another worker with the settings of worker 0. Raises UserError if it has others."""
+    if command.resume and not first["resume"]:
+        raise UserError("has --resume, and worker 0 has not")
+    for name, value in own.items():
+        if value != first["own"][name]:
+            raise UserError(f"has {name} {value}, and worker 0 has {name} {first['own'][name]}")
+    config = settings.from_json(first["config"])
+    config = dataclasses.replace(config, **{name: typed[name] for name in commands.DATA_FILES if name in typed})
+    user_pairs = commands.read_pairs(config) if config.data else None
+    if user_pairs and user_pairs.sha256 != config.sha256:
+        raise UserError("has another file as --data than worker 0")
+    return command._replace(config=config, pairs=user_pairs)
+
+
+def train_together(cluster, command):
+    """Trains a run with the other workers; returns the exit status."""
+    if cluster.index > 0:
+        print(f"worker {cluster.index} of {cluster.size} trains; worker 0 ({cluster.addresses[0]}) reports")
+        logging.getLogger("support.data").setLevel(logging.ERROR)  # worker 0 warns
+    generator, batches, held_out = training.examples(command)
+    with process.show_step("building and compiling the graph"):
+        model = open_model(command.config, cluster)
+    (lead if cluster.index == 0 else follow)(cluster, command, model, batches, held_out, generator)
+    model.session.close()
+    return model.stop.status or model.stop.wish
+
+
+def lead(cluster, command, model, batches, held_out, generator):
+    """Does on worker 0 what training.run_training() does on one machine."""
+    try:
+        run = checkpoints.open_run(command, model, held_out, generator)
+    except (UserError, OSError) as error:
+        cluster.exchange({"problem": str(error)})
+        cluster.part()
+        raise
+    has_ended, done = run.has_reached_share(), len(run.history.rows)
+    cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
+    model.share_variables()
+    run.before_keeping = lambda: model.check_variables(run.has_reached_share())
+    print(report.opening(command, run), end="")
+    with process.stop_at_signal(model.stop):
+        batches_per_second = training.listen(model, batches, run, model.stop, most=1)
+    cluster.part()
+    training.finish(run, batches_per_second, command.pairs)
+
+
+def follow(cluster, command, model, batches, held_out, generator):
+    """Does on another worker what lead() does on worker 0, as far as it takes part in that."""
+    state, history, config = cluster.exchange({})[0], History(held_out), command.config
     if "problem" in state:
-        workers.part()
-        raise error or folder.RunError(f"worker 0: {state['problem']}")
-    generator.bit_generator.state = state["generator"]
-    workers.share_variables(session)
-    return run, state["done"], state["has_ended"]
-
-
-@process.shown("compiling the training step")
-def prepare_steps(workers, session, graph, config, text, stops):
-    """Returns what makes a training step with the columns of this worker, like seq2seq_copy.take_steps()."""
-    columns = cluster.columns(config.batch_size, workers.size, workers.index)
-    parts = variants.replace_parts(text.Parts(tf.nn), config, training=True, columns=columns)
-    parts = parts._replace(sum_over_workers=workers.sum_over_workers)
-    compiled_step = None
-    if config.xla == "on":
-        own_config = dataclasses.replace(config, batch_size=columns.stop - columns.start)
-        arguments = (session, graph, text.connect, text.adam, parts, own_config)
-        compiled_step = compiled_gradients.compile_gradients(*arguments)
-    if compiled_step is not None:
-        step, feed = compiled_step
-    else:
-        inputs = (graph.encoder_inputs, graph.encoder_inputs_length, graph.decoder_targets)
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            step = text.connect(*inputs, config, graph.optimizer, parts)
-        feed = functools.partial(text.next_feed, step)
-
-    def decoder_steps(batch):
-        return batch.lengths.sum() + batch.lengths.size * config.extra_decoder_steps
-
-    def make_steps(batches):
-        (batch,) = batches
-        mine = helpers.columns(batch, columns.start, columns.stop)
-        share = decoder_steps(mine) / decoder_steps(batch)
-        results, statuses = workers.take_step(session, step, feed(mine), share, stops.status)
-        stops.extend(statuses)
-        return [[value] for value in results]
-
-    return make_steps
-
-
-def compare(workers, session, has_ended=False):
-    """Compares the weights of all workers; returns whether the run of worker 0 has reached --until."""
-    return workers.check_variables(session, b"ended" if has_ended else b"")[0] == b"ended"
-
-
-def follow(make_steps, calls, config, seen, compare_here, stop_at_signal):
-    """Does on the other workers what seq2seq_copy.train() does on worker 0, as far as they take part in it.
-
-    Args:
-      make_steps, calls, stop_at_signal: as for seq2seq_copy.train().
-      config: the settings.Config.
-      seen: a history.History.
-      compare_here: function that compares the weights and returns whether worker 0 ends the run.
-
-    Returns:
-      The exit status.
-    """
-    with stop_at_signal() as stops:
-        for batches, _ in calls:
-            for batch, *results in zip(batches, *make_steps(batches)):
-                seen.record(batch, *results)
-            batch_number = seen.rows[-1].batch
-            is_kept = batch_number % config.keep_every == 0 or batch_number + 1 == config.max_batches or stops
-            if (is_kept and compare_here()) or stops:
+        cluster.refuse(f"worker 0: {state['problem']}")
+    generator.bit_generator.state, history.rows = state["generator"], [None] * state["done"]
+    model.share_variables()
+    left = 0 if state["has_ended"] else config.max_batches - state["done"]
+    calls = ([batch] for batch in itertools.islice(batches, left))
+    with process.stop_at_signal(model.stop):
+        for call in train(model, calls, state["done"]):
+            history.record(*(values[0] for values in call))
+            batch_number = history.rows[-1].batch
+            is_last = batch_number + 1 == config.max_batches or model.stop.status
+            is_kept = batch_number % config.keep_every == 0 or is_last
+            if (is_kept and model.check_variables()) or is_last:
                 break
-    return stops[0] if stops else 0
+    cluster.part()
+    print(f"worker {cluster.index} of {cluster.size} has ended after {len(history.rows)} batches")

@@ -17,51 +17,103 @@ from tqdm import tqdm
 
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
-from support.errors import UserError
+from support.errors import UserError, counted
 from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED
 
+UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
 LONGEST_LINE = 10_000_000  # bytes
 MOST_WRONG_LINES = 1_000  # after so many, the file is no file of pairs
 MOST_WARNINGS = 5
+MOST_BUCKETS = 4  # of similar lengths; XLA compiles a program for each
+LEAST_SAVING = 0.1  # of all steps, that one more bucket must save
+DISTINCT_LENGTHS = 100  # that are told apart when the buckets are chosen
 
 log = logging.getLogger(__name__)
 
 
 class Pairs(NamedTuple):
-    """All pairs of a file.
+    """All pairs of the files of a run: --data, then --validation-data, then --test-data.
 
     The input of line i is symbols[starts[i] : middles[i]], its target is symbols[middles[i] : starts[i + 1]].
     """
 
-    symbols: np.ndarray  # int32 [all symbols], in a temporary file
+    symbols: np.ndarray  # int32 [all symbols], in a temporary file; UNKNOWN only in --test-data
     starts: np.ndarray  # int64 [lines + 1]
     middles: np.ndarray  # int64 [lines]
     input_hashes: np.ndarray  # int64 [lines], the same for the same input
     names: list  # of str: how the symbols from FIRST_SYMBOL on are written
-    sha256: str  # of the file
+    sha256: str  # of the files
+    ends: tuple = ()  # of int: where the lines of --data end, and where those of --validation-data end; () if it is all
+
+    @property
+    def lines(self):
+        """The lines of --data, int [...]."""
+        return np.arange(len(self.input_hashes[: self.ends[0] if self.ends else None]))
+
+    @property
+    def validation_lines(self):
+        """The lines of --validation-data, int [...]."""
+        return np.arange(*self.ends)
+
+    @property
+    def test_lines(self):
+        """The lines of --test-data, int [...]."""
+        return np.arange(self.ends[1] if self.ends else len(self.middles), len(self.middles))
 
 
-def read(path):
-    """Reads a file of pairs.
+def read(path, validation=None, test=None):
+    """Reads the files of pairs of a run.
 
     Args:
-      path: pathlib.Path.
+      path, validation, test: pathlib.Path; the latter two may be None.
 
     Returns:
-      Pairs, with at least two different inputs.
+      Pairs, with at least two different inputs to train on. Symbols that only the test file holds are UNKNOWN.
 
     Raises:
-      UserError: the file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
+      UserError: a file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
         different inputs or too many symbols, or the temporary file cannot be written.
     """
-    names, digest = {}, hashlib.sha256()
-    numbers, starts, middles, hashes = array.array("i"), array.array("q", [0]), array.array("q"), array.array("q")
-    first_problem, wrong_lines = "", 0
     try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
-        for line_number, line in enumerate(lines_of(path), start=1):
-            digest.update(line)
+        reader = _Reader()
+        reader.add("--data", path)
+        if np.unique(reader.hashes).size < 2:
+            raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
+        ends = [len(reader.middles)]
+        if validation is not None:
+            reader.add("--validation-data", validation)
+        ends.append(len(reader.middles))
+        warn_of_look_alikes(reader.names)
+        if test is not None:
+            reader.add("--test-data", test, may_add_symbols=False)
+        return reader.pairs(tuple(ends))
+    except OSError as error:
+        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
+
+
+def read_known(flag, path, names):
+    """Reads a file of pairs whose symbols are known, a list of str; all others are UNKNOWN. Raises as read() does."""
+    reader = _Reader()
+    reader.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
+    reader.add(flag, path, may_add_symbols=False)
+    return reader.pairs()
+
+
+class _Reader:
+    """Reads files of pairs one after the other."""
+
+    def __init__(self):
+        self.names, self.digest = {}, hashlib.sha256()
+        self.numbers, self.starts = array.array("i"), array.array("q", [0])
+        self.middles, self.hashes = array.array("q"), array.array("q")
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
+
+    def add(self, flag, path, may_add_symbols=True):
+        """Reads a file; flag is what names it in a message."""
+        first_problem, wrong_lines = "", 0
+        for line_number, line in enumerate(lines_of(path, flag), start=1):
+            self.digest.update(line)
             try:
                 sides = parse(line)
             except ValueError as error:
@@ -70,30 +122,45 @@ def read(path):
                 if wrong_lines == MOST_WRONG_LINES or len(line) > LONGEST_LINE:
                     break
                 continue
-            for words in sides:
-                numbers.extend(names.setdefault(word, FIRST_SYMBOL + len(names)) for word in words)
-            middles.append(starts[-1] + len(sides[0]))
-            starts.append(middles[-1] + len(sides[1]))
-            hashes.append(hash(tuple(sides[0])))
-            if len(names) > LARGEST_VOCABULARY:
+            self.add_pair(*sides, may_add_symbols)
+            if len(self.names) > LARGEST_VOCABULARY:
                 problem = f"more than {LARGEST_VOCABULARY} different symbols"
-                raise UserError(f"--data: {str(path)!r} line {line_number}: {problem}")
-            if len(numbers) > CHUNK:
-                numbers.tofile(file)
-                del numbers[:]
-        numbers.tofile(file)
-        file.flush()
-    except OSError as error:
-        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
-    if wrong_lines:
-        more = f", and {wrong_lines - 1} more wrong line{'s' if wrong_lines > 2 else ''}" if wrong_lines > 1 else ""
-        raise UserError(f"--data: {str(path)!r} {first_problem}{more}")
-    if np.unique(hashes).size < 2:
-        raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
-    warn_of_look_alikes(names)
-    symbols = np.memmap(file, np.int32, mode="r")
-    arrays = (np.array(values) for values in (starts, middles, hashes))
-    return Pairs(symbols, *arrays, list(names), digest.hexdigest())
+                raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
+        if wrong_lines:
+            raise UserError(f"{flag}: {str(path)!r} {first_problem}{further(wrong_lines)}")
+
+    def add_pair(self, inputs, target, may_add_symbols):
+        """Adds a pair, two lists of str."""
+        for words in (inputs, target):
+            if may_add_symbols:
+                self.numbers.extend(self.names.setdefault(word, FIRST_SYMBOL + len(self.names)) for word in words)
+            else:
+                self.numbers.extend(self.names.get(word, UNKNOWN) for word in words)
+        self.middles.append(self.starts[-1] + len(inputs))
+        self.starts.append(self.middles[-1] + len(target))
+        self.hashes.append(hash(tuple(inputs)))
+        if len(self.numbers) > CHUNK:
+            self.write()
+
+    def write(self):
+        self.numbers.tofile(self.file)
+        del self.numbers[:]
+
+    def pairs(self, ends=()):
+        """Returns Pairs of all that was read."""
+        self.write()
+        self.file.flush()
+        symbols = np.asarray(np.memmap(self.file, np.int32, mode="r"))
+        arrays = (np.array(values) for values in (self.starts, self.middles, self.hashes))
+        return Pairs(symbols, *arrays, list(self.names), self.digest.hexdigest(), ends)
+
+
+def further(wrong_lines):
+    """Returns what is said of the wrong lines after the first one."""
+    if wrong_lines == MOST_WRONG_LINES:
+        return f", and at least {wrong_lines - 1} more wrong lines"
+    more = counted(wrong_lines - 1, "more wrong line")
+    return f", and {more}" if wrong_lines > 1 else ""
 
 
 def warn_of_look_alikes(names):
@@ -105,14 +172,14 @@ def warn_of_look_alikes(names):
             log.warning("%s and %s look alike, but are different symbols", ascii(first), ascii(name))
 
 
-def lines_of(path):
+def lines_of(path, flag):
     """Yields the lines of a file as bytes. Raises UserError if it cannot be read."""
     try:
         with open(path, "rb") as lines:
             every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
             yield from tqdm(every_line, desc=f"reading {path}", unit=" lines", disable=None, dynamic_ncols=True)
     except OSError as error:
-        raise UserError(f"--data: cannot read {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
 
 
 def parse(line):
@@ -139,19 +206,65 @@ def parse(line):
 
 def sizes(pairs):
     """Returns what the model must be large enough for, as fields of a settings.Config."""
-    lengths, target_lengths = pairs.middles - pairs.starts[:-1], pairs.starts[1:] - pairs.middles
+    lengths, target_lengths = lengths_of(pairs, np.concatenate([pairs.lines, pairs.validation_lines]))
     return {
         "length_from": int(lengths.min()),
         "length_to": int(lengths.max()),
         "vocab_size": FIRST_SYMBOL + len(pairs.names),
-        "extra_decoder_steps": EXTRA_DECODER_STEPS + max(0, int((target_lengths - lengths).max())),
+        "buckets": buckets(lengths, target_lengths),
     }
+
+
+def lengths_of(pairs, lines):
+    """Returns the lengths of the inputs and of the targets of some lines, each int [lines]."""
+    middles = pairs.middles[lines]
+    return middles - pairs.starts[lines], pairs.starts[lines + 1] - middles
+
+
+def buckets(lengths, target_lengths):
+    """Chooses which lengths share a batch: few buckets, so that a batch makes few steps in the mean.
+
+    A batch makes as many steps as its longest pair. So pairs are cut into those of similar length at the places where
+    the sum of these steps over all pairs is least. Another bucket must save a tenth of the steps.
+
+    Args:
+      lengths, target_lengths: int [pairs].
+
+    Returns:
+      Tuple of (longest input, longest target), 1 to MOST_BUCKETS of them. Each holds the ones before.
+    """
+    steps = lengths + target_lengths + EXTRA_DECODER_STEPS  # of encoder and decoder
+    unit = -(-int(steps.max()) // DISTINCT_LENGTHS)
+    steps = -(-steps // unit) * unit
+    ends, counts = np.unique(steps, return_counts=True)
+    pairs_before = np.concatenate([[0], counts.cumsum()])
+    # least[end]: the least sum of steps for all pairs up to a length, in buckets that end at the lengths cuts[end]
+    least, cuts = ends * pairs_before[1:], [[end] for end in range(len(ends))]
+    for _ in range(MOST_BUCKETS - 1):
+        starts = np.arange(len(ends))
+        # [start, end]: a last bucket from behind the length `start` to the length `end`
+        sums = least[:, np.newaxis] + ends * (pairs_before[1:] - pairs_before[1:, np.newaxis])
+        sums[starts[:, np.newaxis] >= starts] = np.iinfo(np.int64).max
+        best = sums.argmin(axis=0)
+        fewer, least = least, np.minimum(least, sums[best, starts])
+        if least[-1] > (1 - LEAST_SAVING) * fewer[-1]:
+            break
+        cuts = [cuts[best[end]] + [end] if least[end] < fewer[end] else cuts[end] for end in range(len(ends))]
+    held = [steps <= ends[cut] for cut in cuts[-1]]
+    return tuple(dict.fromkeys((int(lengths[fits].max()), int(target_lengths[fits].max())) for fits in held))
+
+
+def bucket_of(pairs, lines, buckets):
+    """Returns for each of some lines the first bucket that it fits into, int [lines]."""
+    sizes = np.stack(lengths_of(pairs, lines), axis=1)[:, np.newaxis]  # [lines, 1, 2]
+    return (sizes <= np.array(buckets)).all(axis=2).argmax(axis=1)
 
 
 def split(pairs, most_held_out, generator):
     """Holds out the pairs of a tenth of all different inputs, chosen at random.
 
-    So no held-out input is trained on, however often a line is repeated.
+    So no held-out input is trained on, however often a line is repeated. With --validation-data nothing of --data is
+    held out, but all of that file.
 
     Args:
       pairs: Pairs.
@@ -161,8 +274,10 @@ def split(pairs, most_held_out, generator):
     Returns:
       training, held_out: int [...], the pairs of each, by their index in the file.
     """
+    if pairs.validation_lines.size:
+        return pairs.lines, pairs.validation_lines
     _, first_lines, inputs, lines_of_input = np.unique(
-        pairs.input_hashes, return_index=True, return_inverse=True, return_counts=True
+        pairs.input_hashes[pairs.lines], return_index=True, return_inverse=True, return_counts=True
     )
     in_order = np.argsort(first_lines)  # the inputs as they come in the file
     some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
@@ -174,37 +289,30 @@ def split(pairs, most_held_out, generator):
 
 def repeated_inputs(pairs):
     """Returns how many lines have an input that an earlier line has."""
-    return pairs.input_hashes.size - np.unique(pairs.input_hashes).size
+    hashes = pairs.input_hashes[pairs.lines]
+    return hashes.size - np.unique(hashes).size
 
 
 def untrained_symbols(pairs, held_out):
     """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line number, symbol)."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    for start in range(0, pairs.symbols.size, CHUNK):
-        counts += np.bincount(pairs.symbols[start : start + CHUNK], minlength=counts.size)
+    first = pairs.ends[0] if pairs.validation_lines.size else 0  # of the file that held_out is from
+    symbols = pairs.symbols[: pairs.starts[pairs.ends[1]]] if pairs.ends else pairs.symbols
+    for start in range(0, symbols.size, CHUNK):
+        counts += np.bincount(symbols[start : start + CHUNK], minlength=counts.size)
     lines = [pairs.symbols[pairs.starts[line] : pairs.starts[line + 1]] for line in held_out]
     for line in lines:
         np.subtract.at(counts, line, 1)
-    untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1, lines)]
+    untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1 - first, lines)]
     return [(int(line), pairs.names[symbols[0] - FIRST_SYMBOL]) for line, symbols in untrained if symbols.size]
 
 
-def batch(pairs, lines, extra_decoder_steps):
-    """Makes a batch of pairs.
-
-    Args:
-      pairs: Pairs.
-      lines: int [batch], the index of each pair in the file.
-      extra_decoder_steps: int, by how much a target with EOS and two PADs can be longer than its input.
-
-    Returns:
-      A helpers.Batch.
-    """
+def batch(pairs, lines):
+    """Makes a helpers.Batch of pairs. lines: int [batch], the index of each pair in the file."""
     starts, middles, ends = pairs.starts[lines], pairs.middles[lines], pairs.starts[lines + 1]
     inputs, lengths = helpers.batch([pairs.symbols[start:end] for start, end in zip(starts, middles)])
     targets, target_lengths = helpers.batch([pairs.symbols[start:end] for start, end in zip(middles, ends)])
-    steps = len(inputs) + extra_decoder_steps
-    return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths, steps))
+    return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths), target_lengths)
 
 
 def examples(pairs, config, generator, held_out_generator):
@@ -226,8 +334,17 @@ def examples(pairs, config, generator, held_out_generator):
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
 
-    def batches():
-        while True:
-            yield batch(pairs, generator.choice(training, config.batch_size), config.extra_decoder_steps)
+    return training_batches(pairs, training, config, generator), batch(pairs, held_out)
 
-    return batches(), batch(pairs, held_out, config.extra_decoder_steps)
+
+def training_batches(pairs, training, config, generator):
+    """Yields endless batches of pairs of similar lengths, each pair as often as any other in the mean.
+
+    A batch draws a bucket, each as likely as its share of the pairs, then pairs of it, with replacement. All that it
+    needs to know of the batches before is the state of the generator, so a run can be resumed after any of them.
+    """
+    bucket = bucket_of(pairs, training, config.buckets)
+    members = [training[bucket == index] for index in range(len(config.buckets))]
+    shares = np.bincount(bucket, minlength=len(config.buckets)) / training.size
+    while True:
+        yield batch(pairs, generator.choice(members[generator.choice(len(members), p=shares)], config.batch_size))

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import EOS, PAD
+from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 from seq2seq_copy import build_model
+from support.model import greedy
 from support.tensorflow import tensorflow_v1 as tf
 
 
@@ -51,26 +52,24 @@ def make_search(model, beam=1, n_best=1, length_penalty=0.0):
       length_penalty: float >= 0; the larger, the better long answers do.
 
     Returns:
-      A function from a helpers.Batch, whose targets are not read, to a list of Hypothesis for each sequence, the best
+      A function from a helpers.Batch that greedy.question() made to a list of Hypothesis for each sequence, the best
       first. The greedy answer takes part, so the best never scores lower than it.
     """
-    fetches = {"decoder_logits": model.decoder_logits, "decoder_prediction": model.decoder_prediction}
-    if model.alignment is not None:
-        fetches["alignment"] = model.alignment
-    searched = {}
-    if beam > 1:
-        inputs, parts = (model.encoder_inputs, model.encoder_inputs_length), search(model.parts, beam, length_penalty)
+    inputs = (model.encoder_inputs, model.encoder_inputs_length, None, model.decoder_targets_length)
+
+    def connect(parts):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            searched = build_model(*inputs, None, model.config, parts, tf.nn)
-        del searched["decoder_lengths"]
+            results = build_model(*inputs, model.config, parts, tf.nn)
+        return {name: tensor for name, tensor in results.items() if name != "decoder_lengths"}
+
+    fetches = connect(greedy.answer(model.parts))
+    searched = connect(search(model.parts, beam, length_penalty)) if beam > 1 else {}
 
     def answer(batch):
-        feed = {model.encoder_inputs: batch.inputs, model.encoder_inputs_length: batch.lengths}
-        greedy, found = model.session.run([fetches, searched], feed)
+        first, found = model.session.run([fetches, searched], model.feed(batch))
         answers = []
-        for index, length in enumerate(batch.lengths):
-            steps = length + model.config.extra_decoder_steps
-            hypotheses = [greedy_hypothesis(**greedy, index=index, steps=steps, length=length)]
+        for index, (length, steps) in enumerate(zip(batch.lengths, batch.target_lengths + EXTRA_DECODER_STEPS)):
+            hypotheses = [greedy_hypothesis(**first, index=index, steps=steps, length=length)]
             if beam > 1:
                 rows = slice(index * beam, (index + 1) * beam)
                 traces = {name: array[:steps, rows] for name, array in found.items()}
@@ -84,6 +83,7 @@ def make_search(model, beam=1, n_best=1, length_penalty=0.0):
 def greedy_hypothesis(decoder_logits, decoder_prediction, index, steps, length, alignment=None):
     """Returns the greedy Hypothesis for one sequence of a batch, from the tensors of a Model."""
     symbols, logits = decoder_prediction[:steps, index], decoder_logits[:steps, index].astype(np.float64)
+    steps = len(symbols)  # fewer, if all sequences have ended
     largest = logits.max(axis=1, keepdims=True)
     log_probabilities = logits - largest - np.log(np.exp(logits - largest).sum(axis=1, keepdims=True))
     weights = None if alignment is None else alignment[:steps, index, :length]
@@ -115,7 +115,8 @@ def trace_back(log_probabilities, symbols, parents, length, alignment=None):
     Returns:
       list of Hypothesis. Rows that no beginning leads to are left out.
     """
-    steps, beam = symbols.shape
+    steps = np.flatnonzero(symbols.any(axis=1))[-1] + 1  # the search ends when all have ended, after the last EOS
+    beam = symbols.shape[1]
     rows = np.empty([steps, beam], np.int64)
     rows[-1] = np.arange(beam)
     for step in range(steps - 1, 0, -1):
@@ -164,7 +165,8 @@ class Kept(NamedTuple):
 def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
     """Wraps a loop_fn in one that keeps the likeliest hypotheses of each sequence.
 
-    A hypothesis that has ended continues with PAD, at no cost.
+    A hypothesis that has ended continues with PAD, at no cost. Before its end it holds no PAD. A sequence is finished
+    when all its hypotheses have ended.
 
     Args:
       loop_fn: the loop_fn to wrap, for batch * beam rows. The first part of its next_input is the embedding of the
@@ -200,6 +202,7 @@ def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
         log_probabilities = tf.nn.log_softmax(emit["decoder_logits"])
         log_probabilities = tf.reshape(log_probabilities, [batch_size, beam, vocab_size])
         symbols, parents, log_probabilities, kept = choose(log_probabilities, kept, length_penalty)
+        finished |= tf.repeat(tf.reduce_all(kept.has_ended, axis=1), beam)
 
         first_rows = beam * tf.range(batch_size)[:, tf.newaxis]  # [batch, 1]
         rows = tf.reshape(first_rows + parents, [-1])  # [batch * beam], where each hypothesis was before
@@ -234,8 +237,9 @@ def choose(log_probabilities, kept, length_penalty):
       kept: a Kept of the chosen ones.
     """
     _, beam, vocab_size = log_probabilities.shape.as_list()
-    only_pad = tf.where(tf.equal(tf.range(vocab_size), PAD), tf.zeros([vocab_size]), tf.fill([vocab_size], -np.inf))
-    log_probabilities = tf.where_v2(kept.has_ended[:, :, tf.newaxis], only_pad, log_probabilities)
+    is_pad = tf.equal(tf.range(vocab_size), PAD)
+    before_end, after_end = tf.where_v2(is_pad, -np.inf, log_probabilities), tf.where_v2(is_pad, 0.0, -np.inf)
+    log_probabilities = tf.where_v2(kept.has_ended[:, :, tf.newaxis], after_end, before_end)
     totals = kept.totals[:, :, tf.newaxis] + log_probabilities  # [batch, beam, vocab_size]
     lengths = kept.lengths + tf.cast(~kept.has_ended, tf.int32)  # [batch, beam], with the next symbol
     scores = totals / penalty(tf.cast(lengths, tf.float32), length_penalty)[:, :, tf.newaxis]

@@ -9,7 +9,8 @@ an image; Madsen, "Visualizing memorization in RNNs", 2019, who asks by gradient
 
 import numpy as np
 
-from helpers import FIRST_SYMBOL, task_batch
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from support.model import greedy
 
 SEQUENCES = 4  # that a run looks at
 EARLY_BATCHES = (0, 100, 300, 1000)  # after which a run looks at them, besides at its end
@@ -17,7 +18,7 @@ MOST_PATCHES = 60  # rows and columns of a map
 MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost about as much as a point of the exact-match curve
 
 
-def dependence(model, sequence):
+def dependence(model, sequence, steps=None):
     """Measures how much each predicted symbol depends on each input symbol.
 
     The decoder reads its own predictions, whatever they become: a change at one step may spread to later ones, as it
@@ -31,16 +32,20 @@ def dependence(model, sequence):
     Args:
       model: a seq2seq_copy.Model.
       sequence: int32 [length].
+      steps: int, how many steps of the answer to look at; None for all, but with own data no more than up to its EOS.
 
     Returns:
       prediction: int32 [steps], the answer to the sequence as it is.
       changes: float [rows, columns], the mean absolute change of the probability of that answer, in 0 ... 1; rows and
         columns are steps and length, but at most MOST_PATCHES. 0 if there is no other symbol.
     """
-    config, feed = model.config, model.feed(task_batch("copy", [sequence]))  # nothing reads the targets
+    config, feed = model.config, model.feed(greedy.question([sequence], model.config, steps))
     logits, prediction = model.session.run([model.decoder_logits, model.decoder_prediction], feed)
+    ends = np.flatnonzero(prediction[:, 0] == EOS)
+    if config.longest_answer and steps is None and ends.size:
+        prediction = prediction[: ends[0] + 1]
     prediction, steps = prediction[:, 0], len(prediction)
-    before = probabilities(prediction, logits)  # [1, steps]
+    before = probabilities(prediction, logits[:steps])  # [1, steps]
 
     patches = np.array_split(np.arange(sequence.size), min(sequence.size, MOST_PATCHES))
     shifts = spread(config.vocab_size - FIRST_SYMBOL, MOST_COPIES // len(patches))
@@ -48,7 +53,7 @@ def dependence(model, sequence):
     at_once = max(1, config.steps_at_once // steps)
     changes = []
     for start in range(0, len(copies), at_once):
-        feed = model.feed(task_batch("copy", copies[start : start + at_once]))
+        feed = model.feed(greedy.question(copies[start : start + at_once], config, steps))
         logits = model.session.run(model.decoder_logits, feed)
         changes.extend(np.abs(probabilities(prediction, logits) - before))
     changes = np.reshape(changes, [len(patches), len(shifts), steps]).mean(axis=1).T  # [steps, patches]
@@ -65,7 +70,8 @@ def of_longest(model, held_out):
     length = held_out.lengths.max()
     columns = np.flatnonzero(held_out.lengths == length)[:SEQUENCES]
     sequences = [held_out.inputs[:length, column] for column in columns]
-    return [(sequence, *dependence(model, sequence)) for sequence in sequences]
+    steps = held_out.target_lengths[columns].max() + EXTRA_DECODER_STEPS
+    return [(sequence, *dependence(model, sequence, steps)) for sequence in sequences]
 
 
 def probabilities(symbols, logits):

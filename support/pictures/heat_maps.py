@@ -2,7 +2,7 @@
 
 import logging
 
-from helpers import FIRST_SYMBOL
+from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support.settings import RESERVED
 
 HEADINGS = {
@@ -81,18 +81,17 @@ def draw_growth(row, growth):
         axes.set_title(f"batch {batch}", fontsize=9)
 
 
-def aligned(batch, prediction, alignment, config):
+def aligned(batch, prediction, alignment):
     """Returns what draw() draws of attention.
 
     Args:
       batch: a helpers.Batch.
       prediction: int32 [decoder_time, batch].
       alignment: float32 [decoder_time, batch, time], the weights.
-      config: the settings.Config.
     """
     sequences = []
     for column, length in enumerate(batch.lengths):
-        steps = length + config.extra_decoder_steps
+        steps = batch.target_lengths[column] + EXTRA_DECODER_STEPS
         weights = alignment[:steps, column, :length]
         sequences.append((batch.inputs[:length, column], prediction[:steps, column], weights))
     return sequences

@@ -8,7 +8,7 @@ import numpy as np
 
 import helpers
 from support.errors import UserError
-from support.pictures import heat_maps
+from support.pictures import heat_maps, page
 from support.run import files
 from support.settings import EVALUATION_BATCH
 
@@ -17,7 +17,7 @@ ALIGNED_SEQUENCES = 4  # in the picture of attention
 
 
 def save_all(run, metrics):
-    """Draws and saves the pictures of a run: each in its folder, beside --plot, and for TensorBoard.
+    """Draws and saves the pictures and the page of a run: in its folder, beside --plot, and for TensorBoard.
 
     Args:
       run: the checkpoints.Run.
@@ -36,15 +36,18 @@ def save_all(run, metrics):
         model = run.model
         fetches = [model.decoder_prediction, model.alignment]
         prediction, alignment = model.session.run(fetches, model.feed(batch))
-        figures["attention"] = heat_maps.draw(
-            {"attention": heat_maps.aligned(batch, prediction, alignment, config)}, config
-        )
+        figures["attention"] = heat_maps.draw({"attention": heat_maps.aligned(batch, prediction, alignment)}, config)
+    model_page = page.of_run(run, metrics)
+    if model_page is not None:
+        files.write_whole(run.folder / page.PAGE, model_page)
     draw = functools.cache(drawn)
     for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
         files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
     run.show_in_tensorboard(figures, heat_maps.label_names(config))
     for name, figure in figures.items():
         files.write_whole(config.plots[name], draw(figure, config.plots[name].suffix))
+    if model_page is not None:
+        files.write_whole(config.plots["model"], model_page)
 
 
 def loss_curve(rows, metrics, config):

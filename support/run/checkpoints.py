@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Callable
@@ -16,10 +17,12 @@ import helpers
 from seq2seq_copy import Model
 from support.errors import UserError
 from support.model import dependence
+from support.run import files, tensorboard
 from support.run import folder as folders
 from support.run import history as histories
-from support.run import tensorboard
 from support.tensorflow import tensorflow_v1 as tf
+
+MOST_KEPT_WEIGHTS = 160_000  # of one batch; a page that shows those of five batches is then about 5 MB
 
 
 @dataclasses.dataclass
@@ -54,6 +57,7 @@ class Run:
         new_rows = self.history.rows[kept or 0 :]
         if batches - 1 in dependence.EARLY_BATCHES:
             self.look_at_memory()
+            self.keep_weights()
         with clear_write_errors(self.folder):
             histories.append_rows(self.folder / "history.csv", new_rows)
             tensorboard.write_rows(self.writer, new_rows)
@@ -71,6 +75,23 @@ class Run:
             with clear_write_errors(self.folder):
                 tensorboard.write_map(self.writer, batch, changes)
         return found
+
+    def keep_weights(self):
+        """Keeps the weights after the last batch for the page that shows how the model grew (see pictures/page.py).
+
+        A run that is resumed from an older checkpoint makes the same steps again, and so the same file.
+        """
+        count = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
+        if count <= MOST_KEPT_WEIGHTS:
+            values = [value.ravel() for value in self.model.session.run(tf.trainable_variables())]
+            array = io.BytesIO()
+            np.save(array, np.concatenate(values))  # float32
+            files.write_whole(self.folder / f"early/{self.history.rows[-1].batch}.npy", array.getvalue())
+
+    def early_weights(self):
+        """Returns a dict from each early batch to the weights that keep_weights() kept after it, float32 [count]."""
+        paths = (self.folder / f"early/{batch}.npy" for batch in dependence.EARLY_BATCHES)
+        return {int(path.stem): np.load(path) for path in paths if path.exists()}
 
     def show_in_tensorboard(self, pictures, names):
         """Writes pictures for TensorBoard, and the embeddings for its projector.

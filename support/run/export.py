@@ -6,8 +6,9 @@ requests together along the first axis, and so does the row format of TensorFlow
 
 import os
 
+from helpers import EXTRA_DECODER_STEPS, PAD
 from seq2seq_copy import PLAIN, build_model
-from support.model import variants
+from support.model import greedy, variants
 from support.run import checkpoints, files
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -61,16 +62,17 @@ def connect(config):
     sequences = tf.placeholder(tf.int32, [None, None], name="sequences")  # [batch, time]
     lengths = tf.placeholder(tf.int32, [None], name="lengths")  # [batch]
     encoder_inputs = tf.transpose(sequences, name="encoder_inputs")
-    parts = variants.replace_parts(PLAIN, config)
-    results = build_model(encoder_inputs, lengths, None, config, parts, tf.nn)
+    parts = greedy.answer(variants.replace_parts(PLAIN, config))
+    longest = config.longest_answer
+    with tf.name_scope("decoder_targets_length"):
+        target_lengths = lengths if longest is None else tf.fill(tf.shape(lengths), longest - EXTRA_DECODER_STEPS)
+    results = build_model(encoder_inputs, lengths, None, target_lengths, config, parts, tf.nn)
     with tf.name_scope("outputs"):
         predictions = tf.transpose(results["decoder_prediction"], name="predictions")  # [batch, decoder_time]
-        # The symbol predicted is the most probable one. Past a sequence's steps all logits are zeros, which makes all
-        # symbols equally probable, so a mask is needed.
-        highest = tf.reduce_max(tf.nn.softmax(results["decoder_logits"]), axis=2)  # [decoder_time, batch]
-        mask = tf.sequence_mask(
-            results["decoder_lengths"], tf.shape(predictions)[1], tf.float32
-        )  # [batch, decoder_time]
-        probabilities = tf.multiply(tf.transpose(highest), mask, name="probabilities")
+        of_all = tf.transpose(tf.nn.softmax(results["decoder_logits"]), [1, 0, 2])  # [batch, decoder_time, vocab_size]
+        of_predicted = tf.gather(of_all, predictions, batch_dims=2)
+        # PAD stands only past the end of an answer, where all logits are zeros and all symbols equally probable.
+        is_answer = tf.cast(tf.not_equal(predictions, PAD), tf.float32)
+        probabilities = tf.multiply(of_predicted, is_answer, name="probabilities")
     inputs = {"sequences": sequences, "lengths": lengths}
     return inputs, {"predictions": predictions, "probabilities": probabilities}

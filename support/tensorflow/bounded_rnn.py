@@ -96,10 +96,10 @@ def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, seque
     return (forward_outputs, reverse(backward_outputs)), (forward_state, backward_state)
 
 
-def bounded_loops(config):
-    """Returns what takes the place of tf.nn for the sizes of a settings.Config."""
+def bounded_loops(decoder_steps):
+    """Returns what takes the place of tf.nn for a decoder that makes at most so many steps."""
     return types.SimpleNamespace(
-        raw_rnn=functools.partial(bounded_raw_rnn, steps=config.decoder_steps),
+        raw_rnn=functools.partial(bounded_raw_rnn, steps=decoder_steps),
         dynamic_rnn=bounded_dynamic_rnn,
         bidirectional_dynamic_rnn=bounded_bidirectional_dynamic_rnn,
     )

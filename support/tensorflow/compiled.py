@@ -6,9 +6,11 @@ one call into a compiled program takes half as long as a step.
 
 import contextlib
 import logging
+from functools import partial
 
 import numpy as np
 
+from helpers import EXTRA_DECODER_STEPS
 from seq2seq_copy import Model, apply_gradients, build_model, compute_gradients
 from support.tensorflow import compile_cache, startup
 from support.tensorflow import tensorflow_v1 as tf
@@ -36,30 +38,22 @@ class CompiledModel(Model):
     def __init__(self, config, parts, training_parts):
         super().__init__(config, parts, training_parts)
         with startup.silent_compilation():
-            try:
-                self.take_steps([], [])  # compiles
-            except tf.errors.OpError:
-                if not compile_cache.forget():  # else a program that was kept may be to blame
-                    raise
-                self.take_steps([], [])
+            self.take_steps([], [])  # compiles
 
     def add_train_op(self):
         """Adds a loop that makes a training step with each of the first batches; take_steps() feeds it."""
         config, most, batch_size = self.config, most_steps(self.config), self.config.batch_size
-        shapes = ([config.length_to, batch_size], [batch_size], [config.decoder_steps, batch_size])
+        shapes = ([config.length_to, batch_size], [batch_size], [config.decoder_steps, batch_size], [batch_size])
         with tf.name_scope("compiled_steps"):
             self.count = tf.placeholder(tf.int32, [])
             self.batches = [tf.placeholder(tf.int32, [most, *shape]) for shape in shapes]
             self.learning_rates = tf.placeholder(tf.float32, [most])
-        nn = bounded_loops(config)
 
         @tf.function(jit_compile=True, autograph=False)
-        def steps(count, inputs, lengths, targets, learning_rates):
+        def steps(count, inputs, lengths, targets, target_lengths, learning_rates):
             def step(done, losses, gradient_norms):
-                batch = (inputs[done], lengths[done], targets[done])
-                with reading_once():
-                    loss = build_model(*batch, config, self.training_parts, nn)["loss"]
-                    gradients = compute_gradients(loss)
+                batch = (inputs[done], lengths[done], targets[done], target_lengths[done])
+                loss, *gradients = self.loss_and_gradients(*batch)
                 train_op, gradient_norm = apply_gradients(gradients, learning_rates[done], config)
                 with tf.control_dependencies([train_op]):
                     return done + 1, losses.write(done, loss), gradient_norms.write(done, gradient_norm)
@@ -70,6 +64,22 @@ class CompiledModel(Model):
 
         with tf.name_scope("compiled_steps"):
             self.losses_and_gradient_norms = steps(self.count, *self.batches, self.learning_rates)
+
+    def loss_and_gradients(self, inputs, lengths, targets, target_lengths):
+        """Connects the model to a batch of the largest size, once for each size; the smallest that holds it is run."""
+
+        def compute(length, decoder_steps):
+            batch = (inputs[:length], lengths, targets[:decoder_steps], target_lengths)
+            with reading_once():
+                loss = build_model(*batch, self.config, self.training_parts, bounded_loops(decoder_steps))["loss"]
+                return [loss, *compute_gradients(loss)]
+
+        sizes = self.config.sizes
+        if len(sizes) == 1:
+            return compute(*sizes[0])
+        longest = [tf.reduce_max(lengths), tf.reduce_max(target_lengths) + EXTRA_DECODER_STEPS]
+        too_small = tf.reduce_any(tf.less(sizes, longest), axis=1)  # [sizes]; each holds the ones before
+        return tf.switch_case(tf.reduce_sum(tf.cast(too_small, tf.int32)), [partial(compute, *size) for size in sizes])
 
     def open_session(self):
         options = tf.ConfigProto()
@@ -86,6 +96,17 @@ class CompiledModel(Model):
         rates[: len(batches)] = learning_rates
         feed = dict(zip((self.count, *self.batches, self.learning_rates), (len(batches), *arrays, rates)))
         return [values[: len(batches)] for values in self.session.run(self.losses_and_gradient_norms, feed)]
+
+
+def compile_model(config, parts, training_parts):
+    """Returns a CompiledModel, or None if XLA does not compile the step; a warning says why."""
+    with warning_if_not_compiled():
+        try:
+            return CompiledModel(config, parts, training_parts)
+        except tf.errors.OpError:
+            if not compile_cache.forget():  # a program that was kept may be to blame
+                raise
+            return CompiledModel(config, parts, training_parts)
 
 
 def fill(arrays, batch):

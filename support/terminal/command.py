@@ -10,19 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers import ALPHABET_VOCAB_SIZE
+from helpers import ALPHABET_VOCAB_SIZE, FIRST_SYMBOL
 from support import settings
 from support.data import pairs
 from support.errors import UserError
 from support.pictures import pictures
 from support.run import files, folder, history
 from support.settings import FLAGS, Config, flag
-from support.terminal import predict, predict_flags
+from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
 from support.values import file_path
 
+DATA_FILES = ("data", "validation_data", "test_data")
 NEWEST = object()  # what --resume without a folder means
 
 
@@ -33,6 +34,7 @@ class Command(NamedTuple):
     run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
     resume: bool = False
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
+    predict_file: Path | None = None  # where the pairs to predict and judge come from
     pairs: pairs.Pairs | None = None  # the user's own data
     export: Path | None = None  # where the SavedModel goes
     predict_flags: PredictFlags = PredictFlags()
@@ -77,6 +79,12 @@ def flag_parser():
         "may be repeated",
     )
     runs.add_argument(
+        "--predict-file",
+        type=flag_type(file_path),
+        metavar="FILE",
+        help="print the answers to the inputs of a file of pairs, judge them by its targets, and save all beside it",
+    )
+    runs.add_argument(
         "--export",
         type=flag_type(file_path),
         metavar="DIR",
@@ -112,6 +120,8 @@ def read_flags(given):
     check_working_folder()
     if "predict" in given:
         return command_to_predict(given.pop("predict"), run_dir, resume, given)
+    if "predict_file" in given:
+        return command_to_judge(given.pop("predict_file"), run_dir, resume, given)
     if "export" in given:
         return command_to_export(given.pop("export"), run_dir, resume, given)
     for name in PredictFlags._fields:
@@ -141,13 +151,18 @@ def check_working_folder():
         raise UserError(f"cannot use the working folder: {error.strerror}") from None
 
 
-def pairs_of_run(data, config):
+def read_pairs(config):
+    """Reads the data of a settings.Config."""
+    return pairs.read(config.data, config.validation_data, config.test_data)
+
+
+def pairs_of_run(config):
     """Reads the data of a stopped run again. Raises UserError if it is not the same."""
-    user_pairs = pairs.read(data)
+    user_pairs = read_pairs(config)
     if user_pairs.sha256 != config.sha256:
-        raise UserError(f"--resume: {str(data)!r} is not, or no longer, the data of this run")
+        raise UserError(f"--resume: {str(config.data)!r} is not, or no longer, the data of this run")
     if with_data(config, user_pairs).fixed != config.fixed:
-        raise UserError(f"--resume: the settings of this run do not match its data {str(data)!r}")
+        raise UserError(f"--resume: the settings of this run do not match its data {str(config.data)!r}")
     return user_pairs
 
 
@@ -167,7 +182,7 @@ def new_run(given):
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise UserError(f"{flag(name)} does not go with --data")
-        user_pairs = pairs.read(config.data)
+        user_pairs = read_pairs(config)
         return Command(with_data(config, user_pairs), None, pairs=user_pairs)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
@@ -176,12 +191,13 @@ def new_run(given):
 
 def with_data(config, user_pairs):
     """Returns a Config with what only the user's pairs can tell."""
+    paths = {name: getattr(config, name) for name in DATA_FILES}
     try:
-        path = file_path(str(config.data.absolute()))
+        paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
     except ValueError as error:
         raise UserError(f"--data: {error}") from None
     names = tuple(user_pairs.names)
-    return replace(config, data=path, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
+    return replace(config, **paths, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
 
 
 def command_to_predict(sequences, run_dir, resume, given):
@@ -196,17 +212,36 @@ def command_to_predict(sequences, run_dir, resume, given):
     predict_flags.check(how, sequences)
     if sequences != ["-"]:
         predict.check(sequences, config)
-    return Command(config, run, predict=sequences, predict_flags=how)
+    return Command(replace(config, max_answer=how.max_answer), run, predict=sequences, predict_flags=how)
+
+
+def command_to_judge(path, run_dir, resume, given):
+    """Returns the Command that asks a trained model for the answers to a file of pairs."""
+    names = ("beam", "length_penalty", "max_answer")
+    how = PredictFlags(**{name: given.pop(name) for name in names if name in given})
+    check_alone("predict_file", given, resume)
+    predict_flags.check(how, [])
+    config, run = trained_run(run_dir)
+    try:
+        files.check_writable(judge.answers_path(path))
+    except OSError as error:
+        answers = str(judge.answers_path(path))
+        raise UserError(f"--predict-file: cannot write {answers!r}: {error.strerror}") from None
+    known = pairs.read_known("--predict-file", path, config.vocabulary[FIRST_SYMBOL:])
+    config = replace(config, max_answer=how.max_answer)
+    return Command(config, run, predict_file=path, pairs=known, predict_flags=how)
 
 
 def command_to_export(export, run_dir, resume, given):
     """Returns the Command that writes a trained model as a SavedModel."""
+    max_answer = given.pop("max_answer", None)
     check_alone("export", given, resume)
     try:
         files.check_absent(export)
     except OSError as error:
         raise UserError(f"--export: cannot write {str(export)!r}: {error.strerror}") from None
-    return Command(*trained_run(run_dir), export=export)
+    config, run = trained_run(run_dir)
+    return Command(replace(config, max_answer=max_answer), run, export=export)
 
 
 def check_alone(name, given, resume):
@@ -242,12 +277,14 @@ def command_to_resume(run, run_dir, given):
     with naming("--resume"):
         config = saved_config(run)
         folder.check_restorable(run)
-    if "data" in given and config.data is None:
-        raise UserError("--resume: this run has no --data")
-    data = given.pop("data", config.data)  # the file may have been moved
+    for name in DATA_FILES:
+        if name in given and getattr(config, name) is None:
+            raise UserError(f"--resume: this run has no {flag(name)}")
+    moved = {name: given.pop(name) for name in DATA_FILES if name in given}
     with naming("--resume"):
         check_resumable(run, config, given)
-    user_pairs = None if data is None else pairs_of_run(data, config)
+    config = replace(config, **moved)
+    user_pairs = None if config.data is None else pairs_of_run(config)
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 

@@ -1,10 +1,15 @@
 """The command: python seq2seq_copy.py."""
 
+import os
+import sys
+
+from support.cluster import train as cluster
 from support.model import variants
+from support.pictures import page
 from support.run import checkpoints, export
 from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import predict, process, training
+from support.terminal import judge, predict, process, training
 from support.terminal.command import read_command
 
 
@@ -15,10 +20,14 @@ def run():
 
 def main():
     """Carries out the command line; returns the exit status."""
+    status = cluster.run() if "TF_CONFIG" in os.environ else None
+    if status is not None:
+        return status
     command = read_command()
     if command.export is not None:
         return run_export(command)
-    return run_prediction(command) if command.predict is not None else training.run_training(command)
+    asks = command.predict is not None or command.predict_file is not None
+    return run_prediction(command) if asks else training.run_training(command)
 
 
 def run_prediction(command):
@@ -28,6 +37,12 @@ def run_prediction(command):
     model = variants.open_model(command.config, trains=False)
     with model.session:
         checkpoints.restore_newest(command.run, model.session, tf.train.Saver())
+        look_inside = command.run / page.PAGE
+        if sys.stdout.isatty() and sys.stderr.isatty() and look_inside.exists():
+            print(f"look inside: {look_inside}", file=sys.stderr)
+        if command.predict_file is not None:
+            judge.judge_file(command.predict_file, command.pairs, model, command.predict_flags.search)
+            return 0
         return 1 if predict.predict_all(command.predict, model, command.predict_flags) else 0
 
 

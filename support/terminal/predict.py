@@ -1,5 +1,6 @@
 """The user's own sequences: lines of symbols in, predictions out."""
 
+import collections
 import contextlib
 import importlib
 import json
@@ -9,9 +10,9 @@ import sys
 
 import numpy as np
 
-from helpers import EOS, FIRST_SYMBOL, task_batch
+from helpers import EOS, FIRST_SYMBOL
 from support.errors import UserError
-from support.model import beam_search, dependence
+from support.model import beam_search, dependence, greedy
 from support.pictures import heat_maps, pictures
 from support.settings import LONGEST_SEQUENCE, RESERVED
 from support.terminal.report import counted, show
@@ -102,29 +103,40 @@ def predict(lines, model, flags, one_by_one=False):
     Returns:
       int, how many lines held no sequence.
     """
-    wrong_lines, config = 0, model.config
+    read, wrong_lines, config = 0, 0, model.config
     names = config.vocabulary
     symbols, known = known_symbols(config)
 
     def readable_sequences():
-        nonlocal wrong_lines
+        nonlocal read, wrong_lines
         for name, line in lines:
             try:
                 sequence = parse(line, symbols, known)
             except ValueError as error:
                 wrong_lines += 1
                 log.warning("%s: %s", name, error)
+                records.append((read, json.dumps({"input": line.split(), "error": str(error)}, ensure_ascii=False)))
+                print_records()
                 continue
+            read += 1
             if not config.length_from <= sequence.size <= config.length_to:
                 trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
                 log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
             yield sequence
 
+    def print_records():
+        """Prints what JSON says of bad lines, once all lines before them are answered."""
+        while flags.json and records and records[0][0] == answered:
+            print(records.popleft()[1])
+
+    records, answered = collections.deque(), 0  # of (how many lines to answer before, str)
     drawn, answer = [], beam_search.make_search(model, *flags.search)
     most_steps = 0 if one_by_one else config.steps_at_once // flags.beam
-    for sequences in groups(readable_sequences(), config.extra_decoder_steps, most_steps):
-        for sequence, hypotheses in zip(sequences, answer(task_batch("copy", sequences))):  # nothing reads the targets
+    for sequences in groups(readable_sequences(), config.answer_steps, most_steps):
+        for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
             print(as_json(sequence, hypotheses, names) if flags.json else as_text(sequence, hypotheses, names, flags))
+            answered += 1
+            print_records()
             if flags.plot is not None:
                 drawn.append((sequence, hypotheses[0].symbols, hypotheses[0].alignment))
     if drawn:
@@ -141,7 +153,9 @@ def as_text(sequence, hypotheses, names, flags):
     """Returns a sequence and its answers as lines for a person."""
     lines = [f"input     > {show(sequence, names)}"]
     for hypothesis in hypotheses:
-        lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}")
+        has_ended = hypothesis.symbols[-1] == EOS
+        limit = "" if has_ended else f"  (no end after {counted(hypothesis.symbols.size, 'symbol')}; see --max-answer)"
+        lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}{limit}")
         if flags.scores:
             probabilities = zip(hypothesis.symbols, np.exp(hypothesis.log_probabilities))
             shown = " ".join(f"{written(symbol, names)}:{probability:.6f}" for symbol, probability in probabilities)
@@ -187,15 +201,15 @@ def parse(line, symbols, known):
     return np.array([symbols[word] for word in words], dtype=np.int32)
 
 
-def groups(sequences, extra_steps, most_steps):
+def groups(sequences, answer_steps, most_steps):
     """Yields lists of sequences that are decoded together, in at most most_steps steps of all sequences.
 
-    Each sequence takes as many steps as the longest of its list has symbols, plus extra_steps. A sequence that needs
-    more than most_steps gets a list of its own. With most_steps = 0 each does, before the next one is asked for.
+    Each sequence may take as many steps as the longest of its list: answer_steps(length). A sequence that needs more
+    than most_steps gets a list of its own. With most_steps = 0 each does, before the next one is asked for.
     """
     group, longest = [], 0
     for sequence in sequences:
-        steps = sequence.size + extra_steps
+        steps = int(answer_steps(sequence.size))
         longest = max(longest, steps)
         if group and (len(group) + 1) * longest > most_steps:
             yield group

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers import EXTRA_DECODER_STEPS
 from support.errors import UserError
 from support.pictures import pictures
+from support.settings import LONGEST_SEQUENCE
 from support.terminal.flags import flag_type
 from support.values import decimal_number, whole_number
 
@@ -22,6 +24,7 @@ class PredictFlags(NamedTuple):
     length_penalty: float = 0.0
     scores: bool = False
     json: bool = False
+    max_answer: int | None = None  # see settings.Config.longest_answer
     plot: Path | None = None  # where to draw memory and attention of the sequences
 
     @property
@@ -49,6 +52,13 @@ def add_flags(group):
         "--scores",
         action="store_true",
         help="also print the log-probability of each answer and the probability of each of its symbols",
+    )
+    group.add_argument(
+        "--max-answer",
+        type=flag_type(whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS)),
+        metavar="N",
+        help="most symbols of an answer, EOS among them; with --export, too (default: 3 more than the input has; with "
+        "--data, than the longest target has)",
     )
     group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from helpers import PAD
 from support.data.pairs import repeated_inputs
+from support.errors import counted
+from support.pictures import page
 
 MOST_LINES = 30  # of the exact match by length
 
@@ -27,12 +29,6 @@ def decimals(loss):
     return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
 
 
-def counted(number, noun):
-    """Returns a number with its noun: 1 batch, 2 batches."""
-    plural = "es" if noun.endswith("ch") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"
-
-
 def data_report(pairs, held_out, config):
     """Returns the text printed about a file of pairs, before training.
 
@@ -43,8 +39,9 @@ def data_report(pairs, held_out, config):
     """
     held_out_pairs, repeated = held_out.lengths.size, repeated_inputs(pairs)
     repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
+    learned = len(pairs.lines) + len(pairs.validation_lines) - held_out_pairs
     return (
-        f"{counted(len(pairs.middles) - held_out_pairs, 'pair')} to learn, {held_out_pairs} held out; {repetitions}"
+        f"{counted(learned, 'pair')} to learn, {held_out_pairs} held out; {repetitions}"
         f"{counted(len(pairs.names), 'symbol')}; inputs of {config.length_from} to "
         f"{counted(config.length_to, 'symbol')}, decoded in up to {config.decoder_steps} steps\n"
     )
@@ -62,11 +59,12 @@ def batch_report(row, batch, prediction, config):
     names = config.vocabulary
     lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]
     for sample in range(min(config.samples, batch.lengths.size)):
-        lines += [
-            f"  sample {sample + 1}:",
-            f"    input     > {show(batch.inputs[:, sample], names)}",
-            f"    predicted > {show(prediction[:, sample], names)}",
-        ]
+        inputs, target, predicted = (rows[:, sample] for rows in (batch.inputs, batch.targets, prediction))
+        wrong = np.flatnonzero(predicted != target)
+        lines += [f"  sample {sample + 1}:", f"    input     > {show_without_pad(inputs, names)}"]
+        lines += [f"    target    > {show_without_pad(target, names)}"] if config.data else []
+        mark = f"  wrong at {wrong[0] + 1}" if wrong.size else ""
+        lines += [f"    predicted > {show_without_pad(predicted, names)}{mark}"]
     return "\n".join(lines) + "\n"
 
 
@@ -78,6 +76,11 @@ def share_report(row, config):
 def show(sequence, names):
     """Returns a sequence as text, like [5 7 8]. names is a list of str: how each symbol is written."""
     return f"[{' '.join(names[symbol] for symbol in sequence)}]"
+
+
+def show_without_pad(sequence, names):
+    """Does what show() does, without the PADs at the end."""
+    return show(np.trim_zeros(sequence, "b"), names)
 
 
 def metrics(run, exact, correct_tokens, batches_per_second):
@@ -113,17 +116,52 @@ def metrics(run, exact, correct_tokens, batches_per_second):
     }
 
 
+def metrics_of_pairs(figures):
+    """Returns what the user's own pairs add to metrics(). figures: what judge.judge_run() returned."""
+    held_out = figures["held_out"]
+    return figures | {name: held_out[name] for name in ("exact_match", "exact_match_by_length", "symbol_error_rate")}
+
+
+def line(title, match):
+    """Returns a line of the final report."""
+    share = f"{match['share']:8.2%}" if match["sequences"] else " " * 7 + "-"
+    return f"  {title:<22}  {share}  ({match['exact']} of {match['sequences']})"
+
+
+def report_of_pairs(figures, title):
+    """Returns the lines about some of the user's own pairs. figures: what judge.figures() returned."""
+    lines = [title, line("exact match", figures["exact_match"])]
+    lines.append(f"  {'symbol error rate':<22}  {figures['symbol_error_rate']:8.2%}")
+    for side in ("inputs", "targets"):
+        if number := figures[f"{side}_with_unknown_symbols"]:
+            lines.append(f"  {counted(number, side[:-1])} with symbols that the model does not know, so wrong")
+    return lines
+
+
+def final_report_of_pairs(metrics):
+    """Returns the figures of the user's own pairs, as lines."""
+    held_out, trained = metrics["held_out"], metrics["trained"]
+    inputs = held_out["exact_match"]["sequences"]
+    by_length = in_few_lines(held_out["exact_match_by_target_length"])
+    lines = report_of_pairs(held_out, counted(inputs, "held-out input"))
+    lines += ["  exact match by length of the target", *(line(f"  {lengths}", match) for lengths, match in by_length)]
+    asked_again = counted(trained["exact_match"]["sequences"], "input")
+    lines += ["", *report_of_pairs(trained, f"{asked_again} of the pairs trained on")]
+    if "test" in metrics:
+        inputs = counted(metrics["test"]["exact_match"]["sequences"], "input")
+        lines += ["", *report_of_pairs(metrics["test"], f"{inputs} of the test data")]
+    return lines
+
+
 def final_report(metrics):
     """Returns the text printed at the end, from what metrics() returned."""
-
-    def line(title, match):
-        share = f"{match['share']:8.2%}" if match["sequences"] else " " * 7 + "-"
-        return f"  {title:<22}  {share}  ({match['exact']} of {match['sequences']})"
-
     batch_size, loss = metrics["batch_size"], decimals(metrics["loss"])
+    heading = f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})"
+    if "held_out" in metrics:
+        return "\n".join([heading, "", *final_report_of_pairs(metrics)])
     return "\n".join(
         [
-            f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})",
+            heading,
             "",
             counted(metrics["exact_match"]["sequences"], "held-out sequence"),
             line("exact match", metrics["exact_match"]),
@@ -136,10 +174,10 @@ def final_report(metrics):
 
 
 def places(run):
-    """Returns the lines that say where a checkpoints.Run has left its pictures and all else."""
-    loss, *others = run.config.plots.items()
+    """Returns the lines that say where a checkpoints.Run has left its pictures, its page and all else."""
+    loss, *others, model = run.config.plots.items()
     lines = [f"loss curve in {loss[1]}, all else in {run.folder}", *(f"{name} in {path}" for name, path in others)]
-    return "\n".join(lines)
+    return "\n".join([*lines, page.why_none(run.config) or f"look inside: {model[1]}"])
 
 
 def in_few_lines(by_length):

@@ -15,7 +15,7 @@ from support.settings import EVALUATION_BATCH
 from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.compiled import most_steps
-from support.terminal import process, report
+from support.terminal import judge, process, report
 
 
 def run_training(command):
@@ -32,7 +32,7 @@ def run_training(command):
         print(report.opening(command, run), end="")
         with process.stop_at_signal(stop):
             batches_per_second = listen(model, batches, run, stop, most_steps(config))
-        finish(run, batches_per_second)
+        finish(run, batches_per_second, command.pairs)
     return stop.status
 
 
@@ -111,11 +111,13 @@ def has_reached_share(run, stop):
     return True
 
 
-def finish(run, batches_per_second):
-    """Saves the final figures and the pictures, then prints the figures."""
+def finish(run, batches_per_second, user_pairs=None):
+    """Saves the final figures and the pictures, then prints the figures. user_pairs: the pairs.Pairs, if there are."""
     with process.show_step("evaluating"):
         exact, correct_tokens = evaluate(run.model, run.held_out)
-    metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
+        metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
+        if user_pairs is not None:
+            metrics |= report.metrics_of_pairs(judge.judge_run(run, user_pairs))
     folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
     with process.show_step("drawing"):
         pictures.save_all(run, metrics)

@@ -1,0 +1,59 @@
+"""Greedy decoding of a model that is asked: an answer ends at its EOS, and PAD is no part of it.
+
+A model that is trained or evaluated is decoded for a given number of steps, and PAD before EOS is an error as good as
+any other. A person who asks wants symbols. So here PAD is passed over where the decoder chooses. The logits stay as the
+model gives them, and so do the probabilities of what it chooses.
+"""
+
+import numpy as np
+
+from helpers import EOS, EXTRA_DECODER_STEPS, PAD, task_batch
+from support.tensorflow import tensorflow_v1 as tf
+
+
+def question(sequences, config, steps=None):
+    """Returns a helpers.Batch of sequences without an answer. Nothing may read its targets.
+
+    Args:
+      sequences: list of int32 [length].
+      config: a settings.Config, which says how long an answer may become.
+      steps: int, how many steps to decode instead.
+    """
+    batch = task_batch("copy", sequences)
+    steps = config.answer_steps(batch.lengths) if steps is None else np.full_like(batch.lengths, steps)
+    return batch._replace(target_lengths=steps - EXTRA_DECODER_STEPS)
+
+
+def answer(parts):
+    """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
+
+    def make_loop_fn(embeddings, *arguments, **others):
+        return without_pad(parts.make_loop_fn(embeddings, *arguments, **others), embeddings)
+
+    return parts._replace(make_loop_fn=make_loop_fn)
+
+
+def without_pad(loop_fn, embeddings):
+    """Wraps a loop_fn in one that chooses the likeliest symbol except PAD, and has finished after EOS.
+
+    Args:
+      loop_fn: the loop_fn to wrap. The first part of its next_input is the embedding of the symbol.
+      embeddings: float32 [vocab_size, input_embedding_size].
+
+    Returns:
+      A loop_fn that emits the same.
+    """
+    input_embedding_size = embeddings.shape[1]
+
+    def answering_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+        if cell_output is not None:
+            logits = emit["decoder_logits"][:, PAD + 1 :]  # [batch, vocab_size - 1]
+            prediction = PAD + 1 + tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
+            embedded = tf.nn.embedding_lookup(embeddings, prediction)
+            from_attention = next_input[:, input_embedding_size:]
+            next_input = tf.concat([embedded, from_attention], axis=1)
+            finished, emit = finished | tf.equal(prediction, EOS), emit | {"decoder_prediction": prediction}
+        return finished, next_input, next_state, emit, loop_state
+
+    return answering_loop_fn

@@ -1,0 +1,234 @@
+"""The page on which a trained model can be played with: one HTML file that holds the weights and runs the model.
+
+    python -m support.pictures.page
+
+opens the page of the newest run. Its parts are in the folder page/: a template, a style, and modules of JavaScript, of
+which model.mjs is the model once more. Nothing is loaded from elsewhere.
+"""
+
+import ast
+import base64
+import hashlib
+import html
+import json
+import re
+import string
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import seq2seq_copy
+from helpers import EOS
+from support.model import attention, cells, greedy, variants
+from support.run import folder
+from support.tensorflow import tensorflow_v1 as tf
+
+PAGE = "model.html"
+PARTS = Path(__file__).with_name("page")
+MODULES = ("model", "dependence", "data", "colors", "dom", "strips", "cell", "ask", "encoder", "decoder", "maps")
+MODULES += ("questions", "main")  # each imports only from those before it
+MOST_BYTES = 5_000_000
+LARGEST_REST = 250_000  # bytes of a page besides weights and vocabulary
+LONGEST = 200  # symbols of a sequence or an answer on the page
+EXAMPLES = (20, 10)  # held-out sequences of the longest length, and others, that the page knows
+CHECKED = 4  # of them, whose answers by TensorFlow the page compares with its own
+
+
+def of_run(run, metrics):
+    """Returns the page of a run, UTF-8, with what it was after some early batches; None if it would be too large.
+
+    Args:
+      run: the checkpoints.Run.
+      metrics: what report.metrics() returned.
+    """
+    if why_none(run.config):
+        return None
+    last, final = run.history.rows[-1].batch, weights_of(run.model)
+    early = {batch: weights for batch, weights in run.early_weights().items() if batch < last}
+    if size(run.config, moments=1 + len(early)) > MOST_BYTES:
+        early = {}
+    exact = metrics["exact_match"]
+    result = f"{exact['exact']:,} of {exact['sequences']:,} held-out sequences are exact"
+    return render(run.model, early | {last: final}, run.held_out, result).encode()
+
+
+def why_none(config):
+    """Returns in words why a run has no page, or None if it has one."""
+    needed = size(config, moments=1)
+    if needed <= MOST_BYTES:
+        return None
+    return f"no page to look inside: it would need {needed / 1e6:.1f} MB, and may have {MOST_BYTES / 1e6:.0f}"
+
+
+def size(config, moments):
+    """Returns how many bytes a page needs at most, with the weights of so many moments, of the model in the graph."""
+    count = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
+    weights = moments * 4 * -(-4 * count // 3)  # in base64
+    return weights + len(as_json(list(config.vocabulary))) + LARGEST_REST
+
+
+def weights_of(model):
+    """Returns all weights of a seq2seq_copy.Model in one vector, float32."""
+    return np.concatenate([value.ravel() for value in model.session.run(tf.trainable_variables())])
+
+
+def render(model, moments, held_out, result=""):
+    """Returns the page of a model as a text of HTML.
+
+    Args:
+      model: the seq2seq_copy.Model.
+      moments: dict from a batch to all weights after it, float32 [count], in the order of tf.trainable_variables().
+        The last are those of the model.
+      held_out: a helpers.Batch, from which the page gets examples.
+      result: str, what the run has achieved.
+    """
+    data = as_json(describe(model, moments, held_out, result))
+    style = (PARTS / "style.css").read_text(encoding="utf-8")
+    script = bundle()
+    policy = {"default-src": "'none'", "script-src": sha256(script), "style-src": sha256(style), "img-src": "data:"}
+    policy |= {"base-uri": "'none'", "form-action": "'none'"}
+    return string.Template((PARTS / "template.html").read_text(encoding="utf-8")).substitute(
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+        title=html.escape(model.config.title),
+        style=style,
+        run=data,
+        script=script,
+    )
+
+
+def describe(model, moments, held_out, result):
+    """Returns what the page knows of a run, as JSON can hold it (see page/data.mjs)."""
+    config = model.config
+    names = ("task", "vocab_size", "length_from", "length_to", "cell", "layers", "encoder", "attention")
+    names += ("encoder_hidden_units", "input_embedding_size")
+    longest = config.longest_answer and min(config.longest_answer, LONGEST)
+    examples = list(examples_of(held_out))
+    checked = [example["input"] for example in examples[:CHECKED]]
+    variables = tf.trainable_variables()
+    count = sum(variable.shape.num_elements() for variable in variables)
+    about = [config.title, f"{count:,} weights", f"after batch {max(moments):,}", *([result] if result else [])]
+    return {
+        "about": "; ".join(about),
+        "config": {name: getattr(config, name) for name in names} | {"longest_answer": longest},
+        "names": list(config.vocabulary),
+        "known": "of the training data" if config.data else f"from {config.vocabulary[2]} to {config.vocabulary[-1]}",
+        "examples": examples,
+        "checked": [{"input": sequence, "prediction": answer(model, sequence, longest)} for sequence in checked],
+        "variables": [[variable.op.name, variable.shape.as_list()] for variable in variables],
+        "moments": [
+            {"batch": batch, "weights": base64.b64encode(np.asarray(moments[batch], "<f4").tobytes()).decode()}
+            for batch in sorted(moments)
+        ],
+        **sources(config),
+    }
+
+
+def answer(model, sequence, longest):
+    """Returns the symbols that a model writes, with EOS and two PADs; up to EOS if there is a longest answer."""
+    question = greedy.question([np.array(sequence, np.int32)], model.config, longest)
+    symbols = model.predict(question)[:, 0].tolist()
+    return symbols[: symbols.index(EOS) + 1] if longest and EOS in symbols else symbols
+
+
+def examples_of(held_out):
+    """Yields {input, target} of some held-out sequences: of the longest, the most varied first, then of others."""
+    fitting = np.flatnonzero(held_out.lengths <= LONGEST)
+    if not fitting.size:
+        yield {"input": held_out.inputs[:LONGEST, 0].tolist(), "target": None}
+        return
+    lengths = held_out.lengths[fitting]
+    longest = fitting[lengths == lengths.max()][: EXAMPLES[0]]
+    longest = sorted(longest, key=lambda column: -np.unique(held_out.inputs[:, column]).size)
+    for column in [*longest, *np.setdiff1d(fitting, longest)[: EXAMPLES[1]]]:
+        inputs = held_out.inputs[: held_out.lengths[column], column]
+        target = held_out.targets[: held_out.target_lengths[column], column]
+        yield {"input": inputs.tolist(), "target": target.tolist()}
+
+
+def sources(config):
+    """Returns the files of source that the page shows, and the places in them that it links to."""
+    is_gru, is_forward = config.cell == "gru", config.encoder == "forward"
+    loop_fn = "make_loop_fn.loop_fn_transition"
+    wanted = {
+        "encode": (variants, "encode_forward") if is_forward else (seq2seq_copy, "encode"),
+        "cell": (cells, "GRUCell") if is_gru else (seq2seq_copy, "LSTMCell"),
+        "concatenate_states": (cells if is_gru else seq2seq_copy, "concatenate_states"),
+        "loop_fn_transition": (seq2seq_copy, loop_fn),
+        "decode": (seq2seq_copy, "decode"),
+        **{name: (seq2seq_copy, f"{loop_fn}.{name}") for name in ("logits", "prediction", "next_input")},
+    }
+    if is_forward:
+        wanted["concatenate_states"] = (variants, "only_state")
+    if config.attention != "none":
+        wanted["attention"] = (attention, config.attention)
+    root = Path(seq2seq_copy.__file__).parent
+    paths = {Path(module.__file__).relative_to(root).as_posix(): module.__file__ for module, _ in wanted.values()}
+    texts = {file: Path(path).read_text(encoding="utf-8") for file, path in paths.items()}
+    trees = {paths[file]: (file, ast.parse(text)) for file, text in texts.items()}
+    places = {}
+    for key, (module, names) in wanted.items():
+        file, tree = trees[module.__file__]
+        places[key] = dict(zip(("file", "first", "last"), (file, *lines_of(tree, names.split(".")))))
+    return {"sources": texts, "places": places}
+
+
+def lines_of(node, names):
+    """Returns the first and last line of what names lead to: those of functions and classes, and last of a variable.
+
+    If the source no longer holds it, they are those of what is around it.
+    """
+    lines = 1, 1
+    for name in names:
+        found = [child for child in ast.walk(node) if name in names_of(child)]
+        if not found:
+            break
+        node = found[0]
+        lines = node.lineno, node.end_lineno
+    return lines
+
+
+def names_of(node):
+    """Returns the names that a node of a syntax tree gives something."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    return [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+
+
+def bundle(names=MODULES):
+    """Returns modules of JavaScript as one script: each becomes a function that returns what it exports."""
+    scripts = []
+    for name in names:
+        text = (PARTS / f"{name}.mjs").read_text(encoding="utf-8")
+        exports = re.findall(r"(?m)^export (?:const|function\*?) (\w+)", text)
+        text = re.sub(r'(?m)^import (\{[^}]*\}) from "\./(\w+)\.mjs";$', r"const \1 = modules.\2;", text)
+        text = re.sub(r"(?m)^export ", "", text)
+        scripts.append(f"modules.{name} = (() => {{\n{text}\nreturn {{ {', '.join(exports)} }};\n}})();\n")
+    return '"use strict";\nconst modules = {};\n' + "".join(scripts)
+
+
+def as_json(value):
+    """Returns a value as JSON that can stand inside of a script of HTML, whatever the user's symbols are."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def sha256(text):
+    """Returns how a content security policy names a script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def main():
+    """Opens the page of the newest run in a browser."""
+    import webbrowser
+
+    run = folder.newest()
+    path = run and run / PAGE
+    if path is None or not path.exists():
+        sys.exit("no run has saved a page here yet" if run is None else f"{str(run)!r} has no page")
+    print(f"opening {path}")
+    webbrowser.open(path.absolute().as_uri())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+// What page.py wrote into the page: settings, symbols, weights after some batches, examples and sources.
+
+import { EOS, FIRST_SYMBOL, PAD, makeModel } from "./model.mjs";
+
+const MOST_SYMBOLS = 200; // of a sequence on this page
+
+/** Returns the little-endian float32 numbers of a base64 text. */
+function decodeFloats(text) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)), view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
+}
+
+/** Returns the run, and adds model(moment), which makes each model once. */
+export function readRun(text) {
+  const run = JSON.parse(text), models = [];
+  run.model = (moment) => {
+    if (!models[moment]) {
+      const values = decodeFloats(run.moments[moment].weights), weights = new Map();
+      let start = 0;
+      for (const [name, shape] of run.variables) {
+        const size = shape.reduce((a, b) => a * b, 1);
+        weights.set(name, { shape, values: values.subarray(start, start += size) });
+      }
+      models[moment] = makeModel(run.config, weights);
+    }
+    return models[moment];
+  };
+  run.symbols = new Map(run.names.map((name, symbol) => [name, symbol]).slice(FIRST_SYMBOL));
+  return run;
+}
+
+/** Returns the symbols of a text; throws an Error whose message says what is wrong, as --predict does. */
+export function parse(text, run) {
+  const words = text.split(/\s+/).filter((word) => word);
+  if (!words.length) throw new Error("No symbols yet. Type some, or click them.");
+  if (words.length > MOST_SYMBOLS) throw new Error(`${words.length} symbols; on this page there may be ${MOST_SYMBOLS}.`);
+  for (const word of words) {
+    if (!run.symbols.has(word)) {
+      const isRun = [...word].length > 1 && [...word].every((character) => run.symbols.has(character));
+      const hint = isRun ? ` Put spaces between symbols: ${[...word].slice(0, 9).join(" ")}` : "";
+      throw new Error(`“${[...word].slice(0, 20).join("")}” is not a symbol ${run.known}.${hint}`);
+    }
+  }
+  return words.map((word) => run.symbols.get(word));
+}
+
+/** Returns what the model should write, if that is known: symbols, EOS and, unless an answer ends there, PADs. */
+export function rightAnswer(sequence, run) {
+  const { task, longest_answer: hasOwnData, vocab_size: size } = run.config;
+  const letters = size - FIRST_SYMBOL, key = sequence.join();
+  const example = run.examples.find(({ input }) => input.join() === key);
+  let symbols = null;
+  if (hasOwnData) symbols = example ? example.target : null;
+  else if (task === "copy") symbols = sequence;
+  else if (task === "reverse") symbols = [...sequence].reverse();
+  else if (sequence.every((symbol, place) => (symbol - sequence[0] - place) % letters === 0)) {
+    symbols = sequence.map((symbol) => FIRST_SYMBOL + ((symbol - FIRST_SYMBOL + sequence.length) % letters));
+  }
+  if (!symbols) return null;
+  return [...symbols, EOS, ...(hasOwnData ? [] : [PAD, PAD])];
+}

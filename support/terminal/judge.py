@@ -1,0 +1,162 @@
+"""The user's own pairs as a test: each input is asked once, and its answer judged by all the targets that it has."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+import helpers
+from helpers import EOS
+from support.data import pairs as files_of_pairs
+from support.data.pairs import UNKNOWN
+from support.errors import counted
+from support.model import beam_search, greedy
+from support.run import files, folder
+from support.terminal.predict import groups, without_eos
+from support.terminal.report import report_of_pairs, show
+
+MOST_TRAINED = 1_000  # pairs that were trained on, which are asked again
+UNKNOWN_NAME = "<UNK>"
+
+
+class Judged(NamedTuple):
+    """An input, what the model answers, and the nearest of the input's targets."""
+
+    inputs: tuple  # of int
+    target: tuple
+    answer: tuple | None  # None if the input holds a symbol that the model does not know
+    ended: bool  # whether the answer ended with EOS
+
+    @property
+    def errors(self):
+        """The edit distance of answer and target: Levenshtein 1966."""
+        return distance(self.answer, self.target)
+
+    @property
+    def is_right(self):
+        return self.ended and self.answer == self.target
+
+
+def distance(answer, target):
+    """Returns how many symbols must be put in, left out or replaced. A symbol that is unknown equals no other."""
+    if answer is None:
+        return len(target)
+    return Levenshtein.distance(answer, [None if symbol == UNKNOWN else symbol for symbol in target])
+
+
+def ask(pairs, lines, model, search=()):
+    """Asks a model for the answers to some lines of pairs.
+
+    Args:
+      pairs: a pairs.Pairs.
+      lines: int [...].
+      model: the seq2seq_copy.Model.
+      search: the last arguments of beam_search.make_search().
+
+    Returns:
+      list of Judged, one for each different input, in the order of the file.
+    """
+    targets = {}
+    for line in lines:
+        start, middle, end = pairs.starts[line], pairs.middles[line], pairs.starts[line + 1]
+        inputs, target = (tuple(pairs.symbols[a:b].tolist()) for a, b in ((start, middle), (middle, end)))
+        targets.setdefault(inputs, []).append(target)
+    answer, config = beam_search.make_search(model, *search), model.config
+    readable = (np.array(inputs, np.int32) for inputs in targets if UNKNOWN not in inputs)
+    found = {}
+    for sequences in groups(readable, config.answer_steps, config.steps_at_once // (search[0] if search else 1)):
+        for sequence, (best, *_) in zip(sequences, answer(greedy.question(sequences, config))):
+            symbols = tuple(without_eos(best.symbols).tolist())
+            found[tuple(sequence.tolist())] = symbols, bool(best.symbols[-1] == EOS)
+    judged = []
+    for inputs, references in targets.items():
+        symbols, ended = found.get(inputs, (None, False))
+        nearest = min(references, key=lambda target, symbols=symbols: distance(symbols, target))
+        judged.append(Judged(inputs, nearest, symbols, ended))
+    return judged
+
+
+def figures(judged):
+    """Returns the figures of a list of Judged, as JSON can hold them. None stands for the share of nothing."""
+    right = np.array([each.is_right for each in judged], bool)
+    lengths, target_lengths = (np.array([len(part) for part in parts]) for parts in list(zip(*judged))[:2])
+    symbols = int(target_lengths.sum())
+
+    def share(hits):
+        return {"share": float(hits.mean()) if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
+
+    def by(values):
+        return {str(value): share(right[values == value]) for value in np.unique(values)}
+
+    return {
+        "exact_match": share(right),
+        "symbol_error_rate": sum(each.errors for each in judged) / symbols,
+        "exact_match_by_length": by(lengths),
+        "exact_match_by_target_length": by(target_lengths),
+        "inputs_with_unknown_symbols": sum(UNKNOWN in each.inputs for each in judged),
+        "targets_with_unknown_symbols": sum(UNKNOWN in each.target for each in judged),
+    }
+
+
+def judge_run(run, pairs):
+    """Asks the model of a run for its held-out pairs, the test pairs, and some that it was trained on.
+
+    Writes answers.tsv, and test-answers.tsv if there are test pairs, into the folder of the run.
+
+    Args:
+      run: the checkpoints.Run.
+      pairs: its pairs.Pairs.
+
+    Returns:
+      dict of figures() by "held_out", "trained" and, with --test-data, "test".
+    """
+    config = run.config
+    trained, held_out = files_of_pairs.split(pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
+    some = trained[np.linspace(0, trained.size - 1, min(MOST_TRAINED, trained.size)).astype(int)]
+    judged = {"held_out": ask(pairs, held_out, run.model), "trained": ask(pairs, some, run.model)}
+    write(run.folder / "answers.tsv", judged["held_out"], config.vocabulary)
+    if pairs.test_lines.size:
+        judged["test"] = ask(pairs, pairs.test_lines, run.model)
+        write(run.folder / "test-answers.tsv", judged["test"], config.vocabulary)
+    return {name: figures(each) for name, each in judged.items()}
+
+
+def judge_file(path, pairs, model, search):
+    """Prints the answers to a file of pairs and their figures, and saves both beside it.
+
+    Args:
+      path: pathlib.Path of the file.
+      pairs: the pairs.Pairs that it holds.
+      model, search: as for ask().
+
+    Raises:
+      OSError: a file cannot be written.
+    """
+    judged, names = ask(pairs, pairs.lines, model, search), [*model.config.vocabulary, UNKNOWN_NAME]
+    for each in judged:
+        shown = "-" if each.answer is None else show(each.answer, names)
+        print(f"input     > {show(each.inputs, names)}\ntarget    > {show(each.target, names)}")
+        print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
+    found, answers = figures(judged), answers_path(path)
+    write(answers, judged, model.config.vocabulary)
+    inputs = counted(found["exact_match"]["sequences"], "input")
+    print("", *report_of_pairs(found, f"{inputs} of {path}"), f"\nanswers in {answers}", sep="\n")
+    folder.write_json(answers.with_suffix(".json"), found)
+
+
+def answers_path(path):
+    """Returns where the answers to a file are saved: pairs.answers.tsv for pairs.tsv; the figures end in .json."""
+    return path.with_suffix(".answers.tsv")
+
+
+def write(path, judged, names):
+    """Writes a list of Judged as lines of input, target, answer, and right or wrong, with a TAB between them."""
+    names = [*names, UNKNOWN_NAME]  # the last one, as UNKNOWN is -1
+    table = io.StringIO()
+    for each in judged:
+        parts = (" ".join(names[symbol] for symbol in part or ()) for part in each[:3])
+        print(*parts, "right" if each.is_right else "wrong", sep="\t", file=table)
+    files.write_whole(path, table.getvalue().encode())

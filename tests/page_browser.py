@@ -1,0 +1,60 @@
+"""Pages in a headless Chromium, for the tests: what a script writes into a page, and what the console says."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((name for name in NAMES if shutil.which(name)), None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr"]
+
+
+def result_of(page, script, folder, milliseconds=60_000, flags=()):
+    """Opens a page with one more script, which may call finish(value) once.
+
+    Args:
+      page: str, the HTML. Its content security policy lets no script run that it does not name, so the script is added
+        to those.
+      script: str of JavaScript.
+      folder: pathlib.Path of an empty folder.
+      milliseconds: of virtual time, which passes as fast as the page allows.
+      flags: more flags for Chromium.
+
+    Returns:
+      value: what the script passed to finish(), or None.
+      console: list of str, the lines of the console.
+    """
+    script = f"{{\n{FINISH}\n{script}\n}}"
+    page = page.replace("script-src ", f"script-src {sha256(script)} ")
+    page = page.replace("</body>", f"<script>{script}</script></body>")
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    options = [f"--user-data-dir={folder / 'profile'}", f"--virtual-time-budget={milliseconds}", "--dump-dom", *flags]
+    process = subprocess.run(
+        [CHROMIUM, *FLAGS, *options, path.as_uri()], capture_output=True, text=True, encoding="utf-8", timeout=300
+    )
+    found = re.search(r'<pre id="result">([^<]*)</pre>', process.stdout)
+    value = json.loads(base64.b64decode(found[1])) if found else None
+    return value, re.findall(r"CONSOLE\S* (.*)", process.stderr)
+
+
+FINISH = """
+const finish = (value) => {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  const result = document.createElement("pre");
+  result.id = "result";
+  result.textContent = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  document.body.append(result);
+};
+"""
+
+
+def sha256(text):
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

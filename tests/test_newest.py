@@ -1,0 +1,82 @@
+"""The newest run: the one in runs/ whose config.json is newest. No link leads to it."""
+
+import json
+import os
+import shutil
+
+import pytest
+from running import run
+
+from support.run import folder
+
+NONE = "seq2seq_copy.py: no run has been trained here yet: there is none in 'runs' (see --help)\n"
+
+
+@pytest.fixture
+def begin(tmp_path, monkeypatch):
+    """Returns a function that makes a run some seconds after the start of an hour, and returns its path in runs/."""
+    monkeypatch.chdir(tmp_path)
+
+    def begin(name, second):
+        (folder.RUNS / name).mkdir(parents=True)
+        (folder.RUNS / name / "config.json").touch()
+        os.utime(folder.RUNS / name / "config.json", (3600 + second,) * 2)
+        return folder.RUNS / name
+
+    return begin
+
+
+def test_the_run_that_was_begun_last_is_the_newest(begin):
+    assert folder.newest() is None
+    first = begin("z", 1)
+    assert folder.newest() == first
+    second = begin("a", 2)
+    begin("m", 1.5)
+    assert folder.newest() == second
+    (first / "history.csv").touch()  # an older run that is trained on stays the older one
+    assert folder.newest() == second
+
+
+def test_what_is_no_run_is_not_the_newest(begin):
+    run_folder = begin("a", 1)
+    (folder.RUNS / "b/checkpoints").mkdir(parents=True)  # killed while it was made
+    (folder.RUNS / "config.json").touch()
+    (folder.RUNS / "c").touch()
+    assert folder.newest() == run_folder
+    shutil.rmtree(run_folder)
+    assert folder.newest() is None
+
+
+@pytest.mark.parametrize("arguments", ["--resume", "--predict 3", "--export new", "--resume --samples 2"])
+def test_no_run_is_one_line(arguments, tmp_path):
+    (tmp_path / "runs/20260101-000000").mkdir(parents=True)
+    assert run(arguments.split(), tmp_path, modules=()) == (2, "", NONE)
+
+
+@pytest.fixture
+def two_runs(stopped, tmp_path):
+    """A folder with two stopped runs, of which the one with seed 7 was begun last, and the other one kept last."""
+    older, newer = (shutil.copytree(stopped, tmp_path / f"runs/{name}") for name in ("b-older", "a-newer"))
+    settings = json.loads((newer / "config.json").read_text()) | {"seed": 7}
+    (newer / "config.json").write_text(json.dumps(settings))
+    os.utime(older / "config.json", (3600, 3600))
+    (older / "history.csv").touch()
+    return tmp_path
+
+
+def test_resume_predict_and_export_take_the_newest_run(two_runs):
+    message = "seq2seq_copy.py: --resume: in this run --seed is 7, not 9 (see --help)\n"
+    assert run(["--resume", "--seed", "9"], two_runs, modules=()) == (2, "", message)
+    (two_runs / "runs/a-newer/checkpoints").rename(two_runs / "checkpoints")
+    for arguments in ("--predict 3", "--export new"):
+        message = "seq2seq_copy.py: --run-dir: 'runs/a-newer' holds no checkpoint (see --help)\n"
+        assert run(arguments.split(), two_runs, modules=()) == (2, "", message)
+
+
+def test_the_newest_run_is_resumed_to_its_end(two_runs):
+    shutil.rmtree(two_runs / "runs/a-newer")
+    status, stdout, stderr = run(["--resume"], two_runs)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("resuming runs/b-older after 11 batches\n")
+    assert folder.has_ended(two_runs / "runs/b-older")
+    assert sorted(path.name for path in (two_runs / "runs").iterdir()) == ["b-older"]

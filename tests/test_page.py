@@ -1,0 +1,529 @@
+"""The page on which a model can be played with, in headless Chromium, against TensorFlow."""
+
+import dataclasses
+import html
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_browser import needs_chromium, result_of
+from running import posix, run, start
+
+import helpers
+import seq2seq_copy
+from helpers import EOS
+from seq2seq_copy import LSTMCell, LSTMStateTuple
+from support.model import dependence, greedy, variants
+from support.pictures import page
+from support.run import folder as folders
+from support.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
+
+HERE = Path(__file__).parent
+CONFIG = Config(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
+OWN = {"data": Path("own.tsv"), "symbols": tuple("defghij"), "buckets": ((10, 12),)}
+KINDS = {
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "layers": {"layers": 2},
+    "forward": {"encoder": "forward"},
+    "bahdanau": {"attention": "bahdanau"},
+    "luong": {"attention": "luong"},
+    "own vocabulary": OWN,
+    "own vocabulary, all at once": OWN | {"cell": "gru", "layers": 2, "encoder": "forward", "attention": "bahdanau"},
+    "all at once": {"cell": "gru", "layers": 3, "attention": "luong", "task": "reverse"},
+}
+FEW = {  # of which only a few sequences are asked
+    "alphabet": {"task": "alphabet", "vocab_size": 28},
+    "long": {"vocab_size": 300, "length_to": 100},
+    "one symbol": {"vocab_size": 3},
+}
+
+
+def open_model(config, parts=seq2seq_copy.PLAIN, seed=0):
+    """Returns a model that was not trained, with weights that are large enough for answers of all kinds."""
+    model = variants.open_model(config, parts, trains=False)
+    generator = np.random.default_rng(seed)
+    for variable in tf.trainable_variables():
+        variable.load(generator.normal(size=variable.shape), model.session)
+    return model
+
+
+def examples(config):
+    _, generator = helpers.generators(config.seed)
+    return next(helpers.task_batches(config, 200, generator))
+
+
+def sequences_of(batch):
+    return [batch.inputs[:length, column].tolist() for column, length in enumerate(batch.lengths)]
+
+
+def page_of(model, moments=None):
+    held_out = examples(model.config)
+    return page.render(model, moments or {7: page.weights_of(model)}, held_out)
+
+
+def run_of(text):
+    """Returns what the script of a page reads."""
+    return json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def answers(model, sequences):
+    """Returns for each sequence what TensorFlow predicts at each step, with the probabilities of all symbols."""
+    batch = greedy.question([np.array(sequence, np.int32) for sequence in sequences], model.config)
+    fetches = [model.decoder_prediction, model.decoder_logits, *([] if model.alignment is None else [model.alignment])]
+    prediction, logits, *alignment = model.session.run(fetches, model.feed(batch))
+    found = []
+    for column, steps in enumerate(batch.target_lengths + helpers.EXTRA_DECODER_STEPS):
+        symbols = prediction[:steps, column].tolist()
+        if model.config.longest_answer and EOS in symbols:
+            steps = symbols.index(EOS) + 1
+        weights = alignment[0][:steps, column, : batch.lengths[column]] if alignment else None
+        found.append((symbols[:steps], softmax(logits[:steps, column].astype(np.float64)), weights))
+    return found
+
+
+def assert_same_answer(steps, expected):
+    symbols, probabilities, weights = expected
+    assert [step["prediction"] for step in steps] == symbols
+    np.testing.assert_allclose([step["probabilities"] for step in steps], probabilities, atol=1e-4)
+    if weights is not None:
+        np.testing.assert_allclose([step["alignment"] for step in steps], weights, atol=1e-4)
+
+
+# What a person changes, and the same by parts of the model.
+UNIT, CHANGED_STEP, FED = 5, 2, 6
+
+
+def zero_a_unit(forward, backward):
+    state = seq2seq_copy.concatenate_states(forward, backward)
+    mask = np.ones(state.c.shape[1], np.float32)
+    mask[UNIT] = 0
+    return LSTMStateTuple(state.c * mask, state.h)
+
+
+def forward_part_of_the_neighbour(forward, backward):
+    """The state of the next sequence of the batch, in what was read from the left."""
+    return seq2seq_copy.concatenate_states(LSTMStateTuple(*(tf.roll(part, -1, axis=0) for part in forward)), backward)
+
+
+class ForgetfulCell(LSTMCell):
+    """A unit of c is zero before each step of the decoder."""
+
+    def __call__(self, inputs, state):
+        mask = np.ones(self.output_size, np.float32)
+        if self.output_size > CONFIG.encoder_hidden_units:
+            mask[UNIT] = 0
+        return super().__call__(inputs, LSTMStateTuple(state.c * mask, state.h))
+
+
+def feed_another_symbol(embeddings, *arguments, **others):
+    loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, **others)
+
+    def changed_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, *rest = loop_fn(time, cell_output, cell_state, loop_state)
+        is_meant = tf.equal(time, CHANGED_STEP + 1)  # after the step
+        other = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(next_input)[:1], FED))
+        return finished, tf.where(tf.fill(tf.shape(next_input)[:1], is_meant), other, next_input), *rest
+
+    return changed_loop_fn
+
+
+CHANGES = {
+    "a zero": ({"concatenate_states": zero_a_unit}, {"c": {UNIT: 1}}, [], False),
+    "a zero that stays": ({"cell": ForgetfulCell}, {"c": {UNIT: 1}}, [], True),
+    "the forward part of another": (
+        {"concatenate_states": forward_part_of_the_neighbour},
+        {part: dict.fromkeys(range(4), 2) for part in "ch"},
+        [],
+        False,
+    ),
+    "another symbol": ({"make_loop_fn": feed_another_symbol}, {}, [[CHANGED_STEP, FED]], False),
+}
+
+
+def change(sequence, other, marks, fed, keeps):
+    marked = {part: [marks.get(part, {}).get(unit, 0) for unit in range(8)] for part in "ch"}
+    return {"sequence": sequence, "other": other, "marks": [marked], "fed": fed, "keeps": keeps}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What TensorFlow and what the page's modules compute, by the kind of model."""
+    expected, cases = {}, []
+    for kind, settings in (KINDS | FEW).items():
+        model = open_model(dataclasses.replace(CONFIG, **settings))
+        with model.session:
+            sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else 200]
+            mapped = sequences[:2] if kind != "long" else [sorted(sequences, key=len)[-1]]
+            maps = [dependence.dependence(model, np.array(sequence, np.int32))[1] for sequence in mapped]
+            expected[kind] = {"answers": answers(model, sequences), "maps": maps, "changed": {}}
+            case = {"run": run_of(page_of(model)), "sequences": sequences, "mapped": mapped, "changes": []}
+        cases.append(case)
+    lstm, sequences = cases[0], cases[0]["sequences"][:20]
+    others = [*sequences[1:], sequences[0]]
+    for name, (parts, *changes) in CHANGES.items():
+        with (model := open_model(CONFIG, seq2seq_copy.PLAIN._replace(**parts))).session:
+            expected["lstm"]["changed"][name] = answers(model, sequences)
+        lstm["changes"] += [change(sequence, other, *changes) for sequence, other in zip(sequences, others)]
+    script = page.bundle([name for name in page.MODULES if name != "main"])
+    script += (HERE / "page_numbers.js").read_text()
+    blank = f'<!doctype html><body><script type="application/json" id="cases">{page.as_json(cases)}</script></body>'
+    results, console = result_of(blank, script, tmp_path_factory.mktemp("numbers"))
+    assert console == []
+    return expected, dict(zip(expected, results))
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_answers_as_tensorflow_does(kind, found):
+    expected, results = found
+    assert len(results[kind]["answers"]) == 200
+    for steps, answer in zip(results[kind]["answers"], expected[kind]["answers"]):
+        assert_same_answer(steps, answer)
+    symbols = {symbol for answer, _, _ in expected[kind]["answers"] for symbol in answer}
+    assert len(symbols) > 2, "the model says the same to all"
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", [*KINDS, *FEW])
+def test_the_map_of_dependence_is_that_of_a_run(kind, found):
+    expected, results = found
+    for values, map_of_run in zip(results[kind]["maps"], expected[kind]["maps"]):
+        np.testing.assert_allclose(values, map_of_run, atol=1e-4)
+    if kind == "long":
+        assert map_of_run.shape == (60, 60)
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", [*KINDS, *FEW])
+def test_the_page_knows_what_is_right(kind, found):
+    _, results = found
+    assert results[kind]["right"] == results[kind]["targets"]
+    assert len(results[kind]["right"]) > 10
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_does_what_it_says(name, found):
+    expected, results = found
+    start = 20 * list(CHANGES).index(name)
+    is_other = []
+    for index, answer in enumerate(expected["lstm"]["changed"][name]):
+        assert_same_answer(results["lstm"]["changed"][start + index], answer)
+        is_other.append(answer[0] != expected["lstm"]["answers"][index][0])
+    assert any(is_other), "the change changes nothing"
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """What the page says while somebody uses it, and the console."""
+    config = dataclasses.replace(CONFIG, vocab_size=9, length_from=3)
+    with (model := open_model(config)).session:
+        weights = page.weights_of(model)
+        text = page_of(model, {0: weights / 2, 1000: weights})
+    script = (HERE / "page_walk.js").read_text()
+    said, console = result_of(text, script, tmp_path_factory.mktemp("walk"), flags=["--window-size=390,800"])
+    assert "error" not in said, said["error"]
+    return said, console
+
+
+@needs_chromium
+def test_nobody_complains_on_the_console(walk):
+    said, console = walk
+    assert console == []
+    assert said["warning"] is True  # is hidden
+    assert said["check"] == "Checked just now: it answers 4 held-out sequences as TensorFlow did."
+
+
+@needs_chromium
+def test_one_asks_by_typing_and_clicking(walk):
+    said, _ = walk
+    symbols, probabilities, verdict, problem = said["typed"]
+    assert len(symbols.split()) == len(probabilities) == 6
+    assert re.fullmatch(r"It writes .*\. \d of 6 (is|are) wrong: the .*\.", verdict), verdict
+    assert problem == ""
+    assert said["wrong"] == [symbols, "\N{LEFT DOUBLE QUOTATION MARK}x\N{RIGHT DOUBLE QUOTATION MARK} is not a symbol "
+                             "from 2 to 8.", "true", "stale"]  # fmt: skip
+    assert said["unspaced"].endswith("is not a symbol from 2 to 8. Put spaces between symbols: 3 4 5")
+    assert said["empty"] == "No symbols yet. Type some, or click them."
+    assert (said["clicked"], said["back"], said["example"]) == (["3 4 5", True], "3 4", True)
+    assert said["longer"] == "12 symbols. The model was trained on 3 to 10."
+
+
+@needs_chromium
+def test_one_steps_through_the_encoder(walk):
+    said, _ = walk
+    assert said["encoder"] == ["Forward, 1st step: it reads 3. It starts from zeros.", "forward"]
+    assert said["next"] == ["Forward, 2nd step: it reads 4.", True]
+    assert said["backward"] == "Backward, 5th step: it reads 3. This is the state that it leaves."
+    assert said["before"] == "Backward, 4th step: it reads 4."
+    assert re.fullmatch(r"unit 1: c′ = f c \+ i j = .* × .* \+ .* × .* = .*", said["cell"]), said["cell"]
+
+
+@needs_chromium
+def test_one_changes_the_state(walk):
+    said, _ = walk
+    marks, value, readout, changes = said["zero"]
+    assert (marks, value) == ([0, 1] + [0] * 6, 0)
+    assert re.fullmatch(r"c, forward, unit 2: \S+; of the other sequence \S+\. It is now zero\.", readout), readout
+    assert re.match(r"1 number is zero\. (No|\d) symbols? of the answer (is|are) different\.", changes), changes
+    assert said["unit"].startswith("c, forward, unit 2 changes ")
+    assert said["pointer"] == [0, 1, 0, 0, 1, 0, 0, 0]
+    assert said["undone"] == [[0] * 8, True, True]
+    result, changes, pressed = said["other"]
+    assert result.startswith("With 8 numbers from the other sequence, of 8 symbols: ")
+    assert changes.startswith("8 numbers are from the other sequence. ")
+    assert pressed == "true"
+    assert said["zeros"] is True
+
+
+@needs_chromium
+def test_one_overrules_what_is_fed_back(walk):
+    said, _ = walk
+    title, values, code = said["step"]
+    assert re.fullmatch(r"2nd step: the cell reads \w+, what it wrote before", title)
+    assert [line.split(" = ")[0] for line in code] == ["logits", "prediction", "next_input"]
+    assert values[0].startswith("the highest: ")
+    is_read, pressed, result, value = said["fed"]
+    assert (is_read, pressed) == (True, "true")
+    assert re.match(r"After step 2 it read \w+\. Of 6 symbols after it, ", result), result
+    assert value.endswith(", because you overruled the argmax")
+    assert said["unfed"] == 0
+
+
+@needs_chromium
+def test_one_sees_memory_grow_and_what_depends_on_what(walk):
+    said, _ = walk
+    text, result = said["moment"]
+    assert text == "after batch 0"
+    assert re.match(r"After batch 0, of \d+ held-out sequences: ", result), result
+    assert said["map"] > 100
+    assert said["growth"] == [True, True]
+    assert said["chosen"] == 1
+    assert re.search(r"of 16 numbers change a symbol|None of 16 numbers changes", said["tried"][0])
+    assert re.search(r"Of all later symbols, \d+ % change; of those right after the step, \d+ %", said["tried"][1])
+    assert re.match(r"the 1st symbol written, \w+, and the 1st read, \w+: ", said["cellOfMap"]), said["cellOfMap"]
+
+
+@needs_chromium
+def test_links_lead_into_the_script(walk):
+    said, _ = walk
+    text, is_open, title, line = said["source"]
+    first, last = places_of(seq2seq_copy, "def encode")
+    assert (text, is_open) == (f"seq2seq_copy.py:{first}", True)
+    assert title == f"seq2seq_copy.py, lines {first} to {last}"
+    assert line.endswith("def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):\n")
+
+
+def places_of(module, start):
+    """Returns the first line that starts with a text, and the last line of that function."""
+    lines = Path(module.__file__).read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(start))
+    end = next(number for number in range(first + 1, len(lines)) if re.match(r"\S", lines[number]))
+    return first + 1, max(number for number in range(first, end) if lines[number]) + 1
+
+
+@needs_chromium
+def test_everybody_can_use_it(walk):
+    """Each control has a name, and on a phone nothing is wider than the screen."""
+    said, _ = walk
+    assert (said["nameless"], said["twice"], said["wide"], said["images"]) == ([], [], 0, 0)
+
+
+EVIL = (
+    "</script><script>evil=1</script>",
+    "<!--<script>",
+    "<img/src=x/onerror=evil=1>",
+    "\"&quot;'",
+    "\u2028\\",
+    "a" * 300,
+)
+ATTACK = """
+const symbols = [...document.querySelectorAll("#keys button")].map((key) => key.textContent);
+document.querySelectorAll("#keys button").forEach((key) => key.click());
+const script = document.createElement("script");
+script.textContent = "evil = 1";
+document.body.append(script);
+fetch("page.html").then(() => "loaded", () => "refused").then((fetched) => finish({
+  symbols, fetched, evil: typeof evil, images: document.querySelectorAll("img").length, title: document.title,
+  about: document.getElementById("about").textContent, asked: document.querySelectorAll("#bar-question .chip").length,
+  right: document.getElementById("verdict").textContent, length: lookInside.sequence.length,
+}));
+"""
+
+
+@needs_chromium
+def test_what_users_bring_stays_text_and_the_page_loads_nothing(tmp_path):
+    name = "<img src=x onerror=evil=1>.tsv"
+    config = dataclasses.replace(CONFIG, vocab_size=8, **(OWN | {"symbols": EVIL, "data": Path(name)}))
+    with (model := open_model(config)).session:
+        text = page_of(model)
+    assert text.lower().count("<script") == 2
+    assert "<!--" not in text
+    assert html.escape(name) in text
+    said, console = result_of(text, ATTACK, tmp_path)
+    assert said["symbols"] == list(EVIL)
+    assert (said["evil"], said["images"], said["fetched"]) == ("undefined", 0, "refused")
+    assert said["title"] == f"Look inside: {name}, seed 0"
+    assert said["about"].startswith(f"{name}, seed 0; ")
+    assert said["asked"] == said["length"] > len(EVIL)
+    assert console, "the policy refused nothing"
+    assert all("Content Security Policy" in line for line in console), console
+
+
+@needs_chromium
+def test_a_page_of_another_model_says_so(tmp_path):
+    """As after somebody has changed the text: TensorFlow has answered something else."""
+    with (model := open_model(CONFIG)).session:
+        weights = page.weights_of(model)
+        text = page_of(model, {0: -weights})
+    script = "setTimeout(() => finish(document.getElementById('warning').textContent), 50);"
+    said, _ = result_of(text, script, tmp_path)
+    assert said.startswith("This page does not answer as TensorFlow did.")
+
+
+def test_each_module_imports_only_from_those_before_it():
+    assert {f"{name}.mjs" for name in page.MODULES} == {path.name for path in page.PARTS.glob("*.mjs")}
+    for index, name in enumerate(page.MODULES):
+        text = (page.PARTS / f"{name}.mjs").read_text()
+        imported = re.findall(r'^import .* from "\./(\w+)\.mjs";$', text, re.MULTILINE)
+        assert len(imported) == len(re.findall(r"^import ", text, re.MULTILINE)), f"{name}: an import in another form"
+        assert set(imported) <= set(page.MODULES[:index]), name
+        assert "innerHTML" not in text, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_are_where_the_source_says(kind):
+    config = dataclasses.replace(CONFIG, **KINDS[kind])
+    sources = page.sources(config)
+
+    def line(key):
+        place = sources["places"][key]
+        return sources["sources"][place["file"]].splitlines()[place["first"] - 1].strip()
+
+    cell = "GRUCell" if config.cell == "gru" else "LSTMCell"
+    assert line("cell").startswith(f"class {cell}")
+    assert line("encode").startswith("def encode_forward(" if config.encoder == "forward" else "def encode(")
+    joins = "only_state" if config.encoder == "forward" else "concatenate_states"
+    assert line("concatenate_states").startswith(f"def {joins}(")
+    assert line("loop_fn_transition").startswith("def loop_fn_transition(")
+    for name in ("logits", "prediction", "next_input"):
+        assert line(name).startswith(f"{name} = ")
+    if config.attention != "none":
+        assert line("attention").startswith(f"def {config.attention}(")
+
+
+def test_a_source_that_was_changed_is_no_error():
+    tree = page.ast.parse("def make_loop_fn():\n    return 1\n\n\ndef decode():\n    pass\n")
+    assert page.lines_of(tree, ["make_loop_fn", "loop_fn_transition", "logits"]) == (1, 2)
+    assert page.lines_of(tree, ["LSTMCell"]) == (1, 1)
+
+
+def test_a_page_that_would_be_too_large_is_not_made():
+    for units, reason in [(250, None), (800, r"no page to look inside: it would need \d\d\.\d MB, and may have 5")]:
+        config = dataclasses.replace(CONFIG, encoder_hidden_units=units, encoder="forward")
+        variants.open_model(config, trains=False).session.close()
+        why = page.why_none(config)
+        assert re.fullmatch(reason, why) if reason else why is None
+        assert page.size(config, moments=5) > page.MOST_BYTES  # so the page has the weights of the end only
+
+
+def test_a_page_is_no_larger_than_was_said():
+    for settings in (KINDS["all at once"], OWN | {"symbols": tuple("<" * n for n in range(1, 8))}):
+        with (model := open_model(dataclasses.replace(CONFIG, **settings))).session:
+            weights = page.weights_of(model)
+            text = page_of(model, {0: weights, 100: weights, 7: weights})
+            assert len(text.encode()) <= page.size(model.config, moments=3)
+        assert [moment["batch"] for moment in run_of(text)["moments"]] == [0, 7, 100]
+
+
+SETTINGS = [
+    "--max-batches",
+    "420",
+    "--batch-size",
+    "10",
+    "--samples",
+    "0",
+    "--xla",
+    "off",
+    "--encoder-hidden-units",
+    "6",
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
+    assert (status, stderr) == (0, "")
+    assert stdout.endswith("\nlook inside: plots/model.html\n")
+    return folder / "whole"
+
+
+def test_a_run_saves_its_page_with_the_weights_of_early_batches(whole):
+    text = (whole / "model.html").read_bytes()
+    assert text == (whole.parent / "plots/model.html").read_bytes()
+    data = run_of(text.decode())
+    assert [moment["batch"] for moment in data["moments"]] == [0, 100, 300, 419]
+    assert sorted(path.name for path in (whole / "early").iterdir()) == ["0.npy", "100.npy", "300.npy"]
+    reader = tf.train.load_checkpoint(str(folders.newest_checkpoint(whole) / "model"))
+    weights = np.concatenate([reader.get_tensor(name).ravel() for name, _ in data["variables"]])
+    assert data["moments"][-1]["weights"] == page.base64.b64encode(weights.tobytes()).decode()
+    assert re.search(r"; [\d,]+ of 10,000 held-out sequences are exact$", data["about"])
+
+
+def assert_same_page(whole, other):
+    for name in ("model.html", "early/0.npy", "early/100.npy", "early/300.npy"):
+        assert (whole / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@posix
+def test_a_killed_run_comes_to_the_same_page(whole, tmp_path):
+    process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "other"], tmp_path)
+    for line in process.stdout:
+        if line == "batch 250\n":
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait(timeout=60)
+    assert [(tmp_path / f"other/early/{batch}.npy").exists() for batch in (0, 100, 300)] == [True, True, False]
+    assert run(["--resume", "other"], tmp_path)[0] == 0
+    assert_same_page(whole, tmp_path / "other")
+
+
+def test_early_weights_of_later_batches_do_not_count(whole, tmp_path):
+    """A run that is resumed from an older checkpoint and stopped may find weights of a batch that it has not made."""
+    other = shutil.copytree(whole, tmp_path / "other")
+    shutil.rmtree(other / "checkpoints/420")
+    (other / "metrics.json").unlink()
+    np.save(other / "early/1000.npy", np.load(other / "early/300.npy"))
+    assert run(["--resume", "other"], tmp_path)[0] == 0
+    assert_same_page(whole, other)
+
+
+def test_make_page_opens_the_page_of_the_newest_run(tmp_path, monkeypatch, capsys):
+    import webbrowser
+
+    opened = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    with pytest.raises(SystemExit, match="no run has saved a page here yet"):
+        page.main()
+    run_folder = tmp_path / "runs/1"
+    run_folder.mkdir(parents=True)
+    (run_folder / "config.json").touch()
+    with pytest.raises(SystemExit, match="'runs/1' has no page"):
+        page.main()
+    (run_folder / "model.html").touch()
+    page.main()
+    assert opened == [(run_folder / "model.html").as_uri()]
+    assert capsys.readouterr().out == "opening runs/1/model.html\n"
