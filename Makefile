@@ -3,7 +3,8 @@
 # make test-all   runs the long tests too: many kills, a minute of accidents
 # make lint   checks the style only
 # make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
-# make study  searches hyper-parameters; more flags: make study ARGS="--data pairs.tsv"; see docs/using.md
+# make tune   searches hyper-parameters; more flags: make tune ARGS="--data pairs.tsv"; see docs/using.md
+# make page   opens the page of the newest run, on which its model can be played with
 # make dashboard     shows the trials of all studies at http://localhost:8080
 # make cluster WORKERS=2   trains with several workers on this machine; see docs/scaling.md
 # make notebook      opens the notebook that takes the model apart
@@ -27,7 +28,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test test-all short lint bench study dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
+.PHONY: run test test-all short lint bench tune page dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -48,8 +49,11 @@ lint: $(VENV)/test-installed
 bench: $(VENV)/run-installed .venv-jax/installed .venv-torch/installed
 	$(VENV)/bin/python -m benchmarks.bench
 
-study: $(VENV)/study-installed
-	$(VENV)/bin/python -m experiments.study $(ARGS)
+tune: $(VENV)/tune-installed
+	$(VENV)/bin/python -m experiments.tune $(ARGS)
+
+page: $(VENV)/run-installed
+	$(VENV)/bin/python -m support.pictures.page
 
 dashboard: $(VENV)/dashboard-installed
 	$(VENV)/bin/optuna-dashboard $(or $(ARGS),studies/journal)
@@ -98,7 +102,7 @@ $(VENV)/notebook-installed: docs/requirements.txt $(VENV)/run-installed
 	$(PIP_INSTALL) -r docs/requirements.txt
 	touch $@
 
-$(VENV)/study-installed: experiments/requirements.txt $(VENV)/run-installed
+$(VENV)/tune-installed: experiments/requirements.txt $(VENV)/run-installed
 	$(PIP_INSTALL) -r experiments/requirements.txt
 	touch $@
 

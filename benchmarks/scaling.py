@@ -3,9 +3,9 @@
     python -m benchmarks.scaling
     python -m benchmarks.scaling --rounds 1 --seconds 0.5    a quick look
 
-Steps per second of the compiled training step: one worker with one thread and with two, and two workers on this machine
-with one thread each, which take turns. Then the time of the all-reduce against the number of weights. From both follows
-a model on paper of more machines.
+Training steps per second, compiled: one worker with one thread and with two, and two workers on this machine with one
+thread each. They take turns. Then the time of the all-reduce against the number of weights. From both follows a model
+on paper of more machines.
 """
 
 import argparse
@@ -20,18 +20,19 @@ import time
 from pathlib import Path
 
 import numpy as np
-from support.terminal.local_cluster import free_addresses
-from support.terminal.settings import Config
 
 import helpers
-import seq2seq_copy
-from benchmarks import work
-from support.graph import cluster, compiled, variants
+from benchmarks.work import say
+from support.cluster import collective
+from support.cluster import model as cluster_model
+from support.cluster.local import free_addresses
+from support.model import variants
+from support.settings import Config
+from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import together
 
 ROOT = Path(__file__).parents[1]
-UNITS, BATCH_SIZES = (20, 128, 256), (100, 1000)
+UNITS, BATCH_SIZES, BATCHES = (20, 128, 256), (100, 1000), 100
 FORMS = {"1 worker, 1 thread": (1, 1), "1 worker, 2 threads": (1, 2), "2 workers, 1 thread each": (2, 1)}
 WEIGHTS = (10_000, 100_000, 1_000_000, 10_000_000)
 MACHINES = (2, 4, 8, 16, 32, 64)
@@ -39,53 +40,45 @@ GIGABITS = (1, 10, 100)  # per second
 TIMEOUT = 300  # seconds
 
 
-# A worker, in a process of its own. It answers the parent as a peer of bench.py does.
+# A worker, in its own process. It answers the parent as a peer of bench.py does.
 
 
 def train(addresses, index, units, batch_size):
-    """Returns a function that makes a number of training steps."""
+    """Returns a function that makes a number of training steps, and the number of weights."""
     config = Config(encoder_hidden_units=units, batch_size=batch_size, max_batches=1_000_000)
-    batches = list(itertools.islice(helpers.task_batches(config, batch_size, 0), work.BATCHES))
-    workers = cluster.Cluster(addresses, index, TIMEOUT) if len(addresses) > 1 else None
-    graph = seq2seq_copy.build_graph(config, variants.replace_parts(seq2seq_copy.Parts(tf.nn), config))
-    session = workers.new_session() if workers else tf.Session()
-    session.run(tf.global_variables_initializer())
-    if workers:
-        steps, most = together.prepare_steps(workers, session, graph, config, seq2seq_copy, together.Stops()), 1
+    batches = itertools.cycle(list(itertools.islice(helpers.task_batches(config, batch_size, 0), BATCHES)))
+    if len(addresses) > 1:
+        model, most = cluster_model.open_model(config, collective.Cluster(addresses, index, TIMEOUT)), 1
     else:
-        steps, most = seq2seq_copy.prepare_steps(session, graph, config), compiled.most_steps(config)
+        model, most = variants.open_model(config), compiled.most_steps(config)
 
     def take_steps(count):
-        for start in range(0, count, most):
-            steps([batches[step % work.BATCHES] for step in range(start, min(start + most, count))])
+        for done in range(0, count, most):
+            call = list(itertools.islice(batches, min(most, count - done)))
+            model.take_steps(call, [config.learning_rate] * len(call))
 
     return take_steps, sum(variable.shape.num_elements() for variable in tf.trainable_variables())
 
 
 def all_reduce(addresses, index, weights):
-    """Returns a function that adds up as many numbers a number of times."""
-    workers = cluster.Cluster(addresses, index, TIMEOUT)
+    """Returns a function that adds up the weights of all workers a number of times, and their number."""
+    cluster = collective.Cluster(addresses, index, TIMEOUT)
     values = tf.get_variable("values", [weights], trainable=False)
-    added_up = workers.all_reduce(values, cluster.STEP).op
-    session = workers.new_session()
+    added_up = cluster.all_reduce(values, collective.STEP).op
+    session = cluster.open_session()
     session.run(tf.global_variables_initializer())
-
-    def repeat(count):
-        for _ in range(count):
-            session.run(added_up)
-
-    return repeat, weights
+    return lambda count: [cluster.run(session, added_up, {}) for _ in range(count)], weights
 
 
 def serve(name, *arguments):
-    """Says how many weights there are, then takes steps whenever it is asked to."""
+    """Says how many weights there are, then repeats the work whenever the parent asks for it."""
     repeat, weights = {"train": train, "all_reduce": all_reduce}[name](*arguments)
     repeat(1)
-    work.say(weights)
+    say(weights)
     for line in sys.stdin:
         start = time.perf_counter()
         repeat(int(line))
-        work.say(time.perf_counter() - start)
+        say(time.perf_counter() - start)
 
 
 # The parent.
@@ -100,56 +93,63 @@ class Workers:
         self.processes = []
         for index in range(count):
             request = json.dumps([name, addresses, index, *arguments])
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.scaling", "--serve", request],
-                cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            self.processes.append(stack.enter_context(process))
-            stack.callback(process.kill)
-        self.weights = self.answers()[0]
+            command = [sys.executable, "-m", "benchmarks.scaling", "--serve", request]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            self.processes.append(stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)))
+            stack.callback(self.processes[-1].kill)
+        self.weights = self.read()[0]
 
-    def answers(self):
+    def read(self):
         return [json.loads(process.stdout.readline()) for process in self.processes]
 
     def seconds(self, count):
         """Returns how long the slowest process takes for a number of steps."""
         for process in self.processes:
             print(count, file=process.stdin, flush=True)
-        return max(self.answers())
+        return max(self.read())
 
 
 def in_turn(forms, rounds, seconds):
-    """Returns the median seconds of a step of each form. All make steps in turn, each time for so many seconds."""
+    """Returns the median seconds per step of each form. All make steps in turn, each time for so many seconds."""
     counts = [max(1, round(seconds / min(form.seconds(3), form.seconds(3)) * 3)) for form in forms]
     measured = [[form.seconds(count) / count for form, count in zip(forms, counts)] for _ in range(rounds)]
     return [statistics.median(column) for column in zip(*measured)]
 
 
+def print_row(*cells):
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def print_head(*titles):
+    print_row(*titles)
+    print("|---" * len(titles) + "|")
+
+
 def measure_steps(options):
-    """Prints the table of steps; returns the seconds of a step of one worker with one thread, and the weights."""
-    print("| units | batch size | weights | " + " | ".join(FORMS) + " | 2 workers / 1 thread | / 2 threads |")
-    print("|---" * (len(FORMS) + 5) + "|")
+    """Prints the table of steps; returns the seconds per step of one worker with one thread, and the weights."""
+    print_head("units", "batch size", "weights", *FORMS, "2 workers / 1 thread", "/ 2 threads")
     one_worker, weights = {}, {}
     for units, batch_size in itertools.product(UNITS, BATCH_SIZES):
         with contextlib.ExitStack() as stack:
             forms = [Workers(stack, count, threads, "train", units, batch_size) for count, threads in FORMS.values()]
             one, two_threads, two_workers = in_turn(forms, options.rounds, options.seconds)
             one_worker[units, batch_size], weights[units] = one, forms[0].weights
-        rates = " | ".join(f"{1 / step:.1f}" for step in (one, two_threads, two_workers))
-        ratios = f"{one / two_workers:.2f} | {two_threads / two_workers:.2f}"
-        print(f"| {units} | {batch_size} | {weights[units]:,} | {rates} | {ratios} |", flush=True)
+        rates = [f"{1 / step:.1f}" for step in (one, two_threads, two_workers)]
+        ratios = [f"{step / two_workers:.2f}" for step in (one, two_threads)]
+        print_row(units, batch_size, f"{weights[units]:,}", *rates, *ratios)
     return one_worker, weights
 
 
 def measure_all_reduce(options):
     """Prints the table of all-reduces between two workers; returns seconds by number of weights."""
-    print("\n| numbers | ms to add up those of 2 workers | ns a number |\n|---|---|---|")
+    print()
+    print_head("numbers", "ms to add up those of 2 workers", "ns per number")
     seconds = {}
     for weights in WEIGHTS:
         with contextlib.ExitStack() as stack:
             form = Workers(stack, 2, 1, "all_reduce", weights)
             (seconds[weights],) = in_turn([form], options.rounds, options.seconds)
-        print(f"| {weights:,} | {seconds[weights] * 1e3:.2f} | {seconds[weights] / weights * 1e9:.2f} |", flush=True)
+        print_row(f"{weights:,}", f"{seconds[weights] * 1e3:.2f}", f"{seconds[weights] / weights * 1e9:.2f}")
     return seconds
 
 
@@ -163,23 +163,21 @@ def on_paper(one_worker, weights, all_reduces):
     delay = all_reduces[min(WEIGHTS)] / 2
     work_of_number = all_reduces[max(WEIGHTS)] / max(WEIGHTS)
     few, many = min(BATCH_SIZES), max(BATCH_SIZES)
-    print(f"\nBatch size {many}: speed-up over one machine, at most\n")
-    print("| units | weights | Gbit/s | " + " | ".join(f"{machines} machines" for machines in MACHINES) + " | best |")
-    print("|---" * (len(MACHINES) + 4) + "|")
-    for units in UNITS:
+
+    def step(machines, units, gigabits):
         column = (one_worker[units, many] - one_worker[units, few]) / (many - few)
         fixed = max(0, one_worker[units, few] - few * column)
-        for gigabits in GIGABITS:
+        number = work_of_number + 32 / (gigabits * 1e9)
+        ring = 2 * (machines - 1) * (delay + weights[units] / machines * number)
+        return fixed + column * many / machines + ring
 
-            def step(machines, gigabits=gigabits, units=units, fixed=fixed, column=column):
-                number = work_of_number + 32 / (gigabits * 1e9)
-                ring = 2 * (machines - 1) * (delay + weights[units] / machines * number)
-                return fixed + column * many / machines + (ring if machines > 1 else 0)
-
-            speed_ups = [step(1) / step(machines) for machines in MACHINES]
-            best = min(range(1, many + 1), key=step)
-            cells = " | ".join(f"{speed_up:.2f}" for speed_up in speed_ups)
-            print(f"| {units} | {weights[units]:,} | {gigabits} | {cells} | {step(1) / step(best):.2f} with {best} |")
+    print(f"\nBatch size {many}: speed-up over one machine, at most\n")
+    print_head("units", "weights", "Gbit/s", *(f"{machines} machines" for machines in MACHINES), "best")
+    for form in itertools.product(UNITS, GIGABITS):
+        speed_ups = {machines: step(1, *form) / step(machines, *form) for machines in range(1, many + 1)}
+        best = max(speed_ups, key=speed_ups.get)
+        cells = [f"{speed_ups[machines]:.2f}" for machines in MACHINES]
+        print_row(form[0], f"{weights[form[0]]:,}", form[1], *cells, f"{speed_ups[best]:.2f} with {best}")
 
 
 def main():

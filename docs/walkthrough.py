@@ -24,16 +24,18 @@
 import inspect
 import itertools
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import IFrame
 
 import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
 from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, evaluate, make_loop_fn
 from support.model import dependence, variants
-from support.pictures import heat_maps, pictures
+from support.pictures import heat_maps, page, pictures
 from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -389,6 +391,15 @@ plt.show()
 # choose. It keeps best what it read first, and gives up part of the rest to the other direction. Together they hold the
 # whole sequence. [memory.md](memory.md) says more about the map.
 #
+# The page below holds the weights of the four moments and runs the model in your browser. Type a sequence, zero a unit,
+# or feed back another symbol. It needs Jupyter; every run saves such a page as `plots/model.html`.
+
+# %%
+weights = {moment: np.concatenate([value.ravel() for value in kept[moment]]) for moment in moments}
+Path("plots/walkthrough.html").write_text(page.render(model, weights, held_out), encoding="utf-8")
+IFrame("/files/plots/walkthrough.html", "100%", 800)
+
+# %% [markdown]
 # ## 10. Attention
 #
 # Attention frees the decoder from remembering. At each step it weighs the encoder's outputs anew, all of them, and

@@ -64,6 +64,12 @@ class Config:
         "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
         "has not reached 0 (default: off)",
     )
+    patience: int = setting(
+        None, whole_number(1), "training", "end training after so many evaluations without a better one (default: off)"
+    )
+    keep: str = setting(
+        "last", one_of("last", "best"), "training", "the weights to end with: the last, or those of the best evaluation"
+    )
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
     xla: str = setting(
         "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
@@ -79,6 +85,9 @@ class Config:
         None, file_path, "data", "hold out the pairs of this file instead of a tenth of those of --data"
     )
     test_data: Path = setting(None, file_path, "data", "report on the pairs of this file, too, when training ends")
+    symbols: str = setting(
+        "words", one_of("words", "characters"), "data", "with --data: what is a symbol; a space is the character \u2423"
+    )
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
     vocab_size: int = setting(
@@ -138,19 +147,20 @@ class Config:
     clip_norm: float = learned(1.0)
     warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
 
-    # Nor these. The last three are read from the data.
+    # Nor these. The last five are read from the data.
     max_answer: int = None  # see longest_answer
     held_out_sequences: int = 10_000  # at most, with data
     keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
     buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
-    symbols: tuple = ()  # of str: those from FIRST_SYMBOL on
+    untrained: tuple = ()  # of str: those of the names that are in no training pair
+    names: tuple = ()  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str = ""
 
     @property
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
         may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 stands for them
-        may_change |= {"symbols", "max_answer"}
+        may_change |= {"names", "untrained", "max_answer"}
         fixed = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
@@ -227,7 +237,7 @@ class Config:
     def vocabulary(self) -> Sequence[str]:
         """How each symbol is written."""
         if self.task == "alphabet" or self.data is not None:
-            return [*RESERVED, *(self.symbols or LETTERS)]
+            return [*RESERVED, *(self.names or LETTERS)]
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
@@ -250,6 +260,8 @@ def check(config):
         raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
     if config.data is None and (config.validation_data or config.test_data):
         raise UserError(f"--{'validation' if config.validation_data else 'test'}-data goes with --data")
+    if config.data is None and config.symbols != Config.symbols:
+        raise UserError("--symbols goes with --data")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
         raise UserError("--teacher-probability goes with --feedback scheduled")
 
@@ -280,7 +292,8 @@ def from_json(values):
         config = Config(
             **settings,
             buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
-            symbols=tuple(map(str, values["symbols"])),
+            names=tuple(map(str, values["names"])),
+            untrained=tuple(map(str, values["untrained"])),
             sha256=str(values["sha256"]),
         )
         check(config)
@@ -289,7 +302,7 @@ def from_json(values):
     if bool(config.data) != bool(config.buckets):
         raise ValueError("buckets without data, or data without buckets")
     if config.data and len(set(config.vocabulary)) != config.vocab_size:
-        raise ValueError(f"{len(config.symbols)} symbols for a vocabulary of {config.vocab_size}")
+        raise ValueError(f"{len(config.names)} symbols for a vocabulary of {config.vocab_size}")
     return config
 
 

@@ -72,6 +72,15 @@ def file_path(text):
     return Path(text)
 
 
+def tensorflow_path(text):
+    """Turns text into a path under which TensorFlow finds what it has written. It takes some names for patterns."""
+    path = file_path(text)
+    patterns = [character for character in "*?[\\" if character in text and character != os.sep]
+    if patterns:
+        raise ValueError(f"{text!r} holds {patterns[0]}, which TensorFlow takes for a pattern; choose another path")
+    return path
+
+
 def picture_path(text):
     """Turns text into the path of a picture of a known format."""
     path = file_path(text)

@@ -12,14 +12,17 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
+import time
 import traceback
 from dataclasses import replace
 
 from support.tensorflow import startup
 from support.terminal import main as command
+from support.terminal import process
 
 
 def start(server, streams, request):
@@ -31,9 +34,11 @@ def start(server, streams, request):
         try:
             carry_out(streams, **request)
         except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
-            os._exit(end.code or 0)
+            os._exit(1 if isinstance(end.code, str) else end.code or 0)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -58,8 +63,8 @@ def carry_out(streams, arguments, folder, environment, **options):
     run(arguments, **options)
 
 
-def run(arguments, settings=None, largest_file=None, before=None):
-    """Runs the command, and ends the process. The options are those of Forks.fork()."""
+def run(arguments, module=None, program=None, settings=None, largest_file=None, before=None):
+    """Runs the command, or another module or program, and ends the process. The options are those of Forks.fork()."""
     if largest_file is not None:
         import resource  # Windows has none
 
@@ -68,10 +73,22 @@ def run(arguments, settings=None, largest_file=None, before=None):
         read_command = command.read_command
         command.read_command = lambda: with_settings(read_command(), settings)
     if before is not None:
-        module, function = before.split(":")
-        getattr(importlib.import_module(module), function)()
+        source, function = before.split(":")
+        getattr(importlib.import_module(source), function)()
     sys.argv = ["seq2seq_copy.py", *arguments]
-    command.run()
+    if module is not None:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif program is not None:
+        exec(program, {"__name__": "__main__"})
+    else:
+        command.run()
+    sys.exit()
+
+
+def report_slowly():
+    """Lets training wait after each report, so that a signal reaches it before its end."""
+    write = process.write
+    process.write = lambda *arguments: (write(*arguments), time.sleep(0.05))
 
 
 def with_settings(typed, settings):

@@ -56,8 +56,9 @@ class Forks:
           arguments: list of str.
           folder: pathlib.Path.
           streams: list of three file descriptors, for standard input, output and error.
-          options: environment, a dict of all variables; and what fork_server.run() takes: settings, a dict of fields of
-            the Config that no flag sets; largest_file, in bytes; before, "module:function", what is called first.
+          options: environment, a dict of all variables; and what fork_server.run() takes: module or program, the name
+            or the text of what is run in place of the command; settings, a dict of fields of the Config that no flag
+            sets; largest_file, in bytes; before, "module:function", what is called first.
         """
         child = self.ask(streams, arguments=[*arguments], folder=str(folder), **options)
         self.running.add(child)

@@ -22,6 +22,7 @@ SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "
 ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
 can_fork = sys.platform == "linux"  # libraries of macOS do not survive a fork
+ALTERED = ("module", "program", "settings", "largest_file", "before")  # what a command is told besides its flags
 started = []  # all processes, for conftest.py to end what a failed test leaves running
 servers = []  # for conftest.py to end
 
@@ -34,7 +35,7 @@ def server(modules=SLOW_TO_IMPORT):
 
 def start_process(arguments, folder, env=None, **options):
     """Starts the command in its own process. The options are those of subprocess.Popen and fork_server.run()."""
-    altered = {name: options.pop(name) for name in ("settings", "largest_file", "before") if name in options}
+    altered = {name: options.pop(name) for name in ALTERED if name in options}
     command, env = [sys.executable, str(ROOT / "seq2seq_copy.py")], dict(os.environ) if env is None else env
     if altered:
         program = f"import sys; from tests import fork_server; fork_server.run(sys.argv[1:], **{altered})"

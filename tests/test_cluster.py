@@ -95,6 +95,15 @@ def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
         assert stderr == ""
 
 
+def test_if_xla_cannot_compile_the_run_is_the_one_without_it(forks, tmp_path):
+    arguments = [*SETTINGS, "--max-batches", "20"]
+    run_workers(forks, [*arguments, "--xla", "off", "--run-dir", "without"], tmp_path, 2)
+    printed = run_workers(forks, [*arguments, "--run-dir", "with"], tmp_path, 2, before="let_xla_fail")
+    for _, stderr in printed:
+        assert re.fullmatch(r"seq2seq_copy.py: XLA cannot compile the step; .*--xla off.*\n", stderr)
+    assert (tmp_path / "with/history.csv").read_text() == (tmp_path / "without/history.csv").read_text()
+
+
 def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
     for name in ("first", "second"):
         run_workers(
@@ -108,7 +117,7 @@ def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
 
 def test_until_ends_all_workers_after_the_same_batch(forks, tmp_path):
     arguments = [*SETTINGS, *SMALL, "--max-batches", "500", "--xla", "off", "--until", "0.5"]
-    run_alone(forks, [*arguments, "--run-dir", "alone"], tmp_path)
+    run_workers(forks, [*arguments, "--cluster-timeout", "9", "--run-dir", "alone"], tmp_path, 1)
     first, second = run_workers(forks, [*arguments, "--run-dir", "together"], tmp_path, 2)
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     batches = len(history(tmp_path / "alone"))
@@ -313,6 +322,7 @@ def test_a_malformed_tf_config_is_refused(config, message):
             "--batch-size: 1 is fewer than the 2 workers of TF_CONFIG",
         ),
         ("", ["--cluster-timeout", "3"], "--cluster-timeout goes with TF_CONFIG"),
+        ("{", ["--predict", "4"], "no run has been trained here yet: there is none in 'runs'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(config, arguments, message, tmp_path):

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "support.settings": {"helpers", "support.errors", "support.values"},
     **{name: BELOW_THE_TEXT for name in BELOW_THE_TEXT},
     "seq2seq_copy": {"helpers", "support.settings", "support.tensorflow.tensorflow_v1", "support.terminal.main"},
-    **{name: {*BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"} for name in COMPILED},
+    **{name: {"helpers", *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"} for name in COMPILED},
     "support.data": GROUND,
     "support.model": {*GROUND, *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"},
 }

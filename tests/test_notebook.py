@@ -34,7 +34,8 @@ def test_it_is_saved_as_it_ran_from_top_to_bottom():
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert all(cell.metadata == {} for cell in cells)  # no times
     kinds = {kind for kinds in kinds_of_outputs(NOTEBOOK) for kind in kinds}
-    assert kinds == {("stream", "stdout", ()), ("display_data", None, ("image/png", "text/plain"))}
+    frame = ("execute_result", None, ("text/html", "text/plain"))
+    assert kinds == {("stream", "stdout", ()), ("display_data", None, ("image/png", "text/plain")), frame}
 
 
 def test_its_outputs_tell_nothing_of_the_machine():

@@ -25,7 +25,7 @@ from support.tensorflow import tensorflow_v1 as tf
 
 HERE = Path(__file__).parent
 CONFIG = Config(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
-OWN = {"data": Path("own.tsv"), "symbols": tuple("defghij"), "buckets": ((10, 12),)}
+OWN = {"data": Path("own.tsv"), "names": tuple("defghij"), "buckets": ((10, 12),)}
 KINDS = {
     "lstm": {},
     "gru": {"cell": "gru"},
@@ -365,7 +365,7 @@ fetch("page.html").then(() => "loaded", () => "refused").then((fetched) => finis
 @needs_chromium
 def test_what_users_bring_stays_text_and_the_page_loads_nothing(tmp_path):
     name = "<img src=x onerror=evil=1>.tsv"
-    config = dataclasses.replace(CONFIG, vocab_size=8, **(OWN | {"symbols": EVIL, "data": Path(name)}))
+    config = dataclasses.replace(CONFIG, vocab_size=8, **(OWN | {"names": EVIL, "data": Path(name)}))
     with (model := open_model(config)).session:
         text = page_of(model)
     assert text.lower().count("<script") == 2
@@ -379,6 +379,33 @@ def test_what_users_bring_stays_text_and_the_page_loads_nothing(tmp_path):
     assert said["asked"] == said["length"] > len(EVIL)
     assert console, "the policy refused nothing"
     assert all("Content Security Policy" in line for line in console), console
+
+
+CHARACTERS = """
+const get = (id) => document.getElementById(id), said = [get("sequence").value];
+const type = (text) => {
+  get("sequence").value = text;
+  get("sequence").dispatchEvent(new Event("input"));
+  said.push([get("problem").textContent, lookInside.text(lookInside.sequence), get("sequence").value]);
+};
+type("de f");
+type("\\u{1F600}d");
+get("back").click();
+[...document.querySelectorAll("#keys button")].find((key) => key.textContent === "\\u2423").click();
+said.push(get("sequence").value);
+finish(said);
+"""
+
+
+@needs_chromium
+def test_characters_are_typed_without_spaces(tmp_path):
+    own = OWN | {"names": ("d", "e", "f", "\u2423", "\U0001f600", "h", "i"), "symbols": "characters"}
+    with (model := open_model(dataclasses.replace(CONFIG, **own))).session:
+        text = page_of(model)
+    said, console = result_of(text, CHARACTERS, tmp_path)
+    assert console == []
+    first = "".join(own["names"][symbol - 2] for symbol in run_of(text)["examples"][0]["input"])
+    assert said == [first, ["", "d e \u2423 f", "de f"], ["", "\U0001f600 d", "\U0001f600d"], "\U0001f600\u2423"]
 
 
 @needs_chromium
@@ -439,7 +466,7 @@ def test_a_page_that_would_be_too_large_is_not_made():
 
 
 def test_a_page_is_no_larger_than_was_said():
-    for settings in (KINDS["all at once"], OWN | {"symbols": tuple("<" * n for n in range(1, 8))}):
+    for settings in (KINDS["all at once"], OWN | {"names": tuple("<" * n for n in range(1, 8))}):
         with (model := open_model(dataclasses.replace(CONFIG, **settings))).session:
             weights = page.weights_of(model)
             text = page_of(model, {0: weights, 100: weights, 7: weights})
@@ -447,24 +474,15 @@ def test_a_page_is_no_larger_than_was_said():
         assert [moment["batch"] for moment in run_of(text)["moments"]] == [0, 7, 100]
 
 
-SETTINGS = [
-    "--max-batches",
-    "420",
-    "--batch-size",
-    "10",
-    "--samples",
-    "0",
-    "--xla",
-    "off",
-    "--encoder-hidden-units",
-    "6",
-]
+ARGUMENTS = ["--max-batches", "320", "--batch-size", "10", "--samples", "0", "--xla", "off"]
+ARGUMENTS += ["--encoder-hidden-units", "6"]
+QUICK = {"settings": {"held_out_sequences": 200}}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
+    status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder, **QUICK)
     assert (status, stderr) == (0, "")
     assert stdout.endswith("\nlook inside: plots/model.html\n")
     return folder / "whole"
@@ -474,12 +492,12 @@ def test_a_run_saves_its_page_with_the_weights_of_early_batches(whole):
     text = (whole / "model.html").read_bytes()
     assert text == (whole.parent / "plots/model.html").read_bytes()
     data = run_of(text.decode())
-    assert [moment["batch"] for moment in data["moments"]] == [0, 100, 300, 419]
+    assert [moment["batch"] for moment in data["moments"]] == [0, 100, 300, 319]
     assert sorted(path.name for path in (whole / "early").iterdir()) == ["0.npy", "100.npy", "300.npy"]
     reader = tf.train.load_checkpoint(str(folders.newest_checkpoint(whole) / "model"))
     weights = np.concatenate([reader.get_tensor(name).ravel() for name, _ in data["variables"]])
     assert data["moments"][-1]["weights"] == page.base64.b64encode(weights.tobytes()).decode()
-    assert re.search(r"; [\d,]+ of 10,000 held-out sequences are exact$", data["about"])
+    assert re.search(r"; \d+ of 200 held-out sequences are exact$", data["about"])
 
 
 def assert_same_page(whole, other):
@@ -489,24 +507,24 @@ def assert_same_page(whole, other):
 
 @posix
 def test_a_killed_run_comes_to_the_same_page(whole, tmp_path):
-    process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "other"], tmp_path)
+    process = start([*ARGUMENTS, "--batches-in-epoch", "1", "--run-dir", "other"], tmp_path, **QUICK)
     for line in process.stdout:
         if line == "batch 250\n":
             process.send_signal(signal.SIGKILL)
             break
     process.wait(timeout=60)
     assert [(tmp_path / f"other/early/{batch}.npy").exists() for batch in (0, 100, 300)] == [True, True, False]
-    assert run(["--resume", "other"], tmp_path)[0] == 0
+    assert run(["--resume", "other"], tmp_path, **QUICK)[0] == 0
     assert_same_page(whole, tmp_path / "other")
 
 
 def test_early_weights_of_later_batches_do_not_count(whole, tmp_path):
     """A run that is resumed from an older checkpoint and stopped may find weights of a batch that it has not made."""
     other = shutil.copytree(whole, tmp_path / "other")
-    shutil.rmtree(other / "checkpoints/420")
+    shutil.rmtree(other / "checkpoints/320")
     (other / "metrics.json").unlink()
     np.save(other / "early/1000.npy", np.load(other / "early/300.npy"))
-    assert run(["--resume", "other"], tmp_path)[0] == 0
+    assert run(["--resume", "other"], tmp_path, **QUICK)[0] == 0
     assert_same_page(whole, other)
 
 

@@ -69,16 +69,16 @@ def test_a_share_of_nothing_is_a_dash():
 
 def test_batch_report_shows_no_more_samples_than_there_are():
     batch = helpers.task_batch("copy", [[3, 5], [4]])
-    prediction = np.array([[3, 4], [5, 1], [1, 0], [0, 0], [0, 0]])
+    prediction = np.array([[3, 4], [5, 5], [1, 1], [0, 0], [0, 0]])
     assert report.batch_report(Row(8, 0.12345, 1.0, 0.1), batch, prediction, Config(samples=9)).splitlines() == [
         "batch 8",
         "  minibatch loss: 0.1235",
         "  sample 1:",
         "    input     > [3 5]",
-        "    predicted > [3 5 1 0 0]",
+        "    predicted > [3 5 1]",
         "  sample 2:",
-        "    input     > [4 0]",
-        "    predicted > [4 1 0 0 0]",
+        "    input     > [4]",
+        "    predicted > [4 5 1]  wrong at 2",
     ]
 
 
@@ -144,7 +144,7 @@ def test_the_picture_says_what_it_shows():
 
 
 def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
-    config = Config(data=Path("own.tsv"), symbols=("$x_$", "\u732b", "a" * 300))
+    config = Config(data=Path("own.tsv"), names=("$x_$", "\u732b", "a" * 300))
     inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32), np.array([4, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T

@@ -13,14 +13,15 @@ from same_end import assert_same_end
 from support.run import checkpoints
 from support.run import folder as folders
 from support.tensorflow import tensorflow_v1 as tf
+from tests.forks import QUICK
 
-SETTINGS = ["--max-batches", "300", "--batch-size", "20", "--samples", "0", "--xla", "off"]
+ARGUMENTS = ["--max-batches", "60", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
+    status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder, settings=QUICK)
     assert (status, stderr) == (0, "")
     assert "all else in whole\n" in stdout
     return folder / "whole"
@@ -28,9 +29,9 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def copy(whole, tmp_path):
-    """A copy of the whole run, stopped after 201 batches as if by kill -9: with a history that knows more."""
+    """A copy of the whole run, stopped after 51 batches as if by kill -9: with a history that knows more."""
     shutil.copytree(whole, tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy/checkpoints/300")
+    shutil.rmtree(tmp_path / "copy/checkpoints/60")
     (tmp_path / "copy/metrics.json").unlink()
     return tmp_path / "copy"
 
@@ -38,32 +39,30 @@ def copy(whole, tmp_path):
 @pytest.mark.short
 def test_a_run_folder_holds_all_there_is_to_know(whole):
     names = {path.name.split(".tfevents")[0] for path in whole.iterdir()}
-    pictures, projector = {"loss.png", "memory.png"}, {"projector", "projector_config.pbtxt"}
-    assert (
-        names
-        == {"config.json", "history.csv", "metrics.json", "checkpoints", "events.out", "lock"} | pictures | projector
-    )
-    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["201", "300"]
-    assert json.loads((whole / "config.json").read_text())["max_batches"] == 300
+    saved = {"config.json", "history.csv", "metrics.json", "checkpoints", "early", "lock"}
+    shown = {"loss.png", "memory.png", "model.html", "events.out", "projector", "projector_config.pbtxt"}
+    assert names == saved | shown
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["51", "60"]
+    assert json.loads((whole / "config.json").read_text())["max_batches"] == 60
 
 
 def test_metrics_say_what_was_reached_and_with_what(whole):
     metrics = json.loads((whole / "metrics.json").read_text())
-    assert (metrics["batches"], metrics["seed"], metrics["tensorflow"]) == (300, 0, tf.__version__)
+    assert (metrics["batches"], metrics["seed"], metrics["tensorflow"]) == (60, 0, tf.__version__)
 
 
 def test_the_history_has_a_row_for_each_batch(whole):
     history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
-    assert history["batch"].tolist() == list(range(300))
-    rise = np.minimum(np.arange(1, 301) / 30, 1)  # in a tenth of the batches
-    np.testing.assert_allclose(history["learning_rate"], 0.03 * rise * (1 - np.arange(300) / 300), rtol=1e-4)
+    assert history["batch"].tolist() == list(range(60))
+    rise = np.minimum(np.arange(1, 61) / 6, 1)  # in a tenth of the batches
+    np.testing.assert_allclose(history["learning_rate"], 0.03 * rise * (1 - np.arange(60) / 60), rtol=1e-4)
     assert history["loss"][-1] == pytest.approx(json.loads((whole / "metrics.json").read_text())["loss"])
-    assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 300, 100))
+    assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 60, 10))
 
 
 def test_each_run_has_a_folder_of_its_own(tmp_path):
     for seed in ("1", "2"):
-        assert run(["--max-batches", "1", "--seed", seed, "--xla", "off"], tmp_path)[0] == 0
+        assert run(["--max-batches", "1", "--seed", seed, "--xla", "off"], tmp_path, settings=QUICK)[0] == 0
     folders = sorted((tmp_path / "runs").iterdir())
     assert [json.loads((folder / "config.json").read_text())["seed"] for folder in folders] == [1, 2]
 
@@ -71,16 +70,17 @@ def test_each_run_has_a_folder_of_its_own(tmp_path):
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
-    process = start([*SETTINGS, "--batches-in-epoch", "1"], tmp_path)
+    options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
+    process = start([*ARGUMENTS, "--batches-in-epoch", "1"], tmp_path, **options)
     for line in process.stdout:
-        if line == "batch 120\n":
+        if line == "batch 20\n":
             process.send_signal(number)
             break
     _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (128 + number, "")
     run_folder = only_run(tmp_path)
     kept = json.loads((run_folder / "metrics.json").read_text())["batches"]
-    assert 120 < kept < 300
+    assert 20 < kept < 60
     status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000"], tmp_path)
     assert (status, stderr) == (0, "")
     assert stdout.startswith(f"resuming runs/{run_folder.name} after {kept} batches\n")
@@ -94,7 +94,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy):
     status, stdout, _ = run(["--resume", str(copy)], copy.parent)
     assert status == 0
-    assert stdout.endswith(f", all else in {copy}\nmemory in plots/memory.png\n")  # as typed, not relative
+    assert stdout.endswith(
+        f", all else in {copy}\nmemory in plots/memory.png\nlook inside: plots/model.html\n"
+    )  # as typed, not relative
     assert_same_end(whole, copy)
 
 
@@ -125,16 +127,12 @@ def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_p
 
 
 def test_two_processes_do_not_train_one_run(tmp_path):
-    process = start([*ENDLESS, "--run-dir", "one"], tmp_path)
-    assert process.stdout.readline() == "batch 0\n"
+    first = start([*ENDLESS, "--run-dir", "one"], tmp_path)
+    assert first.stdout.readline() == "batch 0\n"
     status, stdout, stderr = run(["--resume", "one"], tmp_path)
     assert (status, stdout) == (2, "")
     assert stderr == "seq2seq_copy.py: 'one' is being trained by another process\n"
-    process.kill()
-
-
-def tear(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    first.kill()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
@@ -186,14 +184,14 @@ def test_a_run_that_could_not_save_a_picture_is_resumed(whole, copy):
 
 
 def test_flags_that_only_change_the_report_may_change(copy):
-    status, stdout, _ = run(["--resume", "copy", "--samples", "1", "--batches-in-epoch", "250"], copy.parent)
+    status, stdout, _ = run(["--resume", "copy", "--samples", "1", "--batches-in-epoch", "55"], copy.parent)
     assert status == 0
-    assert "batch 250\n  minibatch loss" in stdout
+    assert "batch 55\n  minibatch loss" in stdout
     assert "sample 1" in stdout
 
 
 def test_the_same_seed_keeps_the_same(tmp_path, whole):
-    assert run([*SETTINGS, "--run-dir", "again"], tmp_path)[0] == 0
+    assert run([*ARGUMENTS, "--run-dir", "again"], tmp_path, settings=QUICK)[0] == 0
     assert_same_end(whole, tmp_path / "again")
 
 

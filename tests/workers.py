@@ -38,6 +38,18 @@ def change_settings():
     command.Config = functools.partial(Config, **json.loads(os.environ["WORKER_SETTINGS"]))
 
 
+def let_xla_fail():
+    """Adds to the gradients what XLA does not compile."""
+    change_settings()
+    loss_and_gradients = ClusterModel.loss_and_gradients
+
+    def with_text(model, *batch):
+        loss, *gradients = loss_and_gradients(model, *batch)
+        return [loss + tf.strings.to_number(tf.strings.as_string(0 * loss)), *gradients]
+
+    ClusterModel.loss_and_gradients = with_text
+
+
 def let_weights_drift():
     """Gives each worker other weights."""
     change_settings()

@@ -38,7 +38,7 @@ def open_model(config, cluster):
 class ClusterModel(Model):
     """A Model that the workers of a collective.Cluster train together, until its stop has a status."""
 
-    loss_and_gradients = compiled.CompiledModel.loss_and_gradients
+    loss_and_gradients = compiled.CompiledModel.loss_and_gradients  # reads config and training_parts
 
     def __init__(self, config, cluster):
         self.cluster, self.open_session, self.stop = cluster, cluster.open_session, Stop()

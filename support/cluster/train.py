@@ -127,10 +127,10 @@ def lead(cluster, command, model, batches, held_out, generator):
         cluster.exchange({"problem": str(error)})
         cluster.part()
         raise
-    has_ended, done = run.has_reached_share(), len(run.history.rows)
+    has_ended, done = run.has_ended_early(), len(run.history.rows)
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
     model.share_variables()
-    run.before_keeping = lambda: model.check_variables(run.has_reached_share())
+    run.before_keeping = lambda: model.check_variables(run.has_ended_early())
     print(report.opening(command, run), end="")
     with process.stop_at_signal(model.stop):
         batches_per_second = training.listen(model, batches, run, model.stop, most=1)

@@ -8,6 +8,7 @@ import array
 import functools
 import hashlib
 import logging
+import re
 import tempfile
 import unicodedata
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support.errors import UserError, counted
 from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED
 
+SPACE = "\u2423"  # how a space is written where each character is a symbol
+FEWEST_LINES = 10  # that can look unspaced
 UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
 LONGEST_LINE = 10_000_000  # bytes
@@ -54,7 +57,7 @@ class Pairs(NamedTuple):
     @property
     def validation_lines(self):
         """The lines of --validation-data, int [...]."""
-        return np.arange(*self.ends)
+        return np.arange(*self.ends) if self.ends else np.arange(0)
 
     @property
     def test_lines(self):
@@ -62,11 +65,13 @@ class Pairs(NamedTuple):
         return np.arange(self.ends[1] if self.ends else len(self.middles), len(self.middles))
 
 
-def read(path, validation=None, test=None):
+def read(path, validation=None, test=None, symbols="words", names=()):
     """Reads the files of pairs of a run.
 
     Args:
       path, validation, test: pathlib.Path; the latter two may be None.
+      symbols: "words" or "characters", see split_into_symbols().
+      names: how the first symbols are written, of str; those of the files follow.
 
     Returns:
       Pairs, with at least two different inputs to train on. Symbols that only the test file holds are UNKNOWN.
@@ -76,10 +81,10 @@ def read(path, validation=None, test=None):
         different inputs or too many symbols, or the temporary file cannot be written.
     """
     try:
-        reader = _Reader()
+        reader = _Reader(symbols, names)
         reader.add("--data", path)
-        if np.unique(reader.hashes).size < 2:
-            raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
+        if reader.looks_unspaced():
+            log.warning("almost every input and target is one symbol; --symbols characters would split them")
         ends = [len(reader.middles)]
         if validation is not None:
             reader.add("--validation-data", validation)
@@ -87,15 +92,17 @@ def read(path, validation=None, test=None):
         warn_of_look_alikes(reader.names)
         if test is not None:
             reader.add("--test-data", test, may_add_symbols=False)
-        return reader.pairs(tuple(ends))
+        made = reader.pairs(tuple(ends))
     except OSError as error:
         raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
+    if np.unique(made.input_hashes[made.lines]).size < 2:
+        raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
+    return made
 
 
-def read_known(flag, path, names):
+def read_known(flag, path, names, symbols="words"):
     """Reads a file of pairs whose symbols are known, a list of str; all others are UNKNOWN. Raises as read() does."""
-    reader = _Reader()
-    reader.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
+    reader = _Reader(symbols, names)
     reader.add(flag, path, may_add_symbols=False)
     return reader.pairs()
 
@@ -103,8 +110,9 @@ def read_known(flag, path, names):
 class _Reader:
     """Reads files of pairs one after the other."""
 
-    def __init__(self):
-        self.names, self.digest = {}, hashlib.sha256()
+    def __init__(self, symbols, names):
+        self.symbols, self.digest = symbols, hashlib.sha256()
+        self.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
         self.numbers, self.starts = array.array("i"), array.array("q", [0])
         self.middles, self.hashes = array.array("q"), array.array("q")
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
@@ -115,7 +123,7 @@ class _Reader:
         for line_number, line in enumerate(lines_of(path, flag), start=1):
             self.digest.update(line)
             try:
-                sides = parse(line)
+                sides = parse(line, self.symbols)
             except ValueError as error:
                 first_problem = first_problem or f"line {line_number}: {error}"
                 wrong_lines += 1
@@ -141,6 +149,11 @@ class _Reader:
         self.hashes.append(hash(tuple(inputs)))
         if len(self.numbers) > CHUNK:
             self.write()
+
+    def looks_unspaced(self):
+        """Returns whether the spaces between symbols seem to be missing: many symbols, about one on each side."""
+        lines = len(self.middles)
+        return lines >= FEWEST_LINES and self.starts[-1] < 1.1 * 2 * lines and len(self.names) > lines / 2
 
     def write(self):
         self.numbers.tofile(self.file)
@@ -182,17 +195,28 @@ def lines_of(path, flag):
         raise UserError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
 
 
-def parse(line):
-    """Returns the words of both sides of a line (bytes), two lists of str. Raises ValueError if it holds no pair."""
+def split_into_symbols(text, symbols):
+    """Returns the symbols of one side of a line, a list of str.
+
+    They are its words, between spaces, or its characters. A space is then SPACE. A no-break space and all other spaces
+    that are not ASCII are symbols, or parts of them.
+    """
+    if symbols == "characters":
+        return [SPACE if character == " " else character for character in text.rstrip("\r\n")]
+    return text.split() if text.isascii() else [word for word in re.split(r"[ \t\r\n\v\f]+", text) if word]
+
+
+def parse(line, symbols="words"):
+    """Returns the symbols of both sides of a line (bytes), two lists of str. Raises ValueError if it holds no pair."""
     if len(line) > LONGEST_LINE:
         raise ValueError(f"longer than {LONGEST_LINE} bytes")
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
-    if not text.strip():
+    if not text.strip(" \t\v\f"):
         raise ValueError("empty")
-    sides = [side.split() for side in text.split("\t")]
+    sides = [split_into_symbols(side, symbols) for side in text.split("\t")]
     if len(sides) != 2:
         raise ValueError(f"needs one TAB between input and target, has {len(sides) - 1}")
     for side, words in zip(("input", "target"), sides):
@@ -293,16 +317,22 @@ def repeated_inputs(pairs):
     return hashes.size - np.unique(hashes).size
 
 
-def untrained_symbols(pairs, held_out):
-    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line number, symbol)."""
+def training_counts(pairs, held_out):
+    """Returns how often each symbol is in training pairs, int [vocab_size]. held_out: int [...], the other lines."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    first = pairs.ends[0] if pairs.validation_lines.size else 0  # of the file that held_out is from
     symbols = pairs.symbols[: pairs.starts[pairs.ends[1]]] if pairs.ends else pairs.symbols
     for start in range(0, symbols.size, CHUNK):
         counts += np.bincount(symbols[start : start + CHUNK], minlength=counts.size)
+    for line in held_out:
+        np.subtract.at(counts, symbols[pairs.starts[line] : pairs.starts[line + 1]], 1)
+    return counts
+
+
+def untrained_symbols(pairs, held_out):
+    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line number, symbol)."""
+    counts = training_counts(pairs, held_out)
+    first = pairs.ends[0] if pairs.validation_lines.size else 0  # of the file that held_out is from
     lines = [pairs.symbols[pairs.starts[line] : pairs.starts[line + 1]] for line in held_out]
-    for line in lines:
-        np.subtract.at(counts, line, 1)
     untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1 - first, lines)]
     return [(int(line), pairs.names[symbols[0] - FIRST_SYMBOL]) for line, symbols in untrained if symbols.size]
 

@@ -101,7 +101,7 @@ def describe(model, moments, held_out, result):
     """Returns what the page knows of a run, as JSON can hold it (see page/data.mjs)."""
     config = model.config
     names = ("task", "vocab_size", "length_from", "length_to", "cell", "layers", "encoder", "attention")
-    names += ("encoder_hidden_units", "input_embedding_size")
+    names += ("encoder_hidden_units", "input_embedding_size", "symbols")
     longest = config.longest_answer and min(config.longest_answer, LONGEST)
     examples = list(examples_of(held_out))
     checked = [example["input"] for example in examples[:CHECKED]]

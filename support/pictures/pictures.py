@@ -77,6 +77,9 @@ def loss_curve(rows, metrics, config):
     loss_axes.semilogy(
         middles, np.exp(means), marker=marker, color="tab:blue", label=f"geometric mean of {window} batches"
     )
+    held_out = [(row.batch, row.held_out_loss) for row in rows if row.held_out_loss is not None]
+    if held_out:
+        loss_axes.semilogy(*zip(*held_out), color="tab:green", marker=".", label="held-out pairs")
     loss_axes.set_ylabel("cross-entropy [nats per step]")
 
     # A log axis has no 0: a model without an error is drawn where half an error would be.

@@ -40,9 +40,10 @@ class Run:
     generator: np.random.Generator  # that the training data is drawn from
     before_keeping: Callable = lambda: None  # what must have been done before a checkpoint may be written
 
-    def has_reached_share(self):
-        """Returns whether the held-out exact match has reached --until."""
-        return histories.has_reached(self.history.rows, self.config.until)
+    def has_ended_early(self):
+        """Returns whether the held-out exact match has reached --until, or was not better for --patience."""
+        rows, config = self.history.rows, self.config
+        return histories.has_reached(rows, config.until) or histories.has_lost_patience(rows, config.patience)
 
     def keep(self):
         """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
@@ -65,6 +66,8 @@ class Run:
                 path = os.fspath(checkpoint / "model")
                 self.saver.save(self.model.session, path, write_meta_graph=False, write_state=False)
                 write_state(checkpoint / "state.json", self.generator.bit_generator.state, self.history, self.config)
+                if self.config.keep == "best" and new_rows and histories.is_best(self.history.rows):
+                    folders.keep_best(checkpoint)
 
     def look_at_memory(self):
         """Returns what dependence.of_longest() finds after the last batch. The mean goes into history and events."""
@@ -135,6 +138,8 @@ def open_run(command, model, held_out, generator):
         for name in folders.SAVED_LAST:  # they show when the run was stopped
             (folder / name).unlink(missing_ok=True)
     else:
+        if command.start_from is not None:
+            load_weights(command.start_from, model.session)
         folder, lock = folders.create(command.run, command.config)
     with clear_write_errors(folder):
         writer = tensorboard.event_writer(folder, model.session.graph, len(history.rows))
@@ -157,6 +162,35 @@ def restore(folder, config, session, saver, history, generator):
     read_state(checkpoint / "state.json", generator, history, config)
     history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
     histories.cut_rows(folder / "history.csv", int(checkpoint.name))
+
+
+def load_weights(run, session):
+    """Sets the weights to those that another run ends with. Those of symbols that it does not know stay as they are.
+
+    Raises:
+      UserError: they cannot be read, or are of another model.
+    """
+    checkpoint = folders.best_checkpoint(run) or folders.newest_checkpoint(run)
+    try:
+        reader = tf.train.load_checkpoint(os.fspath(checkpoint / "model"))
+        for variable in tf.trainable_variables():
+            known, values = reader.get_tensor(variable.op.name), session.run(variable)
+            values[tuple(map(slice, known.shape))] = known  # symbols come last, in the order of that run
+            variable.load(values, session)
+    except (tf.errors.OpError, ValueError) as error:
+        raise torn(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+
+
+def restore_kept(folder, session, saver):
+    """Sets all variables to the weights that a run ends with: the best, with --keep best, else the newest.
+
+    Arguments and errors are those of restore_newest().
+    """
+    best = folders.best_checkpoint(folder)
+    if best is None:
+        restore_newest(folder, session, saver)
+    else:
+        restore_checkpoint(best, session, saver)
 
 
 def restore_newest(folder, session, saver):

@@ -33,7 +33,7 @@ def write(run, path, config, hold_signals):
         inputs, outputs = connect(config)
         tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(VOCABULARY, name="vocabulary"))
         saver = tf.train.Saver()
-        checkpoints.restore_newest(run, session, saver)
+        checkpoints.restore_kept(run, session, saver)
         signature = tf.saved_model.predict_signature_def(inputs, outputs)
         errors, signals = checkpoints.clear_write_errors(path), hold_signals()
         with errors, signals as exit_if_received, files.new_folder(path) as partial:

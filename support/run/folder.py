@@ -18,6 +18,7 @@ from support.run import files, platforms
 
 RUNS = Path("runs")
 LOCK = "lock"
+BEST = "best"  # the name of a checkpoint
 KEPT_CHECKPOINTS = 2
 SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them is not yet done with saving
 
@@ -145,6 +146,24 @@ def checkpoints(run):
     except OSError as error:
         raise UserError(f"cannot read {str(path)!r}: {error.strerror}") from None
     return [path / name for name in sorted(names, key=int)]
+
+
+def best_checkpoint(run):
+    """Returns the checkpoint with the best evaluation of a run, a pathlib.Path; None if the run keeps none."""
+    path = run / "checkpoints" / BEST
+    return path if path.is_dir() else None
+
+
+def keep_best(checkpoint):
+    """Copies a checkpoint that is being written to where best_checkpoint() finds it, in place of an earlier one."""
+    best = checkpoint.parent / BEST
+    partial = best.with_suffix(".partial")
+    shutil.copytree(checkpoint, partial)
+    for path in [*partial.iterdir(), partial]:
+        platforms.flush(path)
+    if best.exists():
+        shutil.rmtree(best.rename(best.with_name("old.partial")))
+    partial.rename(best)
 
 
 def batches_kept(run):

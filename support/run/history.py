@@ -22,6 +22,7 @@ class Row(NamedTuple):
     gradient_norm: np.float32  # before clipping
     learning_rate: np.float32
     held_out_exact_match: float | None = None  # share in 0 ... 1, after the update, of some batches
+    held_out_loss: float | None = None  # nats a step, after the update of the same batches; only of own data
 
 
 class History:
@@ -53,9 +54,9 @@ class History:
         self.rows.append(Row(batch_number, loss, gradient_norm, np.float32(learning_rate)))
         self.unseen.difference_update(helpers.keys(batch))
 
-    def record_exact_match(self, share):
-        """Adds the share of held-out sequences that the model gets exactly right after the last batch."""
-        self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share))
+    def record_exact_match(self, share, loss=None):
+        """Adds what was found after the last batch: the share of held-out sequences that are exact, and their loss."""
+        self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share), held_out_loss=loss)
 
 
 def has_reached(rows, share):
@@ -65,6 +66,26 @@ def has_reached(rows, share):
     shares = (row.held_out_exact_match for row in reversed(rows) if row.held_out_exact_match is not None)
     last_two = list(itertools.islice(shares, 2))
     return len(last_two) == 2 and min(last_two) >= share
+
+
+def evaluations(rows):
+    """Returns how good each evaluation is, in order: larger is better. The loss decides between equal shares."""
+    found = [row for row in rows if row.held_out_exact_match is not None]
+    return [(row.held_out_exact_match, -(row.held_out_loss or 0)) for row in found]
+
+
+def is_best(rows):
+    """Returns whether the last row has an evaluation that is better than all before it."""
+    if rows[-1].held_out_exact_match is None:
+        return False
+    *earlier, last = evaluations(rows)
+    return not earlier or last > max(earlier)
+
+
+def has_lost_patience(rows, patience):
+    """Returns whether so many evaluations have passed since the best one; False if patience is None."""
+    found = evaluations(rows)
+    return bool(patience and found) and len(found) - 1 - found.index(max(found)) >= patience
 
 
 def append_rows(path, rows):
@@ -99,7 +120,10 @@ def read_rows(path, batches):
                 Row(
                     int(record["batch"]),
                     *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
-                    float(record["held_out_exact_match"]) if record["held_out_exact_match"] else None,
+                    *(
+                        float(record[name]) if record[name] else None
+                        for name in ("held_out_exact_match", "held_out_loss")
+                    ),
                 )
                 for record in records
             ]

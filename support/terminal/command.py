@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+import helpers
 from helpers import ALPHABET_VOCAB_SIZE, FIRST_SYMBOL
 from support import settings
 from support.data import pairs
@@ -21,7 +24,7 @@ from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
-from support.values import file_path
+from support.values import file_path, tensorflow_path
 
 DATA_FILES = ("data", "validation_data", "test_data")
 NEWEST = object()  # what --resume without a folder means
@@ -33,6 +36,7 @@ class Command(NamedTuple):
     config: Config
     run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
     resume: bool = False
+    start_from: Path | None = None  # the run whose weights a new one starts with
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     predict_file: Path | None = None  # where the pairs to predict and judge come from
     pairs: pairs.Pairs | None = None  # the user's own data
@@ -59,17 +63,23 @@ def flag_parser():
     runs = parser.add_argument_group("runs")
     runs.add_argument(
         "--run-dir",
-        type=flag_type(file_path),
+        type=flag_type(tensorflow_path),
         metavar="DIR",
         help="folder of the new run (default: a new one in runs/); with --predict or --export: of the trained run",
     )
     runs.add_argument(
         "--resume",
-        type=flag_type(file_path),
+        type=flag_type(tensorflow_path),
         metavar="RUN",
         nargs="?",
         const=NEWEST,
         help="continue a stopped run; the result is the same as without the stop (default: the newest run in runs/)",
+    )
+    runs.add_argument(
+        "--start-from",
+        type=flag_type(tensorflow_path),
+        metavar="RUN",
+        help="begin a new run with the weights of another, which may know fewer symbols",
     )
     runs.add_argument(
         "--predict",
@@ -86,7 +96,7 @@ def flag_parser():
     )
     runs.add_argument(
         "--export",
-        type=flag_type(file_path),
+        type=flag_type(tensorflow_path),
         metavar="DIR",
         help="write a trained model as a SavedModel into a new folder",
     )
@@ -153,7 +163,7 @@ def check_working_folder():
 
 def read_pairs(config):
     """Reads the data of a settings.Config."""
-    return pairs.read(config.data, config.validation_data, config.test_data)
+    return pairs.read(config.data, config.validation_data, config.test_data, config.symbols, config.names)
 
 
 def pairs_of_run(config):
@@ -177,16 +187,38 @@ def new_run(given):
     """Returns the Command for a new run in runs/."""
     if "settings" in given:
         given = settings.read_file(given.pop("settings")) | given
-    config = Config(**given)
+    start_from = given.pop("start_from", None)
+    config = Config(**given) if start_from is None else start_config(start_from, given)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise UserError(f"{flag(name)} does not go with --data")
         user_pairs = read_pairs(config)
-        return Command(with_data(config, user_pairs), None, pairs=user_pairs)
+        return Command(with_data(config, user_pairs), None, pairs=user_pairs, start_from=start_from)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
-    return Command(config, None)
+    return Command(config, None, start_from=start_from)
+
+
+def start_config(run, given):
+    """Returns the Config of a new run that starts with the weights of another. Its model is that of the other.
+
+    Raises:
+      UserError: flags ask for another model, or for symbols that the other run does not have.
+    """
+    other, _ = trained_run(run, "--start-from")
+    model = {entry.name: getattr(other, entry.name) for entry in FLAGS if entry.metadata["group"] == "model"}
+    model["symbols"] = other.symbols
+    config = Config(**model | {"vocab_size": other.vocab_size} | given)
+    wrong = [name for name, value in model.items() if getattr(config, name) != value]
+    if wrong:
+        name = wrong[0]
+        raise UserError(f"--start-from: in that run {flag(name)} is {model[name]}, not {getattr(config, name)}")
+    if (config.data is None) != (other.data is None):
+        raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
+    if config.data is None and config.vocab_size < other.vocab_size:
+        raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
+    return replace(config, names=other.names)
 
 
 def with_data(config, user_pairs):
@@ -196,8 +228,11 @@ def with_data(config, user_pairs):
         paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
     except ValueError as error:
         raise UserError(f"--data: {error}") from None
-    names = tuple(user_pairs.names)
-    return replace(config, **paths, symbols=names, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
+    _, held_out = pairs.split(user_pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
+    never = np.flatnonzero(pairs.training_counts(user_pairs, held_out) == 0) - FIRST_SYMBOL
+    names, known = tuple(user_pairs.names), len(config.names)  # another run may have trained the first ones
+    found = {"names": names, "untrained": tuple(names[symbol] for symbol in never if symbol >= known)}
+    return replace(config, **paths, **found, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
 
 
 def command_to_predict(sequences, run_dir, resume, given):
@@ -227,7 +262,7 @@ def command_to_judge(path, run_dir, resume, given):
     except OSError as error:
         answers = str(judge.answers_path(path))
         raise UserError(f"--predict-file: cannot write {answers!r}: {error.strerror}") from None
-    known = pairs.read_known("--predict-file", path, config.vocabulary[FIRST_SYMBOL:])
+    known = pairs.read_known("--predict-file", path, config.vocabulary[FIRST_SYMBOL:], config.symbols)
     config = replace(config, max_answer=how.max_answer)
     return Command(config, run, predict_file=path, pairs=known, predict_flags=how)
 
@@ -250,10 +285,10 @@ def check_alone(name, given, resume):
         raise UserError(f"{flag(next(iter(given), 'resume'))} does not go with {flag(name)}")
 
 
-def trained_run(run_dir):
+def trained_run(run_dir, name="--run-dir"):
     """Returns the Config and the folder of a run that has a checkpoint. Raises UserError if there is none."""
     run = run_dir or newest_run()
-    with naming("--run-dir"):
+    with naming(name):
         config = saved_config(run)
         folder.newest_checkpoint(run)
     return config, run
@@ -273,6 +308,8 @@ def command_to_resume(run, run_dir, given):
         raise UserError("--run-dir does not go with --resume, which names the folder itself")
     if "settings" in given:
         raise UserError("--settings does not go with --resume: a run keeps its settings")
+    if "start_from" in given:
+        raise UserError("--start-from does not go with --resume: it begins a new run")
     run = newest_run() if run is NEWEST else run
     with naming("--resume"):
         config = saved_config(run)
@@ -302,8 +339,11 @@ def check_resumable(run, config, given):
         return
     if batches_kept == config.max_batches:
         raise UserError(f"--resume: all {batches_kept} batches of this run are done")
-    if config.until and history.has_reached(history.read_rows(run / "history.csv", batches_kept), config.until):
+    rows = history.read_rows(run / "history.csv", batches_kept)
+    if history.has_reached(rows, config.until):
         raise UserError(f"--resume: this run reached --until {config.until} after {batches_kept} batches")
+    if history.has_lost_patience(rows, config.patience):
+        raise UserError(f"--resume: this run came to the end of --patience after {batches_kept} batches")
 
 
 def saved_config(run):

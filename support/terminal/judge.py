@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 import helpers
 from helpers import EOS
 from support.data import pairs as files_of_pairs
-from support.data.pairs import UNKNOWN
+from support.data.pairs import SPACE, UNKNOWN
 from support.errors import counted
 from support.model import beam_search, greedy
 from support.run import files, folder
@@ -117,10 +117,10 @@ def judge_run(run, pairs):
     trained, held_out = files_of_pairs.split(pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
     some = trained[np.linspace(0, trained.size - 1, min(MOST_TRAINED, trained.size)).astype(int)]
     judged = {"held_out": ask(pairs, held_out, run.model), "trained": ask(pairs, some, run.model)}
-    write(run.folder / "answers.tsv", judged["held_out"], config.vocabulary)
+    write(run.folder / "answers.tsv", judged["held_out"], config)
     if pairs.test_lines.size:
         judged["test"] = ask(pairs, pairs.test_lines, run.model)
-        write(run.folder / "test-answers.tsv", judged["test"], config.vocabulary)
+        write(run.folder / "test-answers.tsv", judged["test"], config)
     return {name: figures(each) for name, each in judged.items()}
 
 
@@ -141,7 +141,7 @@ def judge_file(path, pairs, model, search):
         print(f"input     > {show(each.inputs, names)}\ntarget    > {show(each.target, names)}")
         print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
     found, answers = figures(judged), answers_path(path)
-    write(answers, judged, model.config.vocabulary)
+    write(answers, judged, model.config)
     inputs = counted(found["exact_match"]["sequences"], "input")
     print("", *report_of_pairs(found, f"{inputs} of {path}"), f"\nanswers in {answers}", sep="\n")
     folder.write_json(answers.with_suffix(".json"), found)
@@ -152,11 +152,16 @@ def answers_path(path):
     return path.with_suffix(".answers.tsv")
 
 
-def write(path, judged, names):
+def join(names, config):
+    """Returns symbols, a list of str, as one side of a line of a file of pairs."""
+    return "".join(names).replace(SPACE, " ") if config.symbols == "characters" else " ".join(names)
+
+
+def write(path, judged, config):
     """Writes a list of Judged as lines of input, target, answer, and right or wrong, with a TAB between them."""
-    names = [*names, UNKNOWN_NAME]  # the last one, as UNKNOWN is -1
+    names = [*config.vocabulary, UNKNOWN_NAME]  # the last one, as UNKNOWN is -1
     table = io.StringIO()
     for each in judged:
-        parts = (" ".join(names[symbol] for symbol in part or ()) for part in each[:3])
+        parts = (join([names[symbol] for symbol in part or ()], config) for part in each[:3])
         print(*parts, "right" if each.is_right else "wrong", sep="\t", file=table)
     files.write_whole(path, table.getvalue().encode())

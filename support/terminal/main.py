@@ -36,7 +36,7 @@ def run_prediction(command):
         startup.import_tensorflow()
     model = variants.open_model(command.config, trains=False)
     with model.session:
-        checkpoints.restore_newest(command.run, model.session, tf.train.Saver())
+        checkpoints.restore_kept(command.run, model.session, tf.train.Saver())
         look_inside = command.run / page.PAGE
         if sys.stdout.isatty() and sys.stderr.isatty() and look_inside.exists():
             print(f"look inside: {look_inside}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import importlib
 import json
 import logging
@@ -11,6 +12,7 @@ import sys
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL
+from support.data.pairs import split_into_symbols
 from support.errors import UserError
 from support.model import beam_search, dependence, greedy
 from support.pictures import heat_maps, pictures
@@ -49,7 +51,7 @@ def check(sequences, config):
     """Raises UserError if a sequence of the command line is none that the model can read."""
     for sequence in sequences:
         try:
-            parse(sequence, *known_symbols(config))
+            parse(sequence, *known_symbols(config), splitter(config))
         except ValueError as error:
             raise UserError(f"--predict {sequence!r}: {error}") from None
 
@@ -59,6 +61,11 @@ def known_symbols(config):
     names = config.vocabulary
     symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
     return symbols, "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
+
+
+def splitter(config):
+    """Returns a function from a line to the symbols in it, a list of str."""
+    return functools.partial(split_into_symbols, symbols=config.symbols)
 
 
 def conversation(lines):
@@ -106,22 +113,26 @@ def predict(lines, model, flags, one_by_one=False):
     read, wrong_lines, config = 0, 0, model.config
     names = config.vocabulary
     symbols, known = known_symbols(config)
+    split = splitter(config)
 
     def readable_sequences():
         nonlocal read, wrong_lines
         for name, line in lines:
             try:
-                sequence = parse(line, symbols, known)
+                sequence = parse(line, symbols, known, split)
             except ValueError as error:
                 wrong_lines += 1
                 log.warning("%s: %s", name, error)
-                records.append((read, json.dumps({"input": line.split(), "error": str(error)}, ensure_ascii=False)))
+                records.append((read, json.dumps({"input": split(line), "error": str(error)}, ensure_ascii=False)))
                 print_records()
                 continue
             read += 1
             if not config.length_from <= sequence.size <= config.length_to:
                 trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
                 log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
+            for symbol in np.unique(sequence):
+                if names[symbol] in config.untrained:
+                    log.warning("%s: %r is in no training pair", name, names[symbol])
             yield sequence
 
     def print_records():
@@ -177,20 +188,21 @@ def as_json(sequence, hypotheses, names):
     return json.dumps({"input": [names[symbol] for symbol in sequence], "predictions": predictions}, ensure_ascii=False)
 
 
-def parse(line, symbols, known):
+def parse(line, symbols, known, split=str.split):
     """Returns the sequence of a line, int32 [length].
 
     Args:
       line: str.
       symbols: dict from how a symbol is written to the symbol.
       known: str, which symbols these are.
+      split: function from a line to a list of str.
 
     Raises:
       ValueError: the line holds no sequence.
     """
     if "\t" in line:
         raise ValueError("holds a TAB; give the input without its target")
-    words = line.split()
+    words = split(line)
     if not words:
         raise ValueError("no symbols")
     if len(words) > LONGEST_SEQUENCE:

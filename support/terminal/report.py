@@ -8,6 +8,7 @@ from helpers import PAD
 from support.data.pairs import repeated_inputs
 from support.errors import counted
 from support.pictures import page
+from support.run.history import has_reached
 
 MOST_LINES = 30  # of the exact match by length
 
@@ -68,9 +69,11 @@ def batch_report(row, batch, prediction, config):
     return "\n".join(lines) + "\n"
 
 
-def share_report(row, config):
-    """Returns the line printed when training ends by --until. row is the history.Row of the last batch."""
-    return f"reached {config.until} in two evaluations, at batch {row.batch}"
+def early_end(rows, config):
+    """Returns the line printed when --until or --patience ends training. rows: a history.Row for each batch."""
+    if has_reached(rows, config.until):
+        return f"reached {config.until} in two evaluations, at batch {rows[-1].batch}"
+    return f"no better evaluation in the last {config.patience}, at batch {rows[-1].batch}"
 
 
 def show(sequence, names):

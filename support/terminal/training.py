@@ -6,6 +6,7 @@ import time
 from tqdm import tqdm
 
 import helpers
+from helpers import EXTRA_DECODER_STEPS
 from seq2seq_copy import evaluate, train
 from support.data import pairs
 from support.model import variants
@@ -75,7 +76,7 @@ def listen(model, batches, run, stop, most):
     """
     config, history = run.config, run.history
     done, start = len(history.rows), time.perf_counter()
-    if has_reached_share(run, stop):  # before the run was killed
+    if has_ended_early(run, stop):  # before the run was killed
         return None
     few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
     calls = (list(itertools.islice(batches, size)) for size in sizes_of_calls(done, config, most))
@@ -92,28 +93,40 @@ def listen(model, batches, run, stop, most):
                 process.write(samples, stop)
             if is_kept:
                 exact, _ = evaluate(model, few_held_out)
-                history.record_exact_match(exact.mean())
+                history.record_exact_match(exact.mean(), held_out_loss(model, few_held_out) if config.data else None)
             if is_kept or batch_number + 1 == config.max_batches or stop.status:
                 run.keep()
             if stop.status:
                 process.write("training interrupted", stop)
                 break
-            if has_reached_share(run, stop):
+            if has_ended_early(run, stop):
                 break
     return (len(history.rows) - done) / (time.perf_counter() - start) or None
 
 
-def has_reached_share(run, stop):
-    """Returns whether the run has reached --until, and then says so."""
-    if not run.has_reached_share():
+def has_ended_early(run, stop):
+    """Returns whether --until or --patience ends the run, and then says so."""
+    if not run.has_ended_early():
         return False
-    process.write(report.share_report(run.history.rows[-1], run.config), stop)
+    process.write(report.early_end(run.history.rows, run.config), stop)
     return True
+
+
+def held_out_loss(model, batch):
+    """Returns the loss of a helpers.Batch, float; the decoder reads its own predictions, as for an evaluation."""
+    loss = model.session.graph.get_tensor_by_name("loss/loss:0")  # model.loss may be that of the training parts
+    total, size = 0.0, model.config.evaluation_batch
+    for start in range(0, batch.lengths.size, size):
+        part = helpers.columns(batch, start, start + size)
+        total += float(model.session.run(loss, model.feed(part))) * (part.target_lengths + EXTRA_DECODER_STEPS).sum()
+    return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
 
 def finish(run, batches_per_second, user_pairs=None):
     """Saves the final figures and the pictures, then prints the figures. user_pairs: the pairs.Pairs, if there are."""
     with process.show_step("evaluating"):
+        if run.config.keep == "best":
+            checkpoints.restore_kept(run.folder, run.model.session, run.saver)
         exact, correct_tokens = evaluate(run.model, run.held_out)
         metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
         if user_pairs is not None:

@@ -1,6 +1,6 @@
 // The sequence, the answer with its probabilities, and the slider over training.
 
-import { parse, rightAnswer } from "./data.mjs";
+import { parse, rightAnswer, unparse } from "./data.mjs";
 import { colorOf, css, textOn, whenThemeChanges } from "./colors.mjs";
 import { counted, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
 import { EOS, FIRST_SYMBOL, PAD } from "./model.mjs";
@@ -10,7 +10,8 @@ const MOST_KEYS = 40; // symbols that can be clicked at once
 export function askSection(app) {
   const { run } = app, input = find("sequence"), keys = find("keys"), { length_from: from, length_to: to } = run.config;
   write(find("sequence-label"), `A sequence of symbols ${run.known}`);
-  input.value = app.sequence.map(app.name).join(" ");
+  const isSpaced = run.config.symbols !== "characters";
+  input.value = unparse(app.sequence, run);
 
   function read() {
     let problem = "";
@@ -35,7 +36,7 @@ export function askSection(app) {
   }
 
   function drawKeys() {
-    const word = /\S*$/.exec(input.value)[0], names = run.names.slice(FIRST_SYMBOL), isKnown = run.symbols.has(word);
+    const word = isSpaced ? /\S*$/.exec(input.value)[0] : "", names = run.names.slice(FIRST_SYMBOL), isKnown = run.symbols.has(word);
     const fitting = names.length > MOST_KEYS && word && !isKnown ? names.filter((name) => name.startsWith(word)) : names;
     const shown = fitting.slice(0, MOST_KEYS);
     const children = resize(keys, shown.length + (fitting.length > shown.length ? 1 : 0), () => make("button", { type: "button", className: "key" }));
@@ -45,18 +46,18 @@ export function askSection(app) {
       key.title = key.textContent;
       key.onclick = () => {
         const before = isKnown || names.length <= MOST_KEYS ? input.value.trimEnd() : input.value.replace(/\S*$/, "").trimEnd();
-        type(`${before} ${shown[index]}`.trimStart());
+        type(isSpaced ? `${before} ${shown[index]}`.trimStart() : input.value + shown[index]);
       };
     });
   }
 
   input.addEventListener("input", read);
   find("question").addEventListener("submit", (event) => event.preventDefault());
-  find("back").onclick = () => type(input.value.trimEnd().replace(/\s*\S+$/, ""));
+  find("back").onclick = () => type(isSpaced ? input.value.trimEnd().replace(/\s*\S+$/, "") : [...input.value].slice(0, -1).join(""));
   let example = 0;
   find("next-example").onclick = () => {
     example = (example + 1) % run.examples.length;
-    type(run.examples[example].input.map(app.name).join(" "));
+    type(unparse(run.examples[example].input, run));
   };
   find("next-example").hidden = run.examples.length < 2;
   drawKeys();

@@ -3,6 +3,7 @@
 import { EOS, FIRST_SYMBOL, PAD, makeModel } from "./model.mjs";
 
 const MOST_SYMBOLS = 200; // of a sequence on this page
+const SPACE = "\u2423"; // how a space is written where each character is a symbol
 
 /** Returns the little-endian float32 numbers of a base64 text. */
 function decodeFloats(text) {
@@ -29,9 +30,20 @@ export function readRun(text) {
   return run;
 }
 
+/** Returns the words of a text, or its characters if each of them is a symbol. */
+function split(text, run) {
+  if (run.config.symbols === "characters") return [...text].map((character) => (character === " " ? SPACE : character));
+  return text.split(/[ \t\r\n\v\f]+/).filter((word) => word);
+}
+
+/** Returns the text that parse() reads as these symbols. */
+export function unparse(symbols, run) {
+  return symbols.map((symbol) => run.names[symbol]).join(run.config.symbols === "characters" ? "" : " ");
+}
+
 /** Returns the symbols of a text; throws an Error whose message says what is wrong, as --predict does. */
 export function parse(text, run) {
-  const words = text.split(/\s+/).filter((word) => word);
+  const words = split(text, run);
   if (!words.length) throw new Error("No symbols yet. Type some, or click them.");
   if (words.length > MOST_SYMBOLS) throw new Error(`${words.length} symbols; on this page there may be ${MOST_SYMBOLS}.`);
   for (const word of words) {

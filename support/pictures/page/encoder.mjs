@@ -1,7 +1,7 @@
 // The encoder, symbol by symbol, and the state that it leaves: its parts, and what a person changes in them.
 
 import { cellDrawing, layerChoice, stepper, timeline } from "./cell.mjs";
-import { parse } from "./data.mjs";
+import { parse, unparse } from "./data.mjs";
 import { counted, decimals, find, make, ordinal, write } from "./dom.mjs";
 import { legend, limitOf, strips } from "./strips.mjs";
 
@@ -122,7 +122,7 @@ export function stateSection(app) {
     app.update();
   };
   const input = find("other");
-  input.value = app.other.map(app.name).join(" ");
+  input.value = unparse(app.other, app.run);
   find("other-question").addEventListener("submit", (event) => event.preventDefault());
   let problem = "";
   input.addEventListener("input", () => {

@@ -19,7 +19,6 @@ const app = {
   fed: new Map(), // symbols that are fed back instead of the argmax, by step
   get model() { return run.model(app.moment); },
 
-  name: (symbol) => run.names[symbol],
   spoken: (symbol) => (symbol === EOS ? "EOS" : symbol === PAD ? "PAD" : run.names[symbol]),
   label(symbol) {
     const characters = [...app.spoken(symbol)];

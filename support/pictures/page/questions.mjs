@@ -219,7 +219,7 @@ function fedQuestion(app) {
       if (!fed.length) return said;
       const [[time, symbol]] = fed, later = app.steps.slice(time + 1);
       const changed = later.flatMap(({ prediction }, index) => (prediction === app.unfed[time + 1 + index]?.prediction ? [] : [ordinal(time + 2 + index)]));
-      const what = changed.length ? `${changed.length === 1 ? "one changes" : `${changed.length} change`}: the ${listed(changed)}` : "none changes";
+      const what = changed.length ? `${changed.length === 1 ? "one changes" : `${changed.length} change`}: the ${changed.length > 6 ? `${changed.slice(0, 5).join(", ")} and others` : listed(changed)}` : "none changes";
       return said = `After step ${time + 1} it read ${app.spoken(symbol)}. Of ${counted(later.length, "symbol")} after it, ${what}.`;
     },
   };

@@ -1,0 +1,105 @@
+"""Files of pairs of the forms that docs/own-data.md speaks of, made up where the real ones may not be shipped.
+
+    python -m experiments.make_pairs FORM LINES [SEED] > pairs.tsv
+
+FORM is commands (as SCAN), pronunciations (as CMUdict), inflection (as SIGMORPHON), additions or dates.
+"""
+
+import datetime
+import random
+import sys
+
+ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
+TURNS = {"left": "LTURN", "right": "RTURN"}
+TIMES = {"": 1, "twice": 2, "thrice": 3}
+ONSETS = {letters: letters.upper() for letters in [*"bdfklmnprstv", "ch", "sh"]}
+ONSETS |= {"c": "K", "qu": "K W", "ph": "F", "st": "S T", "tr": "T R"}
+VOWELS = {"a": "AE", "e": "EH", "i": "IH", "o": "AA", "u": "AH", "ee": "IY", "oo": "UW", "ai": "EY", "ou": "AW"}
+CODAS = {"": "", "n": "N", "t": "T", "s": "S", "r": "R", "ck": "K", "nd": "N D"}
+CASES = {"NOM": "", "ACC": "I", "DAT": "A", "LOC": "DA", "ABL": "DAn", "GEN": "In"}  # capitals: by harmony
+MONTHS = [f"{datetime.date(2000, month, 1):%B}".lower() for month in range(1, 13)]
+
+
+def commands(draw):
+    """A command in words and its actions: Lake and Baroni, "Generalization without systematicity", 2018 (SCAN)."""
+
+    def phrase():
+        verb, turn, times = draw.choice(list(ACTIONS)), draw.choice(["", *TURNS]), draw.choice(list(TIMES))
+        how = draw.choice(["", "opposite", "around"]) if turn else ""
+        turned = [TURNS[turn]] if turn else []
+        actions = {
+            "": [*turned, ACTIONS[verb]],
+            "opposite": [*turned, *turned, ACTIONS[verb]],
+            "around": [*turned, ACTIONS[verb]] * 4,
+        }[how]
+        return " ".join(filter(None, [verb, how, turn, times])), actions * TIMES[times]
+
+    (first, then), joint = (phrase(), phrase()), draw.choice(["", "and", "after"])
+    if not joint:
+        return first[0], " ".join(first[1])
+    both = first[1] + then[1] if joint == "and" else then[1] + first[1]
+    return f"{first[0]} {joint} {then[0]}", " ".join(both)
+
+
+def pronunciations(draw):
+    """A word in letters and its sounds. c is K, but S before e and i."""
+    letters, sounds = [], []
+    for _ in range(draw.choice([1, 2, 2, 3, 3, 4])):
+        onset, vowel, coda = draw.choice(list(ONSETS)), draw.choice(list(VOWELS)), draw.choice(list(CODAS))
+        letters += onset + vowel + coda
+        sounds += ["S" if onset == "c" and vowel[0] in "ei" else ONSETS[onset], VOWELS[vowel], CODAS[coda]]
+    return " ".join(letters), " ".join(filter(None, sounds))
+
+
+def inflection(draw):
+    """A noun in letters with its tags, and its form, with vowel harmony as in Turkish."""
+    vowels, harmony = draw.choice([("aou", {"A": "a", "I": "u"}), ("ei", {"A": "e", "I": "i"})])
+    stem = "".join(draw.choice("bdgklmnprstyz") + draw.choice(vowels) for _ in range(draw.choice([1, 2, 2, 3])))
+    stem += draw.choice("klmnrst")
+    case, number = draw.choice(list(CASES)), draw.choice(["SG", "PL"])
+    form = stem + ("lAr" if number == "PL" else "")
+    suffix = CASES[case]
+    suffix = suffix.replace("D", "t" if form[-1] in "kst" else "d")
+    form = "".join(harmony.get(letter, letter) for letter in form + suffix)
+    return " ".join([*stem, "N", case, number]), " ".join(form)
+
+
+def additions(draw):
+    """Two numbers and their sum, digit by digit."""
+    first, second = draw.randrange(1000), draw.randrange(1000)
+    return " ".join(f"{first}+{second}"), " ".join(str(first + second))
+
+
+def dates(draw):
+    """A date as people write it, and in ISO 8601; each character is a symbol."""
+    date = datetime.date(1950, 1, 1) + datetime.timedelta(draw.randrange(30_000))
+    month = MONTHS[date.month - 1]
+    year = date.year
+    written = [f"{date.day} {month} {year}", f"{month} {date.day}, {year}", f"{date.day}.{date.month}.{year}"]
+    written += [f"{month[:3]} {date.day} {year}"]
+    return draw.choice(written), date.isoformat()
+
+
+FORMS = {form.__name__: form for form in (commands, pronunciations, inflection, additions, dates)}
+
+
+def make(form, lines, seed=0):
+    """Yields lines of a file of pairs; an input occurs once, if there are enough of them."""
+    draw, seen = random.Random(seed), set()
+    for _ in range(100 * lines):
+        inputs, target = FORMS[form](draw)
+        if inputs not in seen:
+            seen.add(inputs)
+            yield f"{inputs}\t{target}\n"
+        if len(seen) == lines:
+            return
+
+
+def main(form="", lines="", seed="0"):
+    if form not in FORMS or not lines.isdecimal() or not seed.isdecimal():
+        sys.exit(f"usage: python -m experiments.make_pairs {{{','.join(FORMS)}}} LINES [SEED]")
+    sys.stdout.writelines(make(form, int(lines), int(seed)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -1,1 +1,0 @@
-"""A study of hyper-parameters: python -m experiments.study."""

@@ -1,0 +1,87 @@
+"""--keep best and --patience: the weights of the best evaluation, and an early end without a better one."""
+
+import csv
+import json
+import re
+import shutil
+
+import pytest
+from running import run
+from same_end import assert_same_end
+
+from support.run import folder as folders
+from support.run.history import Row, has_lost_patience, is_best
+
+QUICK = {"keep_every": 10, "held_out_sequences": 200}
+# So high a learning rate that the last evaluation is not the best one.
+SETTINGS = ["--max-batches", "400", "--learning-rate", "0.3", "--batch-size", "20", "--samples", "0", "--xla", "off"]
+SETTINGS += ["--keep", "best"]
+
+
+def rows(*evaluations):
+    return [Row(batch, 1.0, 1.0, 0.1, *evaluation) for batch, evaluation in enumerate(evaluations)]
+
+
+def test_the_best_evaluation_by_hand():
+    assert is_best(rows((0.5,)))
+    assert is_best(rows((0.5,), (), (0.6,)))
+    assert not is_best(rows((0.5,), (0.5,)))
+    assert not is_best(rows((0.5,), ()))
+    assert is_best(rows((0.5, 2.0), (0.5, 1.9))), "the loss decides between equal shares"
+
+
+def test_patience_by_hand():
+    few = rows((0.5,), (0.7,), (), (0.6,), (0.7,))
+    assert [has_lost_patience(few, patience) for patience in (None, 1, 2, 3)] == [False, True, True, False]
+    assert not has_lost_patience(rows((), ()), 1)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("best")
+    return folder, run([*SETTINGS, "--run-dir", "run"], folder, settings=QUICK)
+
+
+def shares(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [float(row["held_out_exact_match"]) for row in csv.DictReader(file) if row["held_out_exact_match"]]
+
+
+def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):
+    folder, (status, _, stderr) = learned
+    assert (status, stderr) == (0, "")
+    found = shares(folder / "run")
+    assert max(found) > found[-1]
+    metrics = json.loads((folder / "run/metrics.json").read_text())
+    assert metrics["exact_match"]["share"] == max(found)
+    assert folders.best_checkpoint(folder / "run") == folder / "run/checkpoints/best"
+    lines = [" ".join(map(str, [2 + i % 8, 2 + i // 8 % 8, 2 + i // 64])) for i in range(400)]
+    answers = run(["--predict", "-", "--run-dir", "run"], folder, "\n".join(lines))
+    shutil.copytree(folder / "run", folder / "last")
+    shutil.rmtree(folder / "last/checkpoints/best")
+    assert run(["--predict", "-", "--run-dir", "last"], folder, "\n".join(lines)) != answers
+
+
+def test_a_resumed_run_keeps_the_same_weights(learned):
+    folder, _ = learned
+    shutil.copytree(folder / "run", folder / "stopped")
+    (folder / "stopped/metrics.json").unlink()
+    newest = sorted((path for path in (folder / "stopped/checkpoints").iterdir() if path.name != "best"), key=str)[-1]
+    shutil.rmtree(newest)
+    shutil.rmtree(folder / "stopped/checkpoints/best")
+    shutil.copytree(folder / "run/checkpoints/best", folder / "stopped/checkpoints/best")
+    assert run(["--resume", "stopped"], folder)[0] == 0
+    assert_same_end(folder / "run", folder / "stopped")
+
+
+def test_training_ends_without_a_better_evaluation(tmp_path):
+    status, stdout, _ = run([*SETTINGS, "--patience", "4", "--run-dir", "run"], tmp_path, settings=QUICK)
+    assert status == 0
+    end = int(re.search(r"^no better evaluation in the last 4, at batch (\d+)$", stdout, re.M)[1])
+    found = shares(tmp_path / "run")
+    assert len(found) == end // 10 + 1
+    assert found.index(max(found)) == len(found) - 1 - 4
+    message = (
+        f"seq2seq_copy.py: --resume: this run came to the end of --patience after {end + 1} batches (see --help)\n"
+    )
+    assert run(["--resume", "run"], tmp_path) == (2, "", message)

@@ -1,0 +1,176 @@
+"""Own pairs as a test: splits given by files, answers judged by all targets of an input, characters as symbols."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from running import run
+
+from support.data import pairs
+from support.data.pairs import UNKNOWN
+from support.errors import UserError
+from support.terminal import judge
+from support.terminal.judge import Judged
+
+
+def test_figures_worked_out_by_hand():
+    judged = [
+        Judged((2, 3), (4, 5, 6), (4, 5, 6), True),
+        Judged((2,), (4, 5, 6), (4, 6), True),  # one left out
+        Judged((3,), (4,), (4,), False),  # right so far, but it did not end
+        Judged((UNKNOWN,), (4, 5), None, False),
+        Judged((4,), (UNKNOWN,), (4,), True),
+    ]
+    found = judge.figures(judged)
+    assert found["exact_match"] == {"share": 0.2, "exact": 1, "sequences": 5}
+    assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1) / 10
+    assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 4}
+    assert found["exact_match_by_target_length"]["3"] == {"share": 0.5, "exact": 1, "sequences": 2}
+    assert (found["inputs_with_unknown_symbols"], found["targets_with_unknown_symbols"]) == (1, 1)
+
+
+def read(folder, *texts, **options):
+    paths = [folder / f"{index}.tsv" for index in range(len(texts))]
+    for path, text in zip(paths, texts):
+        path.write_text(text, encoding="utf-8")
+    return pairs.read(*paths, **options)
+
+
+def test_three_files_become_three_parts(tmp_path, caplog):
+    made = read(tmp_path, "a\tb\nb\ta\n", "a b\tb\nnew\ta\n", "a c\tb\nb\tnone\n")
+    assert made.names == ["a", "b", "new"]
+    assert [part.tolist() for part in (made.lines, made.validation_lines, made.test_lines)] == [[0, 1], [2, 3], [4, 5]]
+    assert [part.tolist() for part in pairs.split(made, 1, np.random.default_rng(0))] == [[0, 1], [2, 3]]
+    assert pairs.untrained_symbols(made, made.validation_lines) == [(2, "new")]
+    assert made.symbols[made.starts[4] :].tolist() == [2, UNKNOWN, 3, 3, UNKNOWN]
+    assert pairs.sizes(made)["length_to"] == 2
+
+
+def test_all_lines_of_one_file_are_trained_on_or_held_out(tmp_path):
+    made = read(tmp_path, "a\tb\nb\ta\n")
+    assert [len(part) for part in (made.lines, made.validation_lines, made.test_lines)] == [2, 0, 0]
+
+
+def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
+    made = read(tmp_path, "ab c\tx\u00a0y\nb\tx\n", symbols="characters")
+    assert made.names == ["a", "b", "\u2423", "c", "x", "\u00a0", "y"]
+
+
+def test_a_space_that_is_not_ascii_is_no_white_space(tmp_path):
+    made = read(tmp_path, "a \u00a0 b\tc\u3000d\nb\ta\n")
+    assert made.names == ["a", "\u00a0", "b", "c\u3000d"]
+
+
+def test_a_file_without_spaces_between_symbols_is_noticed(tmp_path, caplog):
+    lines = "".join(f"{number}+{number}\t{2 * number}\n" for number in range(100, 120))
+    hint = "almost every input and target is one symbol; --symbols characters would split them"
+    read(tmp_path, lines)
+    assert caplog.messages == [hint]
+    caplog.clear()
+    read(tmp_path, lines, symbols="characters")
+    read(tmp_path, "".join(f"{number}\t{number}\n" for number in range(10)) * 9)
+    assert not caplog.messages
+
+
+def test_very_many_wrong_lines_are_not_counted_to_the_end(tmp_path):
+    with pytest.raises(UserError, match="line 1: empty, and at least 999 more wrong lines$"):
+        read(tmp_path, "\n" * 5000)
+    with pytest.raises(UserError, match="line 1: empty, and 2 more wrong lines$"):
+        read(tmp_path, "\n\n\na\tb\n")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A folder with a run that has learned to write digits for letters. `either` may be 1 or 2."""
+    folder = tmp_path_factory.mktemp("judged")
+    generator = np.random.default_rng(0)
+
+    def line():
+        letters = "".join(generator.choice(list("abcd"), size=generator.integers(1, 4)))
+        return letters + "\t" + letters.translate(str.maketrans("abcd", "1234"))
+
+    (folder / "pairs.tsv").write_text("".join(line() + "\n" for _ in range(500)))
+    (folder / "validation.tsv").write_text("ab\t12\nab\t21\ndc\t43\n")
+    (folder / "test.tsv").write_text("aab\t112\naab\t9\ncx\t3\nbd\t77\n")
+    files = ["--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
+    settings = ["--symbols", "characters", "--max-batches", "120", "--samples", "2", "--xla", "off", "--layers", "1"]
+    return folder, run([*files, *settings, "--learning-rate", "0.05", "--run-dir", "run"], folder, settings={})
+
+
+def test_a_run_reports_on_each_part(learned):
+    folder, (status, stdout, stderr) = learned
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("500 pairs to learn, 3 held out; ")
+    assert "\n2 held-out inputs\n  exact match              100.00%  (2 of 2)\n" in stdout
+    assert "\n3 inputs of the test data\n  exact match               33.33%  (1 of 3)\n" in stdout
+    assert "  1 input with symbols that the model does not know, so wrong\n" in stdout
+    trained = re.search(r"\n\d+ inputs of the pairs trained on\n  exact match +([\d.]+)%", stdout)
+    assert float(trained[1]) > 80
+    assert (folder / "run/answers.tsv").read_text() == "ab\t12\t12\tright\ndc\t43\t43\tright\n"
+    answers = (folder / "run/test-answers.tsv").read_text()
+    assert answers.startswith("aab\t112\t112\tright\nc<UNK>\t3\t\twrong\nbd\t")
+    metrics = json.loads((folder / "run/metrics.json").read_text())
+    assert metrics["exact_match"] == metrics["held_out"]["exact_match"]
+    assert metrics["test"]["inputs_with_unknown_symbols"] == 1
+
+
+def test_samples_stand_beside_their_targets_without_padding_and_wrong_ones_are_marked(learned):
+    _, (_, stdout, _) = learned
+    samples = re.findall(r"input     > (.*)\n    target    > (.*)\n    predicted > (\[.*\])(.*)\n", stdout)
+    assert len(samples) == 2
+    assert "PAD" not in stdout
+    for _, target, predicted, mark in samples:
+        assert re.fullmatch("  wrong at [1-6]" if predicted != target else "", mark)
+
+
+def test_a_file_of_pairs_is_asked_and_judged(learned):
+    folder, _ = learned
+    status, stdout, stderr = run(["--predict-file", "test.tsv", "--run-dir", "run", "--beam", "2"], folder)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c <UNK>]\n")
+    assert "target    > [3]\npredicted > -  wrong\n" in stdout
+    assert "\n3 inputs of test.tsv\n  exact match               33.33%  (1 of 3)\n" in stdout
+    assert stdout.endswith("\nanswers in test.answers.tsv\n")
+    assert (folder / "test.answers.tsv").read_text() == (folder / "run/test-answers.tsv").read_text()
+    figures = json.loads((folder / "test.answers.json").read_text())
+    assert figures == json.loads((folder / "run/metrics.json").read_text())["test"]
+
+
+def test_a_bad_line_has_a_record_in_its_place(learned):
+    folder, _ = learned
+    status, stdout, _ = run(["--predict", "-", "--json", "--run-dir", "run"], folder, "a\nz\n\nbc\n\n")
+    records = [json.loads(line) for line in stdout.splitlines()]
+    assert status == 1
+    assert [record["input"] for record in records] == [["a"], ["z"], [], ["b", "c"], []]
+    assert ["error" in record for record in records] == [False, True, True, False, True]
+    assert records[1]["error"] == "'z' is not a symbol of the training data"
+
+
+def test_a_run_is_resumed_with_all_its_files(learned):
+    folder, _ = learned
+    text = (folder / "test.tsv").read_text()
+    (folder / "test.tsv").write_text(text + "a\t1\n")
+    status, _, stderr = run(["--resume", "run"], folder)
+    (folder / "test.tsv").write_text(text)
+    assert status == 2
+    assert "all 120 batches of this run are done" in stderr
+
+
+def test_a_new_run_starts_with_the_weights_of_another(learned):
+    """The new file holds a symbol more, and lacks others. One batch at a tiny rate forgets nothing."""
+    folder, _ = learned
+    (folder / "more.tsv").write_text("ab\t12\nabz\t12!\nba\t21\n" * 9)
+    settings = ["--data", "more.tsv", "--learning-rate", "1e-9", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    command = [*settings, "--start-from", "run", "--run-dir", "more"]
+    assert run(command, folder)[0] == 0
+    asked = ["--predict", "dcb", "--predict", "aad"]
+    assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
+    assert run(["--predict", "abz", "--run-dir", "more"], folder)[0] == 0
+    names = json.loads((folder / "more/config.json").read_text())["names"]
+    old = json.loads((folder / "run/config.json").read_text())["names"]
+    assert names == [*old, "z", "!"]
+    (folder / "more/metrics.json").unlink()
+    (folder / "more/checkpoints/1").rename(folder / "more/checkpoints/gone")
+    assert run(["--resume", "more"], folder)[0] == 0
+    assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
