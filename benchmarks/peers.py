@@ -27,6 +27,7 @@ PEERS = {
     JAX: (JAX_PYTHON, "benchmarks.peer_jax", "idiomatic"),
     TUNED_JAX: (JAX_PYTHON, "benchmarks.peer_jax", "tuned"),
 }
+JOBS = {SCRIPT: 5, JAX: 5, TUNED_JAX: 3, COMMAND: 3, RAW_RNN: 2, TALK: 2, TORCH: 1, TORCH_COMPILE: 1}  # rounds of each
 KEEP_PROGRAMS = (SCRIPT, TORCH_COMPILE, JAX, TUNED_JAX, COMMAND)
 LARGEST_DIFFERENCE = 1e-3  # of the losses of the first steps, relative
 

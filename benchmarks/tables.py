@@ -8,23 +8,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import machine, peers, work
-from benchmarks.peers import (
-    COMMAND,
-    JAX,
-    KEEP_PROGRAMS,
-    PEERS,
-    RAW_RNN,
-    SCRIPT,
-    TALK,
-    TORCH,
-    TORCH_COMPILE,
-    TUNED_JAX,
-    Peer,
-)
+from benchmarks.peers import COMMAND, JAX, JOBS, KEEP_PROGRAMS, PEERS, SCRIPT, TALK, TORCH_COMPILE, Peer
 from experiments.common import percent, print_table
 from support.settings import Config
 
-JOBS = {SCRIPT: 5, JAX: 5, TUNED_JAX: 3, COMMAND: 3, RAW_RNN: 2, TALK: 2, TORCH: 1, TORCH_COMPILE: 1}  # rounds of each
 LEAST_EXACT = 0.98
 ROUNDS, STEPS = 15, 100
 GROWTH = {  # one size at a time; the others as by default

@@ -516,7 +516,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# It is 0.53 instead of 0.0002: 22.9 % of the steps are padding, and 0.229 times 2.303 is 0.527. So a loss of 0.53 can
+# It is 0.53 instead of 0.0003: 22.9 % of the steps are padding, and 0.229 times 2.303 is 0.527. So a loss of 0.53 can
 # belong to a model that is almost always right.
 #
 # Would the model learn worse with that loss? The padding adds a constant, and a constant has no gradient.
@@ -563,7 +563,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# First no sequence is exact, then as many as before. So a model that is trained from the start with the backward state
+# First hardly a sequence is exact, then as many as before. So a model that is trained from the start with the backward state
 # first is the same model with its units in another order. (`backward_first`, `reorder_decoder`)
 #
 # </details>

@@ -131,7 +131,7 @@ def test_another_seed_prints_something_else(short_run, tmp_path):
 
 
 def test_the_defaults_learn_to_copy(tmp_path):
-    status, stdout, stderr = run([], tmp_path)
+    status, stdout, stderr = run_process([], tmp_path, env=os.environ | {"XLA_FLAGS": ""})
     assert (status, stderr) == (0, "")
     assert "after 300100 examples (batch_size=100)" in stdout
     assert [int(batch) for batch in re.findall(r"^batch (\d+)$", stdout, re.MULTILINE)] == [0, 1000, 2000, 3000]

@@ -38,7 +38,8 @@ def test_logits_and_gradients_are_the_same():
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
         with compiled.reading_once():
-            results = seq2seq_copy.build_model(*arguments, CONFIG, PLAIN, bounded_rnn.bounded_loops(CONFIG.decoder_steps))
+            nn = bounded_rnn.bounded_loops(CONFIG.decoder_steps)
+            results = seq2seq_copy.build_model(*arguments, CONFIG, PLAIN, nn)
             return results, seq2seq_copy.compute_gradients(results["loss"])
 
     reference = [model.decoder_logits, model.decoder_prediction, model.loss]

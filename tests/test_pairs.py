@@ -163,20 +163,21 @@ def test_buckets_worked_out_by_hand():
     assert len(made) <= pairs.MOST_BUCKETS
 
 
-def test_an_outlier_has_its_own_bucket_and_each_pair_is_drawn_as_often():
+def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
+    """The loss is a mean over the steps of a batch. So what a batch is drawn for is its share of all steps."""
     generator = np.random.default_rng(0)
-    lengths = np.append(generator.integers(3, 9, size=299), 8)
+    lengths = np.append(generator.integers(3, 9, size=999), 8)
     target_lengths = np.append(lengths[:-1], 150)
     made = synthetic(lengths, target_lengths)
     config = Config(batch_size=20, **{name: value for name, value in pairs.sizes(made).items() if name == "buckets"})
     assert [target for _, target in config.buckets] == [5, 8, 150]
-    batches = pairs.training_batches(made, np.arange(300), config, generator)
-    drawn = [next(batches).target_lengths for _ in range(6000)]
+    batches = pairs.training_batches(made, np.arange(1000), config, generator)
+    drawn = [next(batches).target_lengths for _ in range(4000)]
     assert all(batch.max() <= 5 or (batch > 5).all() for batch in drawn)
-    outliers = sum((batch == 150).sum() for batch in drawn) / (6000 * 20)
-    assert outliers == pytest.approx(1 / 300, rel=0.5)
-    mean_steps = np.mean([batch.max() + 3 for batch in drawn])
-    assert mean_steps < 11
+    buckets = np.digitize([batch.max() for batch in drawn], [6, 9])
+    steps = np.bincount(np.digitize(target_lengths, [6, 9]), weights=target_lengths + 3)
+    np.testing.assert_allclose(np.bincount(buckets) / 4000, steps / steps.sum(), atol=0.03)
+    assert (buckets == 2).mean() < 0.004, "one pair in a thousand, fewer than a batch has"
 
 
 def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_path):

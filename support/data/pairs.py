@@ -119,7 +119,7 @@ class _Reader:
 
     def add(self, flag, path, may_add_symbols=True):
         """Reads a file; flag is what names it in a message."""
-        first_problem, wrong_lines = "", 0
+        first_problem, wrong_lines, pairs_before = "", 0, len(self.middles)
         for line_number, line in enumerate(lines_of(path, flag), start=1):
             self.digest.update(line)
             try:
@@ -136,6 +136,8 @@ class _Reader:
                 raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
         if wrong_lines:
             raise UserError(f"{flag}: {str(path)!r} {first_problem}{further(wrong_lines)}")
+        if len(self.middles) == pairs_before:
+            raise UserError(f"{flag}: {str(path)!r} holds no pair")
 
     def add_pair(self, inputs, target, may_add_symbols):
         """Adds a pair, two lists of str."""
@@ -368,13 +370,19 @@ def examples(pairs, config, generator, held_out_generator):
 
 
 def training_batches(pairs, training, config, generator):
-    """Yields endless batches of pairs of similar lengths, each pair as often as any other in the mean.
+    """Yields endless batches of pairs of similar lengths.
 
-    A batch draws a bucket, each as likely as its share of the pairs, then pairs of it, with replacement. All that it
-    needs to know of the batches before is the state of the generator, so a run can be resumed after any of them.
+    A batch draws a bucket, then pairs of it, with replacement. The loss of a batch is a mean over steps. So each bucket
+    is as likely as its share of the decoder's steps: each step then counts as much as if all lengths were mixed. A
+    bucket with fewer pairs than a batch is as likely as its share of the pairs, so that an outlier costs little. All
+    that a batch needs to know of those before it is the state of the generator, so a run can be resumed after any.
     """
     bucket = bucket_of(pairs, training, config.buckets)
     members = [training[bucket == index] for index in range(len(config.buckets))]
-    shares = np.bincount(bucket, minlength=len(config.buckets)) / training.size
+    steps = lengths_of(pairs, training)[1] + EXTRA_DECODER_STEPS
+    by_steps = np.bincount(bucket, weights=steps / steps.mean(), minlength=len(config.buckets))
+    by_pairs = np.bincount(bucket, minlength=len(config.buckets))
+    shares = np.where(by_pairs < config.batch_size, by_pairs, by_steps)
+    shares = shares / shares.sum()
     while True:
         yield batch(pairs, generator.choice(members[generator.choice(len(members), p=shares)], config.batch_size))
