@@ -169,8 +169,14 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
 
 
 def test_other_pictures_are_beside_that_of_the_loss():
-    assert Config().plots == {"loss": Path("plots/loss.png"), "memory": Path("plots/memory.png")}
-    with_attention = {"loss": "a/b.svg", "memory": "a/b-memory.svg", "attention": "a/b-attention.svg"}
+    plots = {name: str(path) for name, path in Config().plots.items()}
+    assert plots == {"loss": "plots/loss.png", "memory": "plots/memory.png", "model": "plots/model.html"}
+    with_attention = {
+        "loss": "a/b.svg",
+        "memory": "a/b-memory.svg",
+        "model": "a/b-model.html",
+        "attention": "a/b-attention.svg",
+    }
     plots = Config(plot=Path("a/b.svg"), attention="luong").plots
     assert {name: str(path) for name, path in plots.items()} == with_attention
     assert Config(plot=Path("memory.png")).plots["memory"] == Path("memory-memory.png")

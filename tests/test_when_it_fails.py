@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 from running import ROOT, run
 
@@ -22,9 +20,8 @@ def without_figures(line):
 
 
 def test_the_lines_of_python_print_what_it_says():
-    command = [sys.executable, "-m", "doctest", "-o", "ELLIPSIS", str(PAGE)]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (process.returncode, process.stdout) == (0, "")
+    status, stdout, _ = run(["-o", "ELLIPSIS", str(PAGE)], ROOT, module="doctest")
+    assert (status, stdout) == (0, "")
 
 
 def test_the_commands_print_what_it_says(tmp_path):
