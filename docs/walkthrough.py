@@ -563,8 +563,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# First hardly a sequence is exact, then as many as before. So a model that is trained from the start with the backward state
-# first is the same model with its units in another order. (`backward_first`, `reorder_decoder`)
+# First hardly a sequence is exact, then as many as before. So a model that is trained from the start with the backward
+# state first is the same model with its units in another order. (`backward_first`, `reorder_decoder`)
 #
 # </details>
 

@@ -28,6 +28,7 @@ from support.values import (
 )
 
 RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
+UNKNOWN_NAME = "<UNK>"  # how a symbol that the model does not know is written, nor may any be written so
 LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
 LONGEST_SEQUENCE = 10_000
 LARGEST_LAYER = 4_096  # units; patience and memory end here
@@ -87,6 +88,13 @@ class Config:
     test_data: Path = setting(None, file_path, "data", "report on the pairs of this file, too, when training ends")
     symbols: str = setting(
         "words", one_of("words", "characters"), "data", "with --data: what is a symbol; a space is the character \u2423"
+    )
+    min_count: int = setting(
+        1,
+        whole_number(1),
+        "data",
+        f"with --data: rarer symbols of the training pairs become one, {UNKNOWN_NAME}; so do all that the model is asked "
+        "later and does not know",
     )
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
@@ -149,6 +157,7 @@ class Config:
 
     # Nor these. The last five are read from the data.
     max_answer: int = None  # see longest_answer
+    started_from: str = ""  # the run whose weights this one starts with; it matters until the first checkpoint
     held_out_sequences: int = 10_000  # at most, with data
     keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
     buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
@@ -160,7 +169,7 @@ class Config:
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
         may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 stands for them
-        may_change |= {"names", "untrained", "max_answer"}
+        may_change |= {"names", "untrained", "max_answer", "started_from"}
         fixed = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
@@ -262,6 +271,8 @@ def check(config):
         raise UserError(f"--{'validation' if config.validation_data else 'test'}-data goes with --data")
     if config.data is None and config.symbols != Config.symbols:
         raise UserError("--symbols goes with --data")
+    if config.data is None and config.min_count != Config.min_count:
+        raise UserError("--min-count goes with --data")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
         raise UserError("--teacher-probability goes with --feedback scheduled")
 
@@ -294,6 +305,7 @@ def from_json(values):
             buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
             names=tuple(map(str, values["names"])),
             untrained=tuple(map(str, values["untrained"])),
+            started_from=str(values["started_from"]),
             sha256=str(values["sha256"]),
         )
         check(config)

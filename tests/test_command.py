@@ -40,8 +40,8 @@ def short_run(tmp_path_factory):
 
 
 SAMPLE = r"""  sample {}:
-    input     > \[[2-9]( \d)*\]
-    predicted > \[\d( \d)*\]
+    input     > \[[2-9]( [2-9])*\]
+    predicted > \[(\d( \d)*)?\](  wrong at \d+)?
 """
 BLOCK = "batch {}\n" + r"  minibatch loss: \d+\.\d{{4}}" + "\n" + SAMPLE.format(1) + SAMPLE.format(2) + "\n"
 SHARE = r" +\d+\.\d\d%  \(\d+ of \d+\)"
@@ -62,8 +62,10 @@ REPORT = (
 
 loss curve in plots/loss.png, all else in runs/\d+-\d+
 memory in plots/memory.png
+look inside: plots/model.html
 """
 ).replace(" SHARE", SHARE)
+PLOTS = ["plots/loss.png", "plots/memory.png", "plots/model.html"]
 
 
 def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
@@ -73,7 +75,7 @@ def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
     counts = [int(count) for count in re.findall(r"\d+  +[\d.]+%  \(\d+ of (\d+)\)", stdout)]
     assert len(counts) == 6
     assert sum(counts) == 10_000
-    assert files(folder) == ["plots/loss.png", "plots/memory.png"]
+    assert files(folder) == PLOTS
     assert (folder / "plots/loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
@@ -83,7 +85,7 @@ def test_the_same_seed_prints_and_keeps_the_same(short_run):
     picture = (folder / "plots/loss.png").read_bytes()
     again = run(SHORT, folder)
     assert again[1].split("all else in")[0] == first[1].split("all else in")[0]
-    assert files(folder) == ["plots/loss.png", "plots/memory.png"]
+    assert files(folder) == PLOTS
     assert (folder / "plots/loss.png").read_bytes() == picture
     assert_same_end(*(folder / "runs").iterdir())
 
@@ -147,7 +149,7 @@ def test_interrupt_stops_training_and_still_reports(tmp_path):
     assert (process.returncode, stderr) == (130, "")
     assert re.search(r"training interrupted\nloss [\d.]+ after \d+00 examples", stdout)
     assert "\nloss curve in plots/loss.png, all else in runs/" in stdout
-    assert files(tmp_path) == ["plots/loss.png", "plots/memory.png"]
+    assert files(tmp_path) == PLOTS
 
 
 @posix

@@ -57,5 +57,12 @@ def test_the_readme_names_every_page():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_placeholder_is_left(page):
-    variables = {"I_JUMP", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG", "TF_USE_LEGACY_KERAS"}
+    variables = {
+        "I_JUMP",
+        "TF_NUM_INTRAOP_THREADS",
+        "XLA_FLAGS",
+        "TF_CPP_MIN_LOG_LEVEL",
+        "TF_CONFIG",
+        "TF_USE_LEGACY_KERAS",
+    }
     assert set(re.findall(r"\b[A-Z]+_[A-Z0-9_]+\b", page.read_text())) <= variables

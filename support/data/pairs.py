@@ -5,6 +5,7 @@ holds only the vocabulary, about 40 bytes for each line, and the pairs that are 
 """
 
 import array
+import contextlib
 import functools
 import hashlib
 import logging
@@ -19,7 +20,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support.errors import UserError, counted
-from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED
+from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
 
 SPACE = "\u2423"  # how a space is written where each character is a symbol
 FEWEST_LINES = 10  # that can look unspaced
@@ -80,7 +81,7 @@ def read(path, validation=None, test=None, symbols="words", names=()):
       UserError: a file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
         different inputs or too many symbols, or the temporary file cannot be written.
     """
-    try:
+    with clear_errors(path):
         reader = _Reader(symbols, names)
         reader.add("--data", path)
         if reader.looks_unspaced():
@@ -93,15 +94,55 @@ def read(path, validation=None, test=None, symbols="words", names=()):
         if test is not None:
             reader.add("--test-data", test, may_add_symbols=False)
         made = reader.pairs(tuple(ends))
-    except OSError as error:
-        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
     if np.unique(made.input_hashes[made.lines]).size < 2:
         raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
     return made
 
 
+@contextlib.contextmanager
+def clear_errors(path):
+    """Turns the OSError of a temporary file into a UserError that names the file of pairs."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
+
+
+def without_rare(pairs, held_out, min_count, known, path):
+    """Makes one symbol, UNKNOWN_NAME, of all that the training pairs hold fewer than min_count times.
+
+    Args:
+      pairs: Pairs; UNKNOWN_NAME is among its names.
+      held_out: int [...], the lines that are not trained on.
+      min_count: int.
+      known: int, how many of the names are kept, however rare they are.
+      path: pathlib.Path of the file, for a message.
+
+    Returns:
+      Pairs, in another temporary file.
+
+    Raises:
+      UserError: the temporary file cannot be written.
+    """
+    is_kept = training_counts(pairs, held_out) >= min_count
+    is_kept[: FIRST_SYMBOL + known] = True
+    numbers = np.full(is_kept.size, FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME), np.int32)
+    numbers[is_kept] = np.arange(is_kept.sum())
+    with clear_errors(path):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
+        for start in range(0, pairs.symbols.size, CHUNK):
+            numbers[pairs.symbols[start : start + CHUNK]].tofile(file)
+        file.flush()
+        symbols = np.asarray(np.memmap(file, np.int32, mode="r"))
+    names = [name for name, kept in zip(pairs.names, is_kept[FIRST_SYMBOL:]) if kept]
+    return pairs._replace(symbols=symbols, names=names)
+
+
 def read_known(flag, path, names, symbols="words"):
-    """Reads a file of pairs whose symbols are known, a list of str; all others are UNKNOWN. Raises as read() does."""
+    """Reads a file of pairs whose symbols are known, a list of str.
+
+    All others are UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises as read() does.
+    """
     reader = _Reader(symbols, names)
     reader.add(flag, path, may_add_symbols=False)
     return reader.pairs()
@@ -141,11 +182,12 @@ class _Reader:
 
     def add_pair(self, inputs, target, may_add_symbols):
         """Adds a pair, two lists of str."""
+        unknown = self.names.get(UNKNOWN_NAME, UNKNOWN)
         for words in (inputs, target):
             if may_add_symbols:
                 self.numbers.extend(self.names.setdefault(word, FIRST_SYMBOL + len(self.names)) for word in words)
             else:
-                self.numbers.extend(self.names.get(word, UNKNOWN) for word in words)
+                self.numbers.extend(self.names.get(word, unknown) for word in words)
         self.middles.append(self.starts[-1] + len(inputs))
         self.starts.append(self.middles[-1] + len(target))
         self.hashes.append(hash(tuple(inputs)))
@@ -224,7 +266,7 @@ def parse(line, symbols="words"):
     for side, words in zip(("input", "target"), sides):
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
             raise ValueError(f"{len(words) or 'no'} symbols in the {side}; there must be 1 to {LONGEST_SEQUENCE}")
-        for name in RESERVED:
+        for name in (*RESERVED, UNKNOWN_NAME):
             if name in words:
                 raise ValueError(f"{name} is reserved for the model")
     return sides

@@ -138,8 +138,7 @@ def open_run(command, model, held_out, generator):
         for name in folders.SAVED_LAST:  # they show when the run was stopped
             (folder / name).unlink(missing_ok=True)
     else:
-        if command.start_from is not None:
-            load_weights(command.start_from, model.session)
+        load_first_weights(command.config, model.session)
         folder, lock = folders.create(command.run, command.config)
     with clear_write_errors(folder):
         writer = tensorboard.event_writer(folder, model.session.graph, len(history.rows))
@@ -156,12 +155,19 @@ def restore(folder, config, session, saver, history, generator):
     """
     folders.check_restorable(folder)
     if not folders.checkpoints(folder):
+        load_first_weights(config, session)
         (folder / "history.csv").unlink(missing_ok=True)  # it has no row
         return
     checkpoint = restore_newest(folder, session, saver)
     read_state(checkpoint / "state.json", generator, history, config)
     history.rows = histories.read_rows(folder / "history.csv", int(checkpoint.name))
     histories.cut_rows(folder / "history.csv", int(checkpoint.name))
+
+
+def load_first_weights(config, session):
+    """Sets the weights to those that the run starts with, if they are another run's (see load_weights())."""
+    if config.started_from:
+        load_weights(Path(config.started_from), session)
 
 
 def load_weights(run, session):

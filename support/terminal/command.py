@@ -19,7 +19,7 @@ from support.data import pairs
 from support.errors import UserError
 from support.pictures import pictures
 from support.run import files, folder, history
-from support.settings import FLAGS, Config, flag
+from support.settings import FLAGS, UNKNOWN_NAME, Config, flag
 from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
@@ -36,7 +36,6 @@ class Command(NamedTuple):
     config: Config
     run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
     resume: bool = False
-    start_from: Path | None = None  # the run whose weights a new one starts with
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
     predict_file: Path | None = None  # where the pairs to predict and judge come from
     pairs: pairs.Pairs | None = None  # the user's own data
@@ -163,7 +162,13 @@ def check_working_folder():
 
 def read_pairs(config):
     """Reads the data of a settings.Config."""
-    return pairs.read(config.data, config.validation_data, config.test_data, config.symbols, config.names)
+    has_unknown = config.min_count > 1 and UNKNOWN_NAME not in config.names
+    names = [*config.names, *[UNKNOWN_NAME] * has_unknown]
+    read = pairs.read(config.data, config.validation_data, config.test_data, config.symbols, names)
+    if config.min_count == 1:
+        return read
+    _, held_out = pairs.split(read, config.held_out_sequences, helpers.generators(config.seed)[1])
+    return pairs.without_rare(read, held_out, config.min_count, len(names), config.data)
 
 
 def pairs_of_run(config):
@@ -194,10 +199,10 @@ def new_run(given):
             if name in given:
                 raise UserError(f"{flag(name)} does not go with --data")
         user_pairs = read_pairs(config)
-        return Command(with_data(config, user_pairs), None, pairs=user_pairs, start_from=start_from)
+        return Command(with_data(config, user_pairs), None, pairs=user_pairs)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
-    return Command(config, None, start_from=start_from)
+    return Command(config, None)
 
 
 def start_config(run, given):
@@ -218,7 +223,7 @@ def start_config(run, given):
         raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
     if config.data is None and config.vocab_size < other.vocab_size:
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
-    return replace(config, names=other.names)
+    return replace(config, names=other.names, started_from=str(run.absolute()))
 
 
 def with_data(config, user_pairs):

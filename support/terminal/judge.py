@@ -15,11 +15,11 @@ from support.data.pairs import SPACE, UNKNOWN
 from support.errors import counted
 from support.model import beam_search, greedy
 from support.run import files, folder
+from support.settings import UNKNOWN_NAME
 from support.terminal.predict import groups, without_eos
 from support.terminal.report import report_of_pairs, show
 
 MOST_TRAINED = 1_000  # pairs that were trained on, which are asked again
-UNKNOWN_NAME = "<UNK>"
 
 
 class Judged(NamedTuple):
@@ -59,10 +59,12 @@ def ask(pairs, lines, model, search=()):
     Returns:
       list of Judged, one for each different input, in the order of the file.
     """
-    targets = {}
+    names, targets = model.config.vocabulary, {}
+    unknown = names.index(UNKNOWN_NAME) if UNKNOWN_NAME in names else UNKNOWN  # as a target, no answer equals it
     for line in lines:
         start, middle, end = pairs.starts[line], pairs.middles[line], pairs.starts[line + 1]
-        inputs, target = (tuple(pairs.symbols[a:b].tolist()) for a, b in ((start, middle), (middle, end)))
+        inputs, target = (pairs.symbols[a:b] for a, b in ((start, middle), (middle, end)))
+        inputs, target = tuple(inputs.tolist()), tuple(np.where(target == unknown, UNKNOWN, target).tolist())
         targets.setdefault(inputs, []).append(target)
     answer, config = beam_search.make_search(model, *search), model.config
     readable = (np.array(inputs, np.int32) for inputs in targets if UNKNOWN not in inputs)

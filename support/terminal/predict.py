@@ -16,7 +16,7 @@ from support.data.pairs import split_into_symbols
 from support.errors import UserError
 from support.model import beam_search, dependence, greedy
 from support.pictures import heat_maps, pictures
-from support.settings import LONGEST_SEQUENCE, RESERVED
+from support.settings import LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
 from support.terminal.report import counted, show
 
 log = logging.getLogger(__name__)
@@ -207,10 +207,11 @@ def parse(line, symbols, known, split=str.split):
         raise ValueError("no symbols")
     if len(words) > LONGEST_SEQUENCE:
         raise ValueError(f"{len(words)} symbols; there may be {LONGEST_SEQUENCE} at most")
+    unknown = symbols.get(UNKNOWN_NAME)  # --min-count makes it a symbol
     for word in words:
-        if word not in symbols:
+        if word not in symbols and unknown is None:
             raise ValueError(f"{word[:20]!r} is not a symbol {known}")
-    return np.array([symbols[word] for word in words], dtype=np.int32)
+    return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
 
 
 def groups(sequences, answer_steps, most_steps):
