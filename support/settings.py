@@ -93,8 +93,8 @@ class Config:
         1,
         whole_number(1),
         "data",
-        f"with --data: rarer symbols of the training pairs become one, {UNKNOWN_NAME}; so do all that the model is asked "
-        "later and does not know",
+        f"with --data: rarer symbols of the training pairs become one, {UNKNOWN_NAME}; so do all unknown ones "
+        "that the model is asked later",
     )
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")

@@ -69,13 +69,17 @@ def without_numbers(report):
     return re.sub(r" *[\d.]+", "#", report).replace("together", "alone")
 
 
+VARIANT = "--cell gru --attention luong --feedback scheduled"
+OTHER_VARIANT = "--feedback scheduled --attention bahdanau --task reverse"
+
+
 @pytest.mark.parametrize(
     "count, more",
     [
         (2, "--batch-size 25 --xla off"),
-        (3, "--batch-size 20 --xla off --cell gru --attention luong --feedback scheduled"),
-        (2, "--batch-size 25 --xla on --feedback scheduled --attention bahdanau --task reverse"),
-        (2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv"),
+        pytest.param(3, f"--batch-size 20 --xla off {VARIANT}", marks=pytest.mark.long),
+        pytest.param(2, f"--batch-size 25 --xla on {OTHER_VARIANT}", marks=pytest.mark.long),
+        pytest.param(2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv", marks=pytest.mark.long),
     ],
 )
 def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
@@ -95,6 +99,7 @@ def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
         assert stderr == ""
 
 
+@pytest.mark.long
 def test_if_xla_cannot_compile_the_run_is_the_one_without_it(forks, tmp_path):
     arguments = [*SETTINGS, "--max-batches", "20"]
     run_workers(forks, [*arguments, "--xla", "off", "--run-dir", "without"], tmp_path, 2)
@@ -104,6 +109,7 @@ def test_if_xla_cannot_compile_the_run_is_the_one_without_it(forks, tmp_path):
     assert (tmp_path / "with/history.csv").read_text() == (tmp_path / "without/history.csv").read_text()
 
 
+@pytest.mark.long
 def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
     for name in ("first", "second"):
         run_workers(
@@ -115,6 +121,7 @@ def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
     assert_same_end(tmp_path / "first", tmp_path / "second")
 
 
+@pytest.mark.long
 def test_until_ends_all_workers_after_the_same_batch(forks, tmp_path):
     arguments = [*SETTINGS, *SMALL, "--max-batches", "500", "--xla", "off", "--until", "0.5"]
     run_workers(forks, [*arguments, "--cluster-timeout", "9", "--run-dir", "alone"], tmp_path, 1)
@@ -134,6 +141,7 @@ def whole(forks, tmp_path_factory):
     return folder / "whole"
 
 
+@pytest.mark.long
 def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, tmp_path):
     """Worker 1 never sees the folder of the run. Resumed with three workers, the run is the same but for rounding."""
     here, there = tmp_path / "here", tmp_path / "there"
@@ -176,6 +184,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_killed_workers_and_resumed_runs(tmp_path):
     command = [sys.executable, "-m", "tests.kill_workers", str(tmp_path), "2", "2", "off"]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -230,6 +239,7 @@ def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, forks, tmp_pat
     assert printed[1][1] == printed[0][1].replace("seq2seq_copy.py: ", "seq2seq_copy.py: worker 0: ")
 
 
+@pytest.mark.long
 def test_a_worker_with_another_tf_config_that_joins_is_named(forks, tmp_path):
     """It lists the two workers that train, and itself. One of these two sees it join; the other may only see it end."""
     addresses = free_addresses(3)
@@ -246,6 +256,7 @@ def test_a_worker_with_another_tf_config_that_joins_is_named(forks, tmp_path):
     assert named in problems[:2] and problems[2] == named
 
 
+@pytest.mark.long
 def test_a_worker_that_typed_less_follows_worker_0(forks, tmp_path):
     more_of = {0: ["--seed", "3", "--cell", "gru", "--run-dir", "run"], 1: ["--seed", "3"]}
     arguments = [*SETTINGS, "--max-batches", "20", "--xla", "off"]

@@ -58,6 +58,7 @@ def test_a_torn_entry_is_replaced(first, cache, tmp_path):
     assert len(replaced) > len(program) // 2
 
 
+@pytest.mark.long
 def test_an_entry_of_another_program_is_forgotten(first, cache, tmp_path):
     (ours,) = entries(cache)
     train(tmp_path, "other", cache, "--batch-size", "5")  # another shape, so another program

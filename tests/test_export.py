@@ -57,7 +57,10 @@ print(json.dumps([answer, dtypes, None]))
 """
 
 
-@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.short), *list(SETTINGS)[1:]])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("plain", marks=pytest.mark.short), pytest.param("luong", marks=pytest.mark.long), "pairs"],
+)
 def exported(request, tmp_path_factory):
     """A folder with a run `run`, the SavedModel `served`, and a file that the export must not take for its own."""
     where = tmp_path_factory.mktemp(request.param)

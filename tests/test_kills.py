@@ -39,7 +39,9 @@ def wait_for_a_moment(process, run, chance):
 
 @posix
 @pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.long)])
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "name", ["SIGKILL", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGINT", "SIGTERM"))]
+)
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
     (expected, xla), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0
     for run in (tmp_path / f"stopped-{count}" for count in itertools.count()):

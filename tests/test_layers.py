@@ -65,6 +65,7 @@ def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
         np.testing.assert_allclose(value, expected, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", ["--xla on", "--xla off --cell gru --encoder forward --attention bahdanau"])
 def test_a_run_with_layers_is_resumed_and_asked(settings, tmp_path):
     status, stdout, stderr = run([*SHORT, *settings.split(), "--layers", "2", "--run-dir", "whole"], tmp_path)

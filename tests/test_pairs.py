@@ -196,7 +196,10 @@ def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_
             np.testing.assert_array_equal(array, same)
 
 
-@pytest.mark.parametrize("variant", [{}, {"attention": "bahdanau", "layers": 2}, {"feedback": "scheduled"}])
+@pytest.mark.parametrize(
+    "variant",
+    [{}, pytest.param({"attention": "bahdanau", "layers": 2}, marks=pytest.mark.long), {"feedback": "scheduled"}],
+)
 def test_xla_takes_the_same_steps_in_every_bucket(variant):
     """A program for each size: all of them train the same weights, as without XLA."""
     made = synthetic([2, 2, 3, 9, 4], [2, 3, 1, 2, 30])

@@ -22,6 +22,7 @@ LIKE_WINDOWS = {
 PAIRS = "eins zwei\t1 2\r\nzwei eins\t2 1\r\nő eins\t9 1\r\nzwei ő\t2 9\r\nő ő\t9 9\r\n" * 3
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="is about what other systems lack")
 def test_a_run_like_on_windows_is_killed_resumed_and_asked(tmp_path):
     """Without fcntl and opened folders; SIGTERM there ends a process as SIGKILL does here."""

@@ -243,6 +243,7 @@ def test_a_storage_that_cannot_be_used_is_one_line_without_the_password(place, r
 # Killed, interrupted, called again, and several at once
 
 
+@pytest.mark.long
 def test_a_study_from_the_first_trial_to_the_settings_of_a_run(tmp_path):
     (tmp_path / "matplotlibrc").write_text("backend: TkAgg\ntext.usetex: True\n")
     arguments = ["--trials", "4", "--seeds", "1", "--fresh-seeds", "2"]

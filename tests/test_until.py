@@ -76,6 +76,7 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     assert folders.batches_kept(whole) == last + 1
 
 
+@pytest.mark.long
 @posix
 def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_path):
     process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "stopped"], tmp_path)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import re
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -204,6 +205,7 @@ def first_compiled_loss(**changes):
     return losses[0]
 
 
+@pytest.mark.long
 def test_scheduled_sampling_compiled():
     argmax, teacher = first_compiled_loss(feedback="argmax"), first_compiled_loss(feedback="teacher")
     assert argmax != pytest.approx(teacher, rel=1e-3)
@@ -217,9 +219,9 @@ def test_scheduled_sampling_compiled():
         {"attention": "bahdanau"},
         {"attention": "luong", "feedback": "teacher"},
         {"cell": "gru", "encoder": "forward"},
-        {"layers": 3},
+        pytest.param({"layers": 3}, marks=pytest.mark.long),
         {"layers": 2, "cell": "gru", "attention": "bahdanau", "feedback": "teacher"},
-        {"layers": 2, "encoder": "forward", "attention": "luong"},
+        pytest.param({"layers": 2, "encoder": "forward", "attention": "luong"}, marks=pytest.mark.long),
     ],
 )
 def test_the_compiled_step_is_the_same(changes):
@@ -255,8 +257,9 @@ def test_a_run_with_everything_draws_everything(everything):
     folder, (_, stdout, _) = everything
     assert stdout.endswith(
         "\nloss curve in p/loss.svg, all else in whole\nmemory in p/memory.svg\nattention in p/attention.svg\n"
+        "look inside: p/model.html\n"
     )
-    assert files(folder / "p") == ["attention.svg", "loss.svg", "memory.svg"]
+    assert files(folder / "p") == ["attention.svg", "loss.svg", "memory.svg", "model.html"]
     assert (folder / "whole/attention.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -266,7 +269,7 @@ def test_a_run_with_everything_is_resumed(everything):
     process = start([*SHORT, *EVERYTHING, "--run-dir", "stopped", "--batches-in-epoch", "1"], folder)
     for line in process.stdout:
         if line == "batch 30\n":
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
             break
     process.communicate()
     assert run(["--resume", "stopped", "--batches-in-epoch", "50"], folder)[0] == 0
@@ -280,6 +283,7 @@ def test_a_run_with_everything_is_asked(everything):
     assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z <>PAD]*\]\n", stdout)
 
 
+@pytest.mark.long
 def test_a_compiled_run_with_attention_and_coins_is_resumed(tmp_path):
     settings = ["--xla", "on", "--attention", "bahdanau", "--feedback", "scheduled", "--task", "reverse"]
     assert run([*SHORT, *settings, "--run-dir", "whole"], tmp_path)[::2] == (0, "")
