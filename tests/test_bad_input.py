@@ -154,6 +154,8 @@ FLAGS = {  # what is typed, and how the message begins
     "--data pairs --validation-data x": "--validation-data: cannot read 'x': Is a directory",
     "--resume run --test-data pairs": "--resume: this run has no --test-data",
     "--symbols characters": "--symbols goes with --data",
+    "--min-count 2": "--min-count goes with --data",
+    "--min-count 0": "--min-count: '0' is not a whole number from 1 to 2147483647",
     "--symbols letters": "--symbols: 'letters' is not one of words characters",
     "--predict-file pairs": "no run has been trained here yet: there is none in 'runs'",
     "--predict-file missing.tsv --run-dir run": "--predict-file: cannot read 'missing.tsv': No such file",

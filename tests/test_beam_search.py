@@ -244,6 +244,7 @@ def test_thousands_of_lines_through_a_beam(folder):
     assert [" ".join(json.loads(line)["input"]) for line in stdout.splitlines()] == lines
 
 
+@pytest.mark.long
 def test_memory_and_attention_of_asked_sequences_are_drawn(folder):
     asked = ["--predict", "x y z", "--predict", "a b c d", "--run-dir", "attentive", "--plot", "drawn/seen.svg"]
     status, stdout, stderr = run([*asked, "--beam", "3"], folder)

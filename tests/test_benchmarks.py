@@ -17,6 +17,7 @@ from support.settings import Config
 from support.tensorflow import compile_cache
 
 
+@pytest.mark.long
 def test_the_peers_have_equal_losses(tmp_path):
     work.make(tmp_path / "work.npz", Config(batch_size=60, encoder_hidden_units=4))
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]

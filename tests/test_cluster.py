@@ -194,6 +194,7 @@ def test_killed_workers_and_resumed_runs(tmp_path):
         assert_same_end(tmp_path / "whole", stopped)
 
 
+@pytest.mark.long
 def test_weights_that_differ_are_not_saved(forks, tmp_path):
     printed = run_workers(
         forks, [*SETTINGS, "--xla", "off", "--run-dir", "run"], tmp_path, 2, expected=1, before="let_weights_drift"
@@ -350,6 +351,7 @@ def test_shares_cover_the_batch():
         assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.long
 def test_the_launcher_runs_the_real_command_and_passes_ctrl_c_on(tmp_path):
     launcher = [sys.executable, "-m", "support.cluster.local", "2", "--max-batches", "100000", "--xla", "off"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -99,6 +99,7 @@ def test_it_answers_like_predict(exported):
     check_answers(ASK_IN_TENSORFLOW_2, exported)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exported", ["pairs"], indirect=True)
 def test_it_answers_like_predict_in_tensorflow_1(exported):
     check_answers(ASK_IN_TENSORFLOW_1, exported)
@@ -192,6 +193,7 @@ def test_saved_model_cli_shows_the_signature(exported):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exported", ["plain"], indirect=True)
 def test_the_programs_in_the_documentation_work(exported, tmp_path):
     """Each prints what --predict prints for its two sequences."""

@@ -174,3 +174,25 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     (folder / "more/checkpoints/1").rename(folder / "more/checkpoints/gone")
     assert run(["--resume", "more"], folder)[0] == 0
     assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
+
+
+def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
+    """q and w occur twice in the training pairs; the test file holds v, which no other file does."""
+    pairs_of = [f"{a} {b}\t{b} {a}\n" for a in "abcd" for b in "abcd"] * 4
+    (tmp_path / "pairs.tsv").write_text("".join([*pairs_of, "q a\ta q\n", "w b\tb w\n"]))
+    (tmp_path / "validation.tsv").write_text("a b\tb a\nq b\tb q\n")
+    (tmp_path / "test.tsv").write_text("v a\ta v\n")
+    data = ["--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
+    settings = ["--max-batches", "2", "--batch-size", "8", "--samples", "0", "--xla", "off"]
+    assert run([*data, *settings, "--min-count", "3", "--run-dir", "counted"], tmp_path)[::2] == (0, "")
+    names = json.loads((tmp_path / "counted/config.json").read_text())["names"]
+    assert sorted(names) == ["<UNK>", "a", "b", "c", "d"]
+    status, stdout, stderr = run(["--predict", "a zzz", "--run-dir", "counted"], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("input     > [a <UNK>]\n")
+    answers = (tmp_path / "counted/answers.tsv").read_text().splitlines()
+    assert [line.split("\t")[-1] for line in answers if "<UNK>" in line.split("\t")[0]] == ["wrong"]
+
+    assert run([*data, *settings, "--run-dir", "all"], tmp_path)[0] == 0
+    assert {"q", "w"} < set(json.loads((tmp_path / "all/config.json").read_text())["names"])
+    assert run(["--predict", "a zzz", "--run-dir", "all"], tmp_path)[0] == 2

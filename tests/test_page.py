@@ -505,6 +505,7 @@ def assert_same_page(whole, other):
         assert (whole / name).read_bytes() == (other / name).read_bytes(), name
 
 
+@pytest.mark.long
 @posix
 def test_a_killed_run_comes_to_the_same_page(whole, tmp_path):
     process = start([*ARGUMENTS, "--batches-in-epoch", "1", "--run-dir", "other"], tmp_path, **QUICK)

@@ -143,6 +143,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
     assert_same_end(whole, copy)
 
 
+@pytest.mark.long
 def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
     """Killed between the last checkpoint and the report, after an earlier interruption had left its figures."""
     (copy / "metrics.json").write_text('{"batches": 37}')
