@@ -139,6 +139,9 @@ class Config:
         "training",
         "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
     )
+    dropout: float = setting(
+        0.0, below_one, "training", "share of what each cell and the projection read that is set to 0 in training"
+    )
 
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
     samples: int = setting(3, whole_number(0), "report", "number of sequences that a report prints")

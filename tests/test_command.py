@@ -128,7 +128,8 @@ def test_the_smallest_values_work(arguments, tmp_path):
 
 def test_another_seed_prints_something_else(short_run, tmp_path):
     _, (_, stdout, _) = short_run
-    assert run([*SHORT, "--seed", "1", "--plot", "a.svg"], tmp_path)[1].split("\n")[1] != stdout.split("\n")[1]
+    arguments = [*SHORT, "--max-batches", "1", "--seed", "1", "--plot", "a.svg"]
+    assert run(arguments, tmp_path)[1].split("\n")[1] != stdout.split("\n")[1]
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
@@ -142,7 +143,7 @@ def test_the_defaults_learn_to_copy(tmp_path):
 
 @posix
 def test_interrupt_stops_training_and_still_reports(tmp_path):
-    process = start_process(ENDLESS, tmp_path)
+    process = start(ENDLESS, tmp_path)
     assert process.stdout.readline() == "batch 0\n"
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
@@ -181,13 +182,14 @@ def test_a_pipe_that_is_closed_ends_the_run_quietly_and_all_is_saved(tmp_path):
 
 
 def test_a_picture_that_cannot_be_saved_is_named_and_all_else_is_saved(tmp_path):
-    process = start([*SHORT, "--plot", "out/x.png", "--batches-in-epoch", "1"], tmp_path)
+    arguments = [*SHORT, "--max-batches", "20", "--plot", "out/x.png", "--batches-in-epoch", "1"]
+    process = start(arguments, tmp_path, before="tests.fork_server:report_slowly")
     assert process.stdout.readline() == "batch 0\n"
     (tmp_path / "out").touch()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(r"seq2seq_copy.py: cannot write 'out/x.png': .*\n", stderr)
-    assert saved(only_run(tmp_path)) == 120
+    assert saved(only_run(tmp_path)) == 20
 
 
 @posix
@@ -304,6 +306,12 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     assert path.read_text() == "earlier"
 
 
+def test_too_little_memory_is_explained():
+    for error in (MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")):
+        assert explain(error) == (1, "too little memory for these sizes")
+
+
+@pytest.mark.long  # TensorFlow tries again for ten seconds
 def test_a_tensor_that_does_not_fit_into_memory_is_explained():
     """In a graph of its own: TensorFlow's threads crash in a process whose address space is limited."""
     with tf.Graph().as_default(), tf.Session() as session:
@@ -316,6 +324,6 @@ def test_a_tensor_that_does_not_fit_into_memory_is_explained():
 @posix
 def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:
-        status, _, stderr = run_process(SHORT, tmp_path, stdout=full)
+        status, _, stderr = run_process([*SHORT, "--max-batches", "9"], tmp_path, stdout=full)
     assert status == 1
     assert re.fullmatch(r"seq2seq_copy.py: .*No space left on device\n", stderr)

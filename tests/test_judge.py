@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -174,6 +175,24 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     (folder / "more/checkpoints/1").rename(folder / "more/checkpoints/gone")
     assert run(["--resume", "more"], folder)[0] == 0
     assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
+
+
+def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_weights_of_another(learned):
+    folder, _ = learned
+    (folder / "few.tsv").write_text("ab\t12\nba\t21\n" * 9)
+    settings = ["--data", "few.tsv", "--learning-rate", "1e-9", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    assert run([*settings, "--start-from", "run", "--run-dir", "killed"], folder)[0] == 0
+    for path in (folder / "killed").iterdir():
+        if path.name != "config.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "run").rename(folder / "moved")
+    status, stdout, stderr = run(["--resume", "killed"], folder)
+    (folder / "moved").rename(folder / "run")
+    assert (status, stdout) == (2, "")
+    assert re.fullmatch(r"seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
+    assert run(["--resume", "killed"], folder)[0] == 0
+    asked = ["--predict", "dcb", "--predict", "aad"]
+    assert run([*asked, "--run-dir", "killed"], folder) == run([*asked, "--run-dir", "run"], folder)
 
 
 def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):

@@ -104,8 +104,8 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy)
 def heavy(tmp_path_factory):
     """A run whose weights are a larger file than its events."""
     folder = tmp_path_factory.mktemp("heavy") / "heavy"
-    arguments = "--xla off --max-batches 150 --batch-size 5 --encoder-hidden-units 70 --run-dir heavy"
-    assert run(arguments.split(), folder.parent)[0] == 0
+    arguments = "--xla off --max-batches 20 --batch-size 5 --encoder-hidden-units 70 --run-dir heavy"
+    assert run(arguments.split(), folder.parent, settings=QUICK)[0] == 0
     return folder
 
 
@@ -113,7 +113,7 @@ def heavy(tmp_path_factory):
 @pytest.mark.parametrize(("file", "largest_file"), [("events.out.tfevents", 300_000), ("model", 700_000)])
 def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_path):
     stopped = shutil.copytree(heavy, tmp_path / "stopped")
-    shutil.rmtree(stopped / "checkpoints/150")
+    shutil.rmtree(stopped / "checkpoints/20")
     (stopped / "metrics.json").unlink()
     for events in stopped.glob("events.out.*"):
         events.unlink()  # so that it writes the graph

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seq2seq_copy import PLAIN, Model
-from support.model import attention, cells, teacher_forcing
+from support.model import attention, cells, dropout, teacher_forcing
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -25,7 +25,7 @@ def open_model(config, parts=PLAIN, training_parts=None, trains=True):
     if not trains:
         return Model(config, predicting)
     training = predicting
-    if training_parts is not None or config.feedback != "argmax":
+    if training_parts is not None or config.feedback != "argmax" or config.dropout:
         training = replace_parts(training_parts or parts, config, training=True)
     model = compiled.compile_model(config, predicting, training) if config.xla == "on" else None
     return model or Model(config, predicting, training)
@@ -37,8 +37,8 @@ def replace_parts(parts, config, training=False, columns=None):
     Args:
       parts: the seq2seq_copy.Parts of the plain model.
       config: a settings.Config.
-      training: bool, whether they are for the training step. Only there may the decoder read true symbols; a model that
-        predicts reads its own predictions.
+      training: bool, whether they are for the training step. Only there may the decoder read true symbols, and is
+        there dropout; a model that predicts reads its own predictions.
       columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:
@@ -48,6 +48,8 @@ def replace_parts(parts, config, training=False, columns=None):
         parts = parts._replace(cell=cells.GRUCell, concatenate_states=cells.concatenate_states)
     if config.encoder == "forward":
         parts = parts._replace(encode=encode_forward, concatenate_states=only_state)
+    if training and config.dropout:
+        parts = dropout.drop(parts, config, columns)
     if config.layers > 1:
         parts = cells.stack_layers(parts, config.layers)
     if training and config.feedback != "argmax":

@@ -103,7 +103,8 @@ def forget():
     """Deletes the programs that this process may have read; returns whether there were any."""
     with contextlib.suppress(OSError, RuntimeError):
         root = cache_folder()
-        ours = [] if root is None else [entry for entry in entries(root) if str(entry.parent) in os.environ[FLAGS]]
+        flags = os.environ.get(FLAGS, "")
+        ours = [] if root is None else [entry for entry in entries(root) if str(entry.parent) in flags]
         for entry in ours:
             entry.unlink(missing_ok=True)
         return bool(ours)

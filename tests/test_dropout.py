@@ -1,0 +1,114 @@
+"""Dropout: which connections, how much in the mean, only in training, with every variant, and after a resume."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from running import SHORT, run
+from same_end import assert_same_end
+
+import helpers
+import seq2seq_copy
+from seq2seq_copy import PLAIN
+from support.model import dropout, variants
+from support.settings import Config
+from support.tensorflow import tensorflow_v1 as tf
+
+CONFIG = Config(vocab_size=7, input_embedding_size=9, encoder_hidden_units=8, length_to=6, batch_size=4, xla="off")
+BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
+VARIANTS = [
+    {},
+    {"attention": "bahdanau", "layers": 2},
+    {"attention": "luong", "cell": "gru", "feedback": "teacher"},
+    {"encoder": "forward", "layers": 3, "cell": "gru"},
+]
+
+
+def kept(batch=0, name="cell", columns=None, seed=3):
+    tf.reset_default_graph()
+    tf.train.create_global_step()
+    config = dataclasses.replace(CONFIG, batch_size=2000, dropout=0.3, seed=seed)
+    found = dropout.keep_some(name, 10, config, columns)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        tf.train.get_global_step().load(batch, session)
+        return session.run(found)
+
+
+def test_the_coins():
+    values = kept()
+    np.testing.assert_allclose(np.unique(values), [0, 1 / 0.7], rtol=1e-6)
+    np.testing.assert_allclose(values.mean(axis=0), 1, atol=0.06)
+    np.testing.assert_array_equal(values, kept())
+    for other in (kept(batch=1), kept(name="forward"), kept(seed=4)):
+        assert 0.35 < (values != other).mean() < 0.49, "0.42 of two independent coins differ"
+    np.testing.assert_array_equal(values[5:9], kept(columns=slice(5, 9)))
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_what_predicts_is_the_same_and_what_is_trained_is_not(changes):
+    found = []
+    for probability in (0.0, 0.5):
+        model = variants.open_model(dataclasses.replace(CONFIG, dropout=probability, **changes))
+        with model.session as session:
+            found.append(session.run([model.decoder_logits, model.loss], model.feed(BATCH)))
+    (logits, loss), (logits_with, loss_with) = found
+    np.testing.assert_array_equal(logits, logits_with)
+    assert loss != pytest.approx(loss_with, rel=1e-4)
+
+
+def test_without_dropout_the_parts_are_as_they_were():
+    assert variants.replace_parts(PLAIN, CONFIG, training=True) == PLAIN
+    assert variants.replace_parts(PLAIN, dataclasses.replace(CONFIG, dropout=0.5)) == PLAIN
+
+
+@pytest.mark.parametrize("xla", ["on", "off"])
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_almost_no_dropout_is_none(changes, xla):
+    """All is kept, in every variant, so the loss is the same. With half of it dropped, it is not."""
+    losses = {}
+    for probability in (0.0, 1e-12, 0.5):
+        model = variants.open_model(dataclasses.replace(CONFIG, dropout=probability, xla=xla, **changes))
+        assert (type(model) is seq2seq_copy.Model) == (xla == "off")
+        with model.session:
+            losses[probability], _ = model.take_steps([BATCH] * 3, [0.05] * 3)
+    np.testing.assert_allclose(losses[1e-12], losses[0.0], rtol=1e-4)
+    assert not np.isclose(losses[0.5], losses[0.0], rtol=1e-4).any()
+
+
+def test_inputs_are_dropped_and_states_are_not():
+    """A weight of an input that is dropped at all steps has no gradient; those of the state have one."""
+    config = dataclasses.replace(CONFIG, dropout=0.5, layers=2, batch_size=1)
+    model = variants.open_model(config)
+    gradients = dict(zip(tf.trainable_variables(), seq2seq_copy.compute_gradients(model.loss)))
+    kernels = {variable.op.name: gradient for variable, gradient in gradients.items() if "kernel" in variable.op.name}
+    with model.session as session:
+        batch = helpers.task_batch("copy", [[3, 2, 6, 5, 4]])
+        masks = {name: dropout.keep_some(name.split("/", 1)[1].removesuffix("/lstm_cell/kernel"), size, config)
+                 for name in kernels for size in [rows_of_inputs(name)]}  # fmt: skip
+        found, masks = session.run([kernels, masks], model.feed(batch))
+    assert len(found) == 6
+    for name, gradient in found.items():
+        has_gradient = np.abs(gradient).max(axis=1) > 0
+        inputs = has_gradient[: masks[name].size]
+        np.testing.assert_array_equal(inputs, masks[name][0] > 0, err_msg=name)
+        assert 0 < inputs.sum() < inputs.size
+        assert has_gradient[masks[name].size :].all()
+
+
+def rows_of_inputs(name):
+    if "layer_0" in name:
+        return CONFIG.input_embedding_size
+    return CONFIG.encoder_hidden_units * (2 if name.startswith("decoder") else 1)
+
+
+@pytest.mark.parametrize("xla", ["on", "off"])
+def test_a_run_with_dropout_is_resumed_bit_for_bit(xla, tmp_path):
+    settings = [*SHORT, "--xla", xla, "--dropout", "0.2", "--layers", "2", "--attention", "luong"]
+    assert run([*settings, "--run-dir", "whole"], tmp_path)[::2] == (0, "")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    (tmp_path / "stopped/metrics.json").unlink()
+    shutil.rmtree(tmp_path / "stopped/checkpoints/120")
+    assert run(["--resume", "stopped"], tmp_path)[::2] == (0, "")
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
