@@ -1,8 +1,8 @@
 r"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
 
 The encoder reads a sequence in both directions. The decoder starts from the encoder's final state and writes the
-sequence out again, then EOS. At each step it reads the symbol that it found most likely at the step before: greedy
-decoding, in training as well as afterwards.
+sequence out again, then EOS. It first reads EOS, then at each step the symbol that it found most likely at the step
+before: greedy decoding, in training as well as afterwards.
 
     forward LSTM          o ---> o ---> o ----.
                           |      |      |      \
@@ -15,7 +15,7 @@ decoding, in training as well as afterwards.
       predicts                                               5      7      8     EOS    PAD    PAD
 
 In reading order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. The data is in helpers.py.
-The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how exactly it copies.
+The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how accurate it is.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LSTMCell:
         """Creates the weights here. TensorFlow's loops would cache variables that are created inside them."""
         with tf.variable_scope(f"{name}/lstm_cell"):
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
-            open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 0.98: remembers
+            open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # f: sigmoid(4) keeps 98 %
             self.bias = tf.get_variable("bias", [4 * units], initializer=open_gate)
         self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
@@ -110,7 +110,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: what concatenate_states() returned; the decoder's cell is as wide.
+      encoder_final_state: what concatenate_states() returned, as wide as the decoder's cell.
       decoder_lengths: int32 [batch], how many steps each sequence is decoded.
       unread: encoder_outputs, encoder_inputs_length and decoder_targets, which only variants of the model read.
     """
@@ -146,9 +146,9 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
 def decode(decoder_cell, loop_fn, nn):
     """Writes the sequences, one symbol per step (Sutskever et al., "Sequence to sequence learning", 2014, section 2).
 
-    raw_rnn runs the cell. Between two steps loop_fn decides the rest. It returns elements_finished, next_input,
-    next_cell_state, emit_output and next_loop_state. Before the first step there is no cell_output; zeros then show
-    what every step will emit for a sequence. For a finished sequence raw_rnn emits zeros, so the prediction is PAD.
+    raw_rnn runs the cell. Between two steps loop_fn picks the next input. It returns elements_finished, next_input,
+    next_cell_state, emit_output and next_loop_state. Before the first step there is no cell_output; zeros then give
+    shape and type of what a step emits for a sequence. For a finished sequence raw_rnn emits zeros, and 0 is PAD.
 
     Returns a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction int32 [decoder_time,
     batch], and whatever else a variant emits.
@@ -181,7 +181,7 @@ def scheduled_learning_rate(step, config):
 def compute_gradients(loss):
     """Returns the gradient of the loss with respect to each of tf.trainable_variables(), as a matrix or vector."""
     with tf.name_scope("gradients"):
-        # Those of the embeddings are a list of rows, in which a symbol may have several. A matrix adds them up.
+        # That of the embeddings is a list of rows, in which a symbol may recur. Converting it adds its rows up.
         return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
 
 
@@ -219,7 +219,7 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_
       encoder_inputs: int32 [time, batch].
       encoder_inputs_length: int32 [batch].
       decoder_targets: int32 [decoder_time, batch]; None if no loss is needed.
-      decoder_targets_length: int32 [batch], without EOS. The decoder makes three steps more.
+      decoder_targets_length: int32 [batch], symbols only; the decoder adds EOS, PAD, PAD.
       config: a settings.Config.
       parts: a Parts.
       nn: tf.nn, or what has the same loops.
@@ -243,7 +243,7 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_
             encoder_inputs_length=encoder_inputs_length,
             decoder_targets=decoder_targets,
         )
-        first_input = loop_fn(tf.constant(0), None, None, None)[1]  # with attention it is more than an embedding
+        first_input = loop_fn(tf.constant(0), None, None, None)[1]  # for its width, which attention increases
         decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], first_input.shape[1])
         results = decode(decoder_cell, loop_fn, nn) | {"decoder_lengths": decoder_lengths}
     if decoder_targets is not None:

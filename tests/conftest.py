@@ -55,6 +55,7 @@ def no_process_is_left_running():
         process.kill()
         process.wait()
     running.started.clear()
+    os.environ.pop(compile_cache.FLAGS, None)  # set where a test trains in this process; others would inherit it
 
 
 def pytest_sessionfinish():
