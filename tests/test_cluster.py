@@ -266,6 +266,7 @@ def test_a_worker_that_typed_less_follows_worker_0(forks, tmp_path):
     assert json.loads((tmp_path / "run/config.json").read_text())["cell"] == "gru"
 
 
+@pytest.mark.long
 def test_a_worker_that_never_starts_and_a_port_in_use(forks, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         addresses = [f"127.0.0.1:{taken.getsockname()[1]}", *free_addresses(1)]

@@ -63,7 +63,7 @@ def test_without_dropout_the_parts_are_as_they_were():
     assert variants.replace_parts(PLAIN, dataclasses.replace(CONFIG, dropout=0.5)) == PLAIN
 
 
-@pytest.mark.parametrize("xla", ["on", "off"])
+@pytest.mark.parametrize("xla", [pytest.param("on", marks=pytest.mark.long), "off"])
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_almost_no_dropout_is_none(changes, xla):
     """All is kept, in every variant, so the loss is the same. With half of it dropped, it is not."""
@@ -103,7 +103,7 @@ def rows_of_inputs(name):
     return CONFIG.encoder_hidden_units * (2 if name.startswith("decoder") else 1)
 
 
-@pytest.mark.parametrize("xla", ["on", "off"])
+@pytest.mark.parametrize("xla", [pytest.param("on", marks=pytest.mark.long), "off"])
 def test_a_run_with_dropout_is_resumed_bit_for_bit(xla, tmp_path):
     settings = [*SHORT, "--xla", xla, "--dropout", "0.2", "--layers", "2", "--attention", "luong"]
     assert run([*settings, "--run-dir", "whole"], tmp_path)[::2] == (0, "")

@@ -168,6 +168,7 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
     assert str(exported).encode() not in (exported / "served/saved_model.pb").read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exported", ["plain"], indirect=True)
 def test_sequences_asked_together_and_alone_get_the_same(exported):
     """A server puts requests together along the first axis."""

@@ -136,6 +136,7 @@ def test_a_terminal_is_a_conversation_with_line_editing(folder):
     assert process.wait(timeout=60) == 1
 
 
+@pytest.mark.long
 @posix
 def test_ctrl_c_ends_a_conversation_and_leaves_the_terminal_as_it_was(folder):
     process, keyboard = start_conversation(start, folder)

@@ -68,7 +68,7 @@ def test_each_run_has_a_folder_of_its_own(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
     options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
     process = start([*ARGUMENTS, "--batches-in-epoch", "1"], tmp_path, **options)

@@ -155,6 +155,7 @@ def logits_after(batches_done, reads, probability=1.0):
         return session.run(teaching_logits(model), model.feed(BATCH))
 
 
+@pytest.mark.long
 def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
     argmax, teacher = logits_after(0, "argmax"), logits_after(0, "teacher")
     np.testing.assert_array_equal(logits_after(0, "scheduled"), teacher)
