@@ -12,7 +12,7 @@ import seq2seq_copy
 from seq2seq_copy import PLAIN, Model
 from support.model import variants
 from support.settings import Config
-from support.tensorflow import bounded_rnn, compiled
+from support.tensorflow import backpropagation, bounded_rnn, compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import training
 from support.terminal.command import read_command
@@ -29,11 +29,26 @@ def take_steps(model, calls):
     return [np.concatenate(values) for values in list(zip(*seq2seq_copy.train(model, calls)))[1:]]
 
 
-@pytest.mark.short
-def test_logits_and_gradients_are_the_same():
+@pytest.fixture
+def reference():
+    """Logits, predictions, loss and gradients of the plain graph for a batch with sequences of all lengths."""
     model = Model(CONFIG, PLAIN, PLAIN)
     (batch,) = random_batches(CONFIG, 1)
-    assert len(batch.inputs) == CONFIG.length_to
+    assert len(set(batch.lengths)) > 2 and len(batch.inputs) == CONFIG.length_to
+    wanted = [model.decoder_logits, model.decoder_prediction, model.loss, seq2seq_copy.compute_gradients(model.loss)]
+    with model.session as session:
+        yield session, batch, session.run(wanted, model.feed(batch))
+
+
+def check_gradients(gradients, expected):
+    for variable, ours, theirs in zip(tf.trainable_variables(), gradients, expected):
+        assert np.abs(theirs).max() > 1e-4
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6, err_msg=variable.name)
+
+
+@pytest.mark.short
+def test_logits_and_gradients_are_the_same(reference):
+    session, batch, (logits, prediction, loss, gradients) = reference
 
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
@@ -42,20 +57,43 @@ def test_logits_and_gradients_are_the_same():
             results = seq2seq_copy.build_model(*arguments, CONFIG, PLAIN, nn)
             return results, seq2seq_copy.compute_gradients(results["loss"])
 
-    reference = [model.decoder_logits, model.decoder_prediction, model.loss]
-    reference.append(seq2seq_copy.compute_gradients(model.loss))
-    with model.session as session:
-        logits, prediction, loss, gradients = session.run(reference, model.feed(batch))
-        results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
-
+    results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
     longest = logits.shape[0]
     np.testing.assert_allclose(results["decoder_logits"][:longest], logits, atol=1e-6)
     np.testing.assert_array_equal(results["decoder_prediction"][:longest], prediction)
     assert not results["decoder_logits"][longest:].any()
     assert results["loss"] == pytest.approx(loss, rel=1e-6)
-    for variable, expected, gradient in zip(tf.trainable_variables(), gradients, compiled_gradients):
-        assert np.abs(expected).max() > 1e-4
-        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6, err_msg=variable.name)
+    check_gradients(compiled_gradients, gradients)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("compiles", [True, False])
+def test_the_written_out_gradients_are_those_of_the_plain_graph(reference, compiles):
+    session, batch, (_, _, loss, gradients) = reference
+
+    def step(*arguments):
+        with compiled.reading_once():
+            loss = backpropagation.plain_loss(*arguments, CONFIG)
+            return [loss, *seq2seq_copy.compute_gradients(loss)]
+
+    step = tf.function(step, jit_compile=True, autograph=False) if compiles else step
+    written_loss, *written_gradients = session.run(step(*map(tf.constant, batch)))
+    assert written_loss == pytest.approx(loss, rel=1e-6)
+    check_gradients(written_gradients, gradients)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("settings", [{}, {"cell": "gru"}, {"encoder": "forward"}, {"feedback": "teacher"}])
+def test_only_the_plain_model_has_written_out_loops(monkeypatch, settings):
+    calls = []
+
+    def count(*arguments):
+        calls.append(arguments)
+        return backpropagation.plain_loss(*arguments)
+
+    monkeypatch.setattr(compiled, "plain_loss", count)
+    variants.open_model(dataclasses.replace(CONFIG, **settings)).session.close()
+    assert bool(calls) == (settings == {})
 
 
 @pytest.mark.short

@@ -15,6 +15,7 @@ from helpers import EOS, PAD
 from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, make_loop_fn
 from support import settings
 from support.settings import Config
+from support.tensorflow import backpropagation, compiled
 from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
@@ -74,10 +75,15 @@ def test_targets_past_the_steps_of_a_sequence_do_not_count(model):
     assert model.session.run(model.loss, feed) != before
 
 
-def test_gradients_equal_finite_differences_of_numpy(model):
+@pytest.mark.parametrize("written_out", [False, True])
+def test_gradients_equal_finite_differences_of_numpy(model, written_out):
     weights = reference.weights_of(model.session)
     variables = tf.trainable_variables()
-    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(model.loss, variables)]
+    loss = model.loss
+    if written_out:
+        with compiled.reading_once():
+            loss = backpropagation.plain_loss(*map(tf.constant, BATCH), CONFIG)
+    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables)]
     gradients = model.session.run(gradients, model.feed(BATCH))
     generator = np.random.default_rng(0)
     for variable, values, gradient in zip(variables, reference.arrays(weights), gradients):

@@ -11,7 +11,7 @@ from running import ROOT
 GROUND = {"helpers", "support.errors", "support.values", "support.settings"}
 BELOW_THE_TEXT = {f"support.tensorflow.{name}" for name in ("tensorflow_v1", "startup", "compile_cache")}
 ROOMS = {f"support.{name}" for name in ("data", "model", "run", "pictures", "terminal", "cluster")}
-COMPILED = {"support.tensorflow.compiled", "support.tensorflow.bounded_rnn"}
+COMPILED = {f"support.tensorflow.{name}" for name in ("compiled", "backpropagation", "bounded_rnn")}
 # What each room may import, besides files of the same room. A file that stands for itself is a room.
 MAY_IMPORT = {
     "helpers": set(),

@@ -1,7 +1,8 @@
 """The training step compiled by XLA, many steps in one call.
 
-The step is the one of seq2seq_copy.py, made by the same functions. XLA compiles it inside a loop over batches, because
-one call into a compiled program takes half as long as a step.
+The step is the one of seq2seq_copy.py, made by the same functions; only the plain model's loops are written anew, with
+their gradients (backpropagation.py). XLA compiles the step inside a loop over batches, because one call into a compiled
+program takes half as long as a step.
 """
 
 import contextlib
@@ -11,9 +12,10 @@ from functools import partial
 import numpy as np
 
 from helpers import EXTRA_DECODER_STEPS
-from seq2seq_copy import Model, apply_gradients, build_model, compute_gradients
+from seq2seq_copy import PLAIN, Model, apply_gradients, build_model, compute_gradients
 from support.tensorflow import compile_cache, startup
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.backpropagation import plain_loss
 from support.tensorflow.bounded_rnn import bounded_loops
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
@@ -71,7 +73,10 @@ class CompiledModel(Model):
         def compute(length, decoder_steps):
             batch = (inputs[:length], lengths, targets[:decoder_steps], target_lengths)
             with reading_once():
-                loss = build_model(*batch, self.config, self.training_parts, bounded_loops(decoder_steps))["loss"]
+                if self.training_parts == PLAIN:
+                    loss = plain_loss(*batch, self.config)
+                else:
+                    loss = build_model(*batch, self.config, self.training_parts, bounded_loops(decoder_steps))["loss"]
                 return [loss, *compute_gradients(loss)]
 
         sizes = self.config.sizes
