@@ -3,7 +3,9 @@
 import argparse
 import itertools
 import multiprocessing
+import os
 import subprocess
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -55,8 +57,18 @@ def parser(docstring, seeds=None):
 
 
 def two_processes():
-    """Returns an executor of two processes, each with its own TensorFlow."""
-    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+    """Returns an executor of two processes, each with its own TensorFlow. They end with this process."""
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
+
+
+def end_with_parent():
+    """Ends this process as soon as the one that has started it is gone, even if that was killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def output_of(command, **options):

@@ -41,6 +41,7 @@ from support import settings
 from support.data import pairs
 from support.errors import UserError, reason
 from support.model import variants
+from support.outside import printable
 from support.pictures import pictures
 from support.run import files, folder
 from support.settings import FLAGS, Config
@@ -448,7 +449,8 @@ def save(study, task, chosen):
     path = FOLDER / f"{task.study}.json"
     folder.write_json(path, task.typed | chosen)
     data = f"--data {shlex.quote(str(task.config.data))} " if task.user_pairs else ""
-    print(f"\nsettings in {path}, pictures beside it; use them: python seq2seq_copy.py {data}--settings {path}")
+    text = f"settings in {path}, pictures beside it; use them: python seq2seq_copy.py {data}--settings {path}"
+    print(f"\n{printable(text)}")
     draw(study, FOLDER / task.study)
 
 

@@ -6,7 +6,6 @@ terminal/command.py).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
+from support import outside
 from support.errors import UserError, reason
 from support.values import (
     PICTURE_ENDINGS,
@@ -285,6 +285,11 @@ def is_off(entry, value):
     return entry.default is None and value is None
 
 
+def symbol(name):
+    """Returns how JSON says that a symbol is written. Raises ValueError for half a character, which UTF-8 cannot."""
+    return str(name).encode().decode()
+
+
 def from_json(values):
     """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
 
@@ -306,13 +311,13 @@ def from_json(values):
         config = Config(
             **settings,
             buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
-            names=tuple(map(str, values["names"])),
-            untrained=tuple(map(str, values["untrained"])),
+            names=tuple(map(symbol, values["names"])),
+            untrained=tuple(map(symbol, values["untrained"])),
             started_from=str(values["started_from"]),
             sha256=str(values["sha256"]),
         )
         check(config)
-    except (KeyError, TypeError, AttributeError, UserError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise ValueError(str(error)) from None
     if bool(config.data) != bool(config.buckets):
         raise ValueError("buckets without data, or data without buckets")
@@ -334,8 +339,8 @@ def read_file(path):
       UserError: it cannot be read, or holds something else.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = outside.read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"--settings: cannot read {str(path)!r}: {reason(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"--settings: {str(path)!r} holds no JSON object")
@@ -347,6 +352,6 @@ def read_file(path):
     for name, value in values.items():
         try:
             settings[name] = kinds[name](str(value))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"--settings: {str(path)!r}: {name}: {error}") from None
     return settings

@@ -61,8 +61,8 @@ def one_of(*words):
 
 def file_path(text):
     """Turns text into a path that TensorFlow can write. Empty text is an unset variable of the shell."""
-    if not text:
-        raise ValueError("'' is no path")
+    if not text or "\0" in text:
+        raise ValueError(f"{text!r} is no path")
     try:
         text.encode()
         os.fsencode(text)

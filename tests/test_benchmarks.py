@@ -69,6 +69,13 @@ def test_jobs_that_are_not_equal_end_the_benchmark():
             tables.check([GOOD, bad])
 
 
+def test_the_benchmark_started_as_a_file_says_how_it_is_started():
+    command = [sys.executable, ROOT / "benchmarks/bench.py", "--help"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    line = "start it as a module, from the folder above: python -m benchmarks.bench\n"
+    assert (process.returncode, process.stdout, process.stderr) == (1, "", line)
+
+
 def test_the_benchmark_waits_for_a_quiet_machine_but_not_for_ever(monkeypatch):
     shares = iter([0.9, 0.05, 0.1, 0.5, 0.6])
     monkeypatch.setattr(machine, "share_in_use", lambda: next(shares))

@@ -33,6 +33,7 @@ def test_every_link_leads_somewhere(page):
 def test_every_flag_exists(page):
     others = {
         "--all",
+        "--bind_all",
         "--cluster-timeout",  # of the cluster, which has its own parser
         "--dir",
         "--logdir",

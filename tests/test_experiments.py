@@ -1,12 +1,13 @@
 """The experiments about memory: on states and answers that are known beforehand, and each command once, very small."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from running import ROOT
+from running import ROOT, posix
 
 import helpers
 from experiments import capacity, claims, exchange, memory, recipes, states
@@ -297,3 +298,17 @@ def test_help_measures_nothing(name):
     assert (help_of.returncode, help_of.stderr) == (0, "")
     assert help_of.stdout.startswith("usage: ")
     assert subprocess.run([*command, "--nonsense"], cwd=ROOT, capture_output=True, timeout=60).returncode == 2
+
+
+@posix
+def test_the_processes_of_an_experiment_end_with_it_though_it_is_killed():
+    program = """if True:
+        import os, signal
+        from experiments import common
+        with common.two_processes() as processes:
+            print(*processes.map(abs, (1, 2)), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    stdout, _ = process.communicate(timeout=120)  # until nobody can print any more
+    assert (process.returncode, stdout) == (-signal.SIGKILL, "1 2\n")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from running import ROOT
 
-GROUND = {"helpers", "support.errors", "support.values", "support.settings"}
+GROUND = {"helpers", "support.errors", "support.outside", "support.values", "support.settings"}
 BELOW_THE_TEXT = {f"support.tensorflow.{name}" for name in ("tensorflow_v1", "startup", "compile_cache")}
 ROOMS = {f"support.{name}" for name in ("data", "model", "run", "pictures", "terminal", "cluster")}
 COMPILED = {f"support.tensorflow.{name}" for name in ("compiled", "backpropagation", "bounded_rnn")}
@@ -16,8 +16,9 @@ COMPILED = {f"support.tensorflow.{name}" for name in ("compiled", "backpropagati
 MAY_IMPORT = {
     "helpers": set(),
     "support.errors": set(),
+    "support.outside": set(),
     "support.values": {"helpers"},
-    "support.settings": {"helpers", "support.errors", "support.values"},
+    "support.settings": {"helpers", "support.errors", "support.outside", "support.values"},
     **{name: BELOW_THE_TEXT for name in BELOW_THE_TEXT},
     "seq2seq_copy": {"helpers", "support.settings", "support.tensorflow.tensorflow_v1", "support.terminal.main"},
     **{name: {"helpers", *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"} for name in COMPILED},

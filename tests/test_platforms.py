@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import signal
+import stat
 from pathlib import PureWindowsPath
 
 import pytest
@@ -80,10 +81,37 @@ def test_a_file_is_written_through_a_link_and_left_overs_are_removed(tmp_path):
         left_over.touch()
         os.utime(left_over, (left_over.stat().st_mtime - age,) * 2)
     files.check_writable(tmp_path / "link.png")
-    files.write_whole(tmp_path / "link.png", b"new")
+    files.write_whole(files.behind_link(tmp_path / "link.png"), b"new")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "there/picture.png").read_bytes() == b"new"
     assert [path.name for path in (tmp_path / "there").glob(".*")] == [f"{files.PARTIAL}1.partial"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links, and the modes of Unix")
+def test_no_link_is_followed_where_the_user_typed_no_path(tmp_path):
+    """Neither one that has the file's name, nor one that has the name of what was once written first."""
+    (tmp_path / "other").write_bytes(b"of another")
+    for name in ("file", f"{files.PARTIAL}{os.getpid()}.partial"):
+        (tmp_path / name).symlink_to("other")
+    earlier = os.umask(0o027)
+    try:
+        files.write_whole(tmp_path / "file", b"new")
+    finally:
+        os.umask(earlier)
+    assert (tmp_path / "other").read_bytes() == b"of another"
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert stat.S_IFMT((tmp_path / "file").lstat().st_mode) == stat.S_IFREG
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_has_the_name_that_is_written_first_is_not_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / "other").write_bytes(b"of another")
+    (tmp_path / f"{files.PARTIAL}guessed.partial").hardlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="File exists"):
+        files.write_whole(tmp_path / "file", b"new")
+    assert not (tmp_path / "file").exists()
+    assert (tmp_path / "other").read_bytes() == b"of another"
 
 
 def test_the_signals_exist_here():

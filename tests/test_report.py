@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from xml.dom import minidom
 
 import matplotlib
 import numpy as np
@@ -158,14 +159,29 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
         return [label.get_text() for label in axis.get_ticklabels()]
 
     long = "a" * 19 + "\u2026"
-    assert labels(first.xaxis) == ["$x_$", "\u732b", long]
-    assert labels(first.yaxis) == ["$x_$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
+    assert labels(first.xaxis) == [r"\$x_\$", "\u732b", long]  # no formula
+    assert labels(first.yaxis) == [r"\$x_\$", "\u732b", long, "<EOS>", "<PAD>", "<PAD>", "<PAD>"]
     assert labels(second.xaxis) == [long]
     assert labels(second.yaxis) == [long, long, "<EOS>", "<PAD>", "<PAD>"]
     assert [figure.get_suptitle(), figure.subfigs[0].get_suptitle()] == ["own.tsv, seed 0", "where the decoder looks"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.save(figure, tmp_path / "attention.png")
+
+
+def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
+    """In an SVG, too, whose comments hold every text, and which knows no control character."""
+    config = Config(data=Path("pri$ce_$x^\x1b.tsv"), names=("$x_$", "$\\frac{$", "\x07"))
+    rows, figures = [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}
+    symbols = np.array([2, 3, 4])
+    maps = {"memory": [(symbols, symbols, np.eye(3))]}
+    for name, figure in {
+        "loss": pictures.loss_curve(rows, figures, config),
+        "map": heat_maps.draw(maps, config),
+    }.items():
+        pictures.save(figure, tmp_path / f"{name}.svg")
+        minidom.parse(str(tmp_path / f"{name}.svg"))
+        assert figure.get_suptitle().startswith(r"pri\$ce_\$x^\u001b.tsv")
 
 
 def test_other_pictures_are_beside_that_of_the_loss():

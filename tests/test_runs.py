@@ -143,6 +143,52 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
     assert_same_end(whole, copy)
 
 
+def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
+    """Unless --plot is typed: what config.json says is data."""
+    there = copy.parent / "elsewhere/loss.png"
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"plot": str(there)}))
+    again = shutil.copytree(copy, copy.parent / "again")
+    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
+    assert (status, stderr) == (0, "")
+    assert stdout.endswith(
+        "loss curve in copy/loss.png, all else in copy\nmemory in copy/memory.png\nlook inside: copy/model.html\n"
+    )
+    assert not there.parent.exists() and not (copy.parent / "plots").exists()
+    assert run(["--resume", "again", "--plot", "typed/loss.png"], again.parent)[0] == 0
+    assert (again.parent / "typed/loss.png").exists() and not there.parent.exists()
+
+
+@posix
+def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
+    """It would write rows into its history that are there already."""
+    options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
+    process = start([*ENDLESS, "--batches-in-epoch", "1", "--samples", "0", "--run-dir", "run"], tmp_path, **options)
+    checkpoints_of_run, ended = tmp_path / "run/checkpoints", False
+    for line in process.stdout:
+        if line == "batch 15\n":
+            break
+    while not ended:  # between two checkpoints
+        process.send_signal(signal.SIGSTOP)
+        if ended := not list(checkpoints_of_run.glob("*.partial")):
+            shutil.rmtree(checkpoints_of_run)
+        process.send_signal(signal.SIGCONT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr == "seq2seq_copy.py: the newest checkpoint of 'run' was removed while it trained\n"
+    history = (tmp_path / "run/history.csv").read_text().splitlines()
+    assert len(history) == len(set(history)) > 10
+    status, _, stderr = run(["--resume", "run"], tmp_path)
+    assert (status, "has a history but no checkpoint" in stderr) == (2, True)
+
+
+def test_early_weights_that_are_none_are_left_out(whole, copy):
+    (copy / "early/0.npy").write_bytes(b"\x93NUMPY of something else")
+    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
+    assert (status, stderr) == (0, "")
+    assert (copy / "model.html").exists()
+
+
 @pytest.mark.long
 def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
     """Killed between the last checkpoint and the report, after an earlier interruption had left its figures."""

@@ -5,8 +5,7 @@
 A "chief", as Kubeflow sets it, is worker 0, and the others follow it.
 """
 
-import json
-
+from support import outside
 from support.errors import UserError
 
 
@@ -17,8 +16,8 @@ def read(text):
     Raises UserError if the value is malformed, or asks for something that is not supported.
     """
     try:
-        config = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError) as error:
+        config = outside.parse_json(text) if text.strip() else {}
+    except ValueError as error:
         raise UserError(f"TF_CONFIG: not JSON: {error}") from None
     expect(isinstance(config, dict), 'must be an object with "cluster" and "task"')
     cluster, task = config.get("cluster"), config.get("task")
@@ -51,4 +50,4 @@ def expect(condition, message):
 
 def is_address(address):
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536
+    return bool(host) and host.isprintable() and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from support import outside
 from support.errors import UserError, counted
 from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
 
@@ -232,9 +233,11 @@ def warn_of_look_alikes(names):
 def lines_of(path, flag):
     """Yields the lines of a file as bytes. Raises UserError if it cannot be read."""
     try:
-        with open(path, "rb") as lines:
+        with outside.open_file(path) as lines:
             every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
-            yield from tqdm(every_line, desc=f"reading {path}", unit=" lines", disable=None, dynamic_ncols=True)
+            yield from tqdm(
+                every_line, desc=outside.printable(f"reading {path}"), unit=" lines", disable=None, dynamic_ncols=True
+            )
     except OSError as error:
         raise UserError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
 

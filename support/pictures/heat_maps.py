@@ -3,6 +3,7 @@
 import logging
 
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from support import outside
 from support.settings import RESERVED
 
 HEADINGS = {
@@ -41,12 +42,12 @@ def draw(maps, config, growth=None):
     """
     names, drawn = label_names(config), [panel for panels in maps.values() for panel in panels]
     shown = {symbol for inputs, symbols, _ in drawn for symbol in (*inputs, *symbols)}
-    style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown)), "parse_math": False}
+    style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown))}
     side = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in drawn)))  # of a panel, in inches
     width = max(6, side * max(map(len, maps.values())))
     heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
     figure = new_figure(width, sum(heights) + 0.4)
-    figure.suptitle(config.title, fontsize=11, wrap=True, **style)
+    figure.suptitle(outside.label(config.title), fontsize=11, wrap=True, **style)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row, (name, panels) in zip(rows, maps.items()):
         row.suptitle(HEADINGS[name], fontsize=10)
@@ -65,7 +66,7 @@ def draw_panel(axes, inputs, symbols, values, names, style):
     aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
     image = axes.imshow(values, extent=extent, aspect=aspect, **COLORS)
     if len(symbols) <= MOST_LABELS:
-        input_names, symbol_names = ([names[symbol] for symbol in part] for part in (inputs, symbols))
+        input_names, symbol_names = ([outside.label(names[symbol]) for symbol in part] for part in (inputs, symbols))
         axes.set_xticks(range(len(inputs)), input_names, rotation=90 if max(map(len, input_names)) > 2 else 0, **style)
         axes.set_yticks(range(len(symbols)), symbol_names, **style)
     axes.set_xlabel("input")
@@ -99,7 +100,7 @@ def aligned(batch, prediction, alignment):
 
 def label_names(config):
     """Returns how each symbol is written on an axis: PAD and EOS by their names, long names shortened."""
-    names = [*RESERVED, *config.vocabulary[FIRST_SYMBOL:]]
+    names = [*RESERVED, *map(outside.printable, config.vocabulary[FIRST_SYMBOL:])]
     return [
         name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}" for name in names
     ]

@@ -21,6 +21,7 @@ import numpy as np
 import seq2seq_copy
 from helpers import EOS
 from support.model import attention, cells, greedy, variants
+from support.outside import printable
 from support.run import folder
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -226,7 +227,7 @@ def main():
     path = run and run / PAGE
     if path is None or not path.exists():
         sys.exit("no run has saved a page here yet" if run is None else f"{str(run)!r} has no page")
-    print(f"opening {path}")
+    print(printable(f"opening {path}"))
     webbrowser.open(path.absolute().as_uri())
 
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 import helpers
+from support import outside
 from support.errors import UserError
 from support.pictures import heat_maps, page
 from support.run import files
@@ -45,9 +46,9 @@ def save_all(run, metrics):
         files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
     run.show_in_tensorboard(figures, heat_maps.label_names(config))
     for name, figure in figures.items():
-        files.write_whole(config.plots[name], draw(figure, config.plots[name].suffix))
+        files.write_whole(files.behind_link(config.plots[name]), draw(figure, config.plots[name].suffix))
     if model_page is not None:
-        files.write_whole(config.plots["model"], model_page)
+        files.write_whole(files.behind_link(config.plots["model"]), model_page)
 
 
 def loss_curve(rows, metrics, config):
@@ -67,7 +68,7 @@ def loss_curve(rows, metrics, config):
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
     achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
-    figure.suptitle(f"{config.title}: {achieved}", fontsize=11, parse_math=False, wrap=True)
+    figure.suptitle(outside.label(f"{config.title}: {achieved}"), fontsize=11, wrap=True)
 
     batches, losses = [row.batch for row in rows], [row.loss for row in rows]
     window = min(SMOOTHING_WINDOW, len(rows))
@@ -126,7 +127,7 @@ def moving_average(values, window):
 
 
 def save(figure, path):
-    """Saves a figure, whole or not at all.
+    """Saves a figure, whole or not at all. A link stays; what it leads to is written.
 
     Args:
       figure: a matplotlib Figure.
@@ -135,7 +136,7 @@ def save(figure, path):
     Raises:
       OSError: it cannot be written. An earlier picture of that name is untouched.
     """
-    files.write_whole(path, drawn(figure, path.suffix))
+    files.write_whole(files.behind_link(path), drawn(figure, path.suffix))
 
 
 def drawn(figure, ending):

@@ -15,6 +15,7 @@ import numpy as np
 
 import helpers
 from seq2seq_copy import Model
+from support import outside
 from support.errors import UserError
 from support.model import dependence
 from support.run import files, tensorboard
@@ -38,6 +39,7 @@ class Run:
     saver: tf.train.Saver
     writer: tf.io.TFRecordWriter
     generator: np.random.Generator  # that the training data is drawn from
+    kept: int | None  # after how many batches the newest checkpoint was written; None before the first one
     before_keeping: Callable = lambda: None  # what must have been done before a checkpoint may be written
 
     def has_ended_early(self):
@@ -49,13 +51,16 @@ class Run:
         """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
 
         Raises:
+          UserError: the newest checkpoint is gone. Nothing is written, because nobody could go on from there.
           OSError: something cannot be written. The checkpoint before is untouched.
         """
-        batches, kept = len(self.history.rows), folders.batches_kept(self.folder)
-        if kept == batches:
+        batches = len(self.history.rows)
+        if self.kept == batches:
             return
+        if folders.batches_kept(self.folder) != self.kept:
+            raise UserError(f"the newest checkpoint of {str(self.folder)!r} was removed while it trained", status=1)
         self.before_keeping()
-        new_rows = self.history.rows[kept or 0 :]
+        new_rows = self.history.rows[self.kept or 0 :]
         if batches - 1 in dependence.EARLY_BATCHES:
             self.look_at_memory()
             self.keep_weights()
@@ -68,6 +73,7 @@ class Run:
                 write_state(checkpoint / "state.json", self.generator.bit_generator.state, self.history, self.config)
                 if self.config.keep == "best" and new_rows and histories.is_best(self.history.rows):
                     folders.keep_best(checkpoint)
+        self.kept = batches
 
     def look_at_memory(self):
         """Returns what dependence.of_longest() finds after the last batch. The mean goes into history and events."""
@@ -92,9 +98,17 @@ class Run:
             files.write_whole(self.folder / f"early/{self.history.rows[-1].batch}.npy", array.getvalue())
 
     def early_weights(self):
-        """Returns a dict from each early batch to the weights that keep_weights() kept after it, float32 [count]."""
-        paths = (self.folder / f"early/{batch}.npy" for batch in dependence.EARLY_BATCHES)
-        return {int(path.stem): np.load(path) for path in paths if path.exists()}
+        """Returns a dict from each early batch to the weights that keep_weights() kept after it, float32 [count].
+
+        What is no such file is left out.
+        """
+        count, found = sum(variable.shape.num_elements() for variable in tf.trainable_variables()), {}
+        for batch in dependence.EARLY_BATCHES:
+            with contextlib.suppress(OSError, ValueError, EOFError):
+                weights = np.load(self.folder / f"early/{batch}.npy", mmap_mode="r")  # looks at the size first
+                if (weights.dtype, weights.shape) == (np.float32, (count,)):
+                    found[batch] = weights
+        return found
 
     def show_in_tensorboard(self, pictures, names):
         """Writes pictures for TensorBoard, and the embeddings for its projector.
@@ -142,7 +156,9 @@ def open_run(command, model, held_out, generator):
         folder, lock = folders.create(command.run, command.config)
     with clear_write_errors(folder):
         writer = tensorboard.event_writer(folder, model.session.graph, len(history.rows))
-    run = Run(command.config, folder, lock, held_out, history, model, saver, writer, generator)
+    run = Run(
+        command.config, folder, lock, held_out, history, model, saver, writer, generator, folders.batches_kept(folder)
+    )
     run.keep()
     return run
 
@@ -264,16 +280,17 @@ def read_state(path, generator, history, config):
       UserError: the file is torn, or of a run with other settings.
     """
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = outside.read_json(path)
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
         if packed.size != -(-len(history.keys) // 8):
             raise ValueError
-        history.memory = {
-            int(batch): np.array(changes, float, ndmin=2).tolist() for batch, changes in state["memory"].items()
-        }
+        memory = {int(batch): np.array(changes, float) for batch, changes in state["memory"].items()}
+        if not memory.keys() <= {*dependence.EARLY_BATCHES} or any(values.ndim != 2 for values in memory.values()):
+            raise ValueError
+        history.memory = {batch: changes.tolist() for batch, changes in memory.items()}
         settings = dict(state["settings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise torn(path.parent, f"{type(error).__name__} in {path.name}") from error
     for name in settings.keys() & config.fixed.keys():
         if settings[name] != config.fixed[name]:

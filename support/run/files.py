@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ STALE = 3600  # seconds, after which nobody writes it any more
 
 
 def write_whole(path, content):
-    """Writes a file, whole or not at all, with the folders that it needs. A link stays; what it leads to is written.
+    """Writes a file, whole or not at all, with the folders that it needs. A link of that name is replaced.
 
     Args:
       path: pathlib.Path.
@@ -24,15 +25,15 @@ def write_whole(path, content):
     Raises:
       OSError: it cannot be written. An earlier file of that name is untouched.
     """
-    target = _target(path)
-    partial = partial_name(target)
+    partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tidy(target.parent)
-        partial.write_bytes(content)
+        tidy(path.parent)
+        with open(partial, "xb") as file:  # a new file: whoever knew the name could have put a link there
+            file.write(content)
         platforms.flush(partial)
-        partial.replace(target)
-        platforms.flush(target.parent)
+        partial.replace(path)
+        platforms.flush(path.parent)
     except OSError as error:
         raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
     finally:
@@ -81,7 +82,7 @@ def check_writable(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     with contextlib.suppress(FileNotFoundError):
         path.stat()  # raises for links that lead in a circle
-    target = _target(path.absolute())
+    target = behind_link(path.absolute())
     existing = target.parent
     if not path.is_symlink():  # no folder is made for what a link leads to
         existing = next(folder for folder in target.parents if os.path.lexists(folder))
@@ -91,11 +92,6 @@ def check_writable(path):
     tempfile.TemporaryFile(dir=existing).close()
 
 
-def _target(path):
-    """Returns where a file is written: what a link leads to, or the path itself."""
+def behind_link(path):
+    """Returns where a file is written whose path the user has typed: what a link leads to, or the path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
-
-
-def partial_name(path):
-    """Returns the path beside another one under which this process writes it first."""
-    return path.with_name(f"{PARTIAL}{os.getpid()}.partial")

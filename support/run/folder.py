@@ -13,6 +13,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from support import outside
 from support.errors import UserError, reason
 from support.run import files, platforms
 
@@ -109,6 +110,8 @@ def check_new(path):
         files.check_writable(path / "config.json")
     except OSError as error:
         raise UserError(f"cannot write in {str(path)!r}: {error.strerror}") from None
+    if path.exists() and path != RUNS:
+        check_own(path)
 
 
 def _is_left_over(file):
@@ -117,11 +120,34 @@ def _is_left_over(file):
 
 
 def read_settings(run):
-    """Returns the settings of a run as config.json holds them. Raises UserError if the folder holds no run."""
+    """Returns the settings of a run as config.json holds them.
+
+    Raises:
+      UserError: the folder holds no run, or something besides files and folders.
+    """
     try:
-        return json.loads((run / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        settings = outside.read_json(run / "config.json")
+    except (OSError, ValueError) as error:
         raise UserError(f"{str(run)!r} holds no run: config.json: {reason(error)}") from None
+    check_own(run)
+    return settings
+
+
+def check_own(run):
+    """Raises UserError if there is a link in the folder of a run: what it leads to would be read or overwritten."""
+    folders = [run]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except FileNotFoundError:  # a process that trains the run has removed it meanwhile
+            continue
+        except OSError as error:
+            raise UserError(f"cannot read {str(error.filename)!r}: {error.strerror}") from None
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False) and os.path.lexists(entry):
+                raise UserError(f"{entry.path!r} is a link, a pipe or a device; a run holds only files and folders")
 
 
 def newest_checkpoint(run):

@@ -84,8 +84,10 @@ def is_best(rows):
 
 def has_lost_patience(rows, patience):
     """Returns whether so many evaluations have passed since the best one; False if patience is None."""
+    if patience is None:
+        return False
     found = evaluations(rows)
-    return bool(patience and found) and len(found) - 1 - found.index(max(found)) >= patience
+    return bool(found) and len(found) - 1 - found.index(max(found)) >= patience
 
 
 def append_rows(path, rows):

@@ -1,12 +1,13 @@
 """Flags of the command line, read off the fields of settings.Config."""
 
 import argparse
+import difflib
 import functools
 import sys
 
+from support import outside
 from support.settings import flag
 
-LONGEST_ERROR = 400  # characters
 METAVARS = {"int": "N", "float": "X", "Path": "FILE"}
 
 
@@ -14,10 +15,7 @@ class OneLineErrorParser(argparse.ArgumentParser):
     """argparse, with an error that is one line instead of the usage and the error."""
 
     def error(self, message):
-        line = " ".join(message.removeprefix("argument ").split())
-        if len(line) > LONGEST_ERROR:
-            line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
-        self.exit(2, f"{self.prog}: {line} (see --help)\n")
+        self.exit(2, f"{self.prog}: {outside.message(message.removeprefix('argument '))} (see --help)\n")
 
     def parse(self, arguments=None):
         """Returns a dict of what was typed. arguments: list of str; None for the command line of this process."""
@@ -25,7 +23,17 @@ class OneLineErrorParser(argparse.ArgumentParser):
         for argument in arguments:
             if argument.startswith("--") and argument.endswith("=--"):  # which argparse takes for no value, or a list
                 self.error(f"{argument[:-3]}: '--' is not a value")
-        return vars(self.parse_args(arguments))
+        known, others = self.parse_known_args(arguments)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}{self.suggestion(others)}")
+        return vars(known)
+
+    def suggestion(self, others):
+        """Returns the flag that was probably meant by what was typed, in words; an empty str if none is similar."""
+        flags = [option for action in self._actions for option in action.option_strings]
+        typed = [argument.partition("=")[0] for argument in others if argument.startswith("-")]
+        meant = [found for argument in typed for found in difflib.get_close_matches(argument, flags, 1)]
+        return f"; did you mean {meant[0]}?" if meant else ""
 
 
 def flag_type(kind):

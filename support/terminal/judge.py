@@ -14,6 +14,7 @@ from support.data import pairs as files_of_pairs
 from support.data.pairs import SPACE, UNKNOWN
 from support.errors import counted
 from support.model import beam_search, greedy
+from support.outside import printable
 from support.run import files, folder
 from support.settings import UNKNOWN_NAME
 from support.terminal.predict import groups, without_eos
@@ -145,7 +146,7 @@ def judge_file(path, pairs, model, search):
     found, answers = figures(judged), answers_path(path)
     write(answers, judged, model.config)
     inputs = counted(found["exact_match"]["sequences"], "input")
-    print("", *report_of_pairs(found, f"{inputs} of {path}"), f"\nanswers in {answers}", sep="\n")
+    print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")
     folder.write_json(answers.with_suffix(".json"), found)
 
 

@@ -5,6 +5,7 @@ import sys
 
 from support.cluster import train as cluster
 from support.model import variants
+from support.outside import printable
 from support.pictures import page
 from support.run import checkpoints, export
 from support.tensorflow import startup
@@ -39,7 +40,7 @@ def run_prediction(command):
         checkpoints.restore_kept(command.run, model.session, tf.train.Saver())
         look_inside = command.run / page.PAGE
         if sys.stdout.isatty() and sys.stderr.isatty() and look_inside.exists():
-            print(f"look inside: {look_inside}", file=sys.stderr)
+            print(printable(f"look inside: {look_inside}"), file=sys.stderr)
         if command.predict_file is not None:
             judge.judge_file(command.predict_file, command.pairs, model, command.predict_flags.search)
             return 0
@@ -51,5 +52,5 @@ def run_export(command):
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
     export.write(command.run, command.export, command.config, process.hold_signals)
-    print(f"exported {command.run} to {command.export}")
+    print(printable(f"exported {command.run} to {command.export}"))
     return 0

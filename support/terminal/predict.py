@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL
+from support import outside
 from support.data.pairs import split_into_symbols
 from support.errors import UserError
 from support.model import beam_search, dependence, greedy
@@ -123,7 +124,7 @@ def predict(lines, model, flags, one_by_one=False):
             except ValueError as error:
                 wrong_lines += 1
                 log.warning("%s: %s", name, error)
-                records.append((read, json.dumps({"input": split(line), "error": str(error)}, ensure_ascii=False)))
+                records.append((read, line_of_json({"input": split(line), "error": str(error)})))
                 print_records()
                 continue
             read += 1
@@ -156,7 +157,7 @@ def predict(lines, model, flags, one_by_one=False):
             drawn_maps["attention"] = drawn
         pictures.save(heat_maps.draw(drawn_maps, config), flags.plot)
         if not flags.json:
-            print(f"{' and '.join(drawn_maps)} in {flags.plot}")
+            print(outside.printable(f"{' and '.join(drawn_maps)} in {flags.plot}"))
     return wrong_lines
 
 
@@ -185,7 +186,12 @@ def as_json(sequence, hypotheses, names):
         }
         for hypothesis in hypotheses
     ]
-    return json.dumps({"input": [names[symbol] for symbol in sequence], "predictions": predictions}, ensure_ascii=False)
+    return line_of_json({"input": [names[symbol] for symbol in sequence], "predictions": predictions})
+
+
+def line_of_json(value):
+    """Returns a value as JSON for a person to read: only control characters are escaped."""
+    return outside.printable(json.dumps(value, ensure_ascii=False))
 
 
 def parse(line, symbols, known, split=str.split):
@@ -247,4 +253,4 @@ def without_eos(symbols):
 
 def written(symbol, names):
     """Returns how a symbol is written among scores: PAD and EOS by their names."""
-    return RESERVED[symbol] if symbol < FIRST_SYMBOL else names[symbol]
+    return RESERVED[symbol] if symbol < FIRST_SYMBOL else outside.printable(names[symbol])

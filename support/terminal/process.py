@@ -9,6 +9,7 @@ import sys
 
 from tqdm import tqdm
 
+from support import outside
 from support.errors import UserError
 from support.run import platforms
 from support.tensorflow import tensorflow_v1 as tf
@@ -129,7 +130,7 @@ def run(main):
     except Exception as error:
         status, message = explain(error)
         if message:
-            print(f"{PROGRAM}: {message}", file=sys.stderr)
+            print(f"{PROGRAM}: {outside.message(message)}", file=sys.stderr)
         if isinstance(error, OSError):
             silence(1)  # stdout may be what cannot be written
     sys.exit(status)
@@ -151,7 +152,7 @@ class Messages(logging.Handler):
     """Prints what is logged on stderr, a line each, above a progress bar if there is one."""
 
     def emit(self, record):
-        tqdm.write(f"{PROGRAM}: {record.getMessage()}", file=sys.stderr)
+        tqdm.write(f"{PROGRAM}: {outside.message(record.getMessage())}", file=sys.stderr)
 
 
 def show_warnings():

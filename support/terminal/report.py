@@ -5,6 +5,7 @@ import platform
 import numpy as np
 
 from helpers import PAD
+from support import outside
 from support.data.pairs import repeated_inputs
 from support.errors import counted
 from support.pictures import page
@@ -21,8 +22,8 @@ def opening(command, run):
       run: the checkpoints.Run.
     """
     data = f"{data_report(command.pairs, run.held_out, command.config)}\n" if command.pairs else ""
-    resuming = f"resuming {run.folder} after {counted(len(run.history.rows), 'batch')}\n\n" if command.resume else ""
-    return data + resuming
+    resuming = f"resuming {run.folder} after {counted(len(run.history.rows), 'batch')}"
+    return data + f"{outside.printable(resuming)}\n\n" * command.resume
 
 
 def decimals(loss):
@@ -78,7 +79,7 @@ def early_end(rows, config):
 
 def show(sequence, names):
     """Returns a sequence as text, like [5 7 8]. names is a list of str: how each symbol is written."""
-    return f"[{' '.join(names[symbol] for symbol in sequence)}]"
+    return f"[{outside.printable(' '.join(names[symbol] for symbol in sequence))}]"
 
 
 def show_without_pad(sequence, names):
@@ -133,7 +134,7 @@ def line(title, match):
 
 def report_of_pairs(figures, title):
     """Returns the lines about some of the user's own pairs. figures: what judge.figures() returned."""
-    lines = [title, line("exact match", figures["exact_match"])]
+    lines = [outside.printable(title), line("exact match", figures["exact_match"])]
     lines.append(f"  {'symbol error rate':<22}  {figures['symbol_error_rate']:8.2%}")
     for side in ("inputs", "targets"):
         if number := figures[f"{side}_with_unknown_symbols"]:
@@ -180,7 +181,8 @@ def places(run):
     """Returns the lines that say where a checkpoints.Run has left its pictures, its page and all else."""
     loss, *others, model = run.config.plots.items()
     lines = [f"loss curve in {loss[1]}, all else in {run.folder}", *(f"{name} in {path}" for name, path in others)]
-    return "\n".join([*lines, page.why_none(run.config) or f"look inside: {model[1]}"])
+    lines.append(page.why_none(run.config) or f"look inside: {model[1]}")
+    return "\n".join(map(outside.printable, lines))
 
 
 def in_few_lines(by_length):

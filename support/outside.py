@@ -1,0 +1,62 @@
+"""What comes from outside: a file that may never end, and words that a terminal or a picture would obey."""
+
+import errno
+import json
+import os
+import re
+import stat
+
+LARGEST_FILE = 100_000_000  # bytes of a file that is read in one piece; 100,000 symbols fit
+LONGEST_MESSAGE = 400  # characters
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control characters; the last turn text around
+
+
+def printable(text):
+    """Returns a text in which each control character is written as JSON writes it: a terminal would obey it."""
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def message(text):
+    """Returns a text as one printable line; the middle of a very long one is left out."""
+    line, half = printable(text), LONGEST_MESSAGE // 2
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:half]} ... {line[-half:]}"
+
+
+def label(text):
+    """Returns a text as matplotlib draws it unchanged. It takes what stands between two dollars for a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def open_file(path):
+    """Opens a file to read its bytes. A pipe that nobody writes into is empty; open() would wait for a writer."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(file.fileno(), True)
+    return file
+
+
+def read_json(path):
+    """Reads a JSON file. It may begin with a byte order mark.
+
+    Args:
+      path: pathlib.Path.
+
+    Raises:
+      OSError: it cannot be read, is very large, or is a pipe or a device, which may never end.
+      ValueError: it holds something else.
+    """
+    with open_file(path) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return parse_json(content)
+
+
+def parse_json(text):
+    """Returns what JSON says, a str or bytes. Raises ValueError if it says nothing."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
