@@ -22,6 +22,8 @@ def describe():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         parts = [*{line.partition(": ")[2] for line in lines if line.startswith("model name")}, *parts]
     for python, package in ((peers.PYTHON, "tensorflow"), (peers.TORCH_PYTHON, "torch"), (peers.JAX_PYTHON, "jax")):
+        if not python.exists():
+            continue
         program = f"import importlib.metadata as m; print(m.version({package!r}))"
         parts.append(f"{package} {output_of([python, '-c', program]).strip()}")
     return ", ".join(parts)
