@@ -328,7 +328,7 @@ def command_to_resume(run, run_dir, given):
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
     # What another person has typed is no place to write to.
-    given.setdefault("plot", config.plot if config.plot == Config.plot else run / "loss.png")
+    given.setdefault("plot", config.plot if config.plot == settings.Config.plot else run / "loss.png")
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 
