@@ -15,7 +15,7 @@ import helpers
 from seq2seq_copy import PLAIN, train
 from support.model import variants
 from support.pictures import heat_maps
-from support.tensorflow import startup
+from support.tensorflow import device, startup
 from support.tensorflow.compiled import most_steps
 from support.terminal.flags import flag_type
 from support.values import whole_number
@@ -34,6 +34,7 @@ def trained(config, parts=PLAIN, training_parts=None):
       held_out: a helpers.Batch of held-out sequences.
     """
     startup.prepare_training(config)
+    device.choose(config)
     batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
     model = variants.open_model(config, parts, training_parts)
     train_on(model, batches, config.max_batches)

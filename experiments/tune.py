@@ -45,7 +45,7 @@ from support.outside import printable
 from support.pictures import pictures
 from support.run import files, folder
 from support.settings import FLAGS, Config
-from support.tensorflow import compiled, startup
+from support.tensorflow import compiled, device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command, process
 from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
@@ -491,6 +491,7 @@ def main():
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # a core for each process
     startup.prepare_training(task.config)
     files.check_writable(FOLDER / f"{task.study}.json")
+    device.choose(task.config)
     try:
         with process.stop_at_signal(stop):
             study, objective = open_study(task), Objective(task, stop)

@@ -75,6 +75,12 @@ class Config:
     xla: str = setting(
         "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
     )
+    device: str = setting(
+        "auto",
+        one_of("auto", "cpu", "gpu"),
+        "training",
+        "what trains: auto: a GPU if there is one and it is faster at these sizes, else the CPU",
+    )
 
     task: str = setting(
         "copy", one_of(*TASKS), "data", "what to learn: to copy, to reverse, or to continue the alphabet"

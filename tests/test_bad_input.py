@@ -59,6 +59,8 @@ FLAGS = {  # what is typed, and how the message begins
     "--layers 17": "--layers: '17' is not a whole number from 1 to 16",
     "--encoder both": "--encoder: 'both' is not one of bidirectional forward",
     "--feedback sample": "--feedback: 'sample' is not one of argmax teacher scheduled",
+    "--device tpu": "--device: 'tpu' is not one of auto cpu gpu",
+    "--resume run --device gpu": "--resume: in this run --device is auto, not gpu",
     "--xla perhaps": "--xla: 'perhaps' is not one of on off",
     "--teacher-probability 1.5": "--teacher-probability: '1.5' is not a number from 0 to 1",
     "--teacher-probability 0.5": "--teacher-probability goes with --feedback scheduled",

@@ -334,6 +334,11 @@ def test_a_malformed_tf_config_is_refused(config, message):
             ["--batch-size", "1"],
             "--batch-size: 1 is fewer than the 2 workers of TF_CONFIG",
         ),
+        (
+            json.dumps({"cluster": WORKERS, "task": TASK}),
+            ["--device", "gpu"],
+            "--device: workers of TF_CONFIG train on their CPUs",
+        ),
         ("", ["--cluster-timeout", "3"], "--cluster-timeout goes with TF_CONFIG"),
         ("{", ["--predict", "4"], "no run has been trained here yet: there is none in 'runs'"),
     ],

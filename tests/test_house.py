@@ -9,7 +9,7 @@ import pytest
 from running import ROOT
 
 GROUND = {"helpers", "support.errors", "support.outside", "support.values", "support.settings"}
-BELOW_THE_TEXT = {f"support.tensorflow.{name}" for name in ("tensorflow_v1", "startup", "compile_cache")}
+BELOW_THE_TEXT = {f"support.tensorflow.{name}" for name in ("tensorflow_v1", "startup", "compile_cache", "device")}
 ROOMS = {f"support.{name}" for name in ("data", "model", "run", "pictures", "terminal", "cluster")}
 COMPILED = {f"support.tensorflow.{name}" for name in ("compiled", "backpropagation", "bounded_rnn")}
 # What each room may import, besides files of the same room. A file that stands for itself is a room.
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "support.values": {"helpers"},
     "support.settings": {"helpers", "support.errors", "support.outside", "support.values"},
     **{name: BELOW_THE_TEXT for name in BELOW_THE_TEXT},
+    "support.tensorflow.device": {*BELOW_THE_TEXT, "support.errors"},
     "seq2seq_copy": {"helpers", "support.settings", "support.tensorflow.tensorflow_v1", "support.terminal.main"},
     **{name: {"helpers", *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"} for name in COMPILED},
     "support.data": GROUND,

@@ -30,7 +30,7 @@ class Cluster:
         """
         self.addresses, self.index, self.size, self.timeout = addresses, index, len(addresses), timeout
         # A session that sees only its own device waits for no other worker, and keeps everything on that device.
-        self.session_config = tf.ConfigProto(device_filters=[f"/job:worker/task:{index}"])
+        self.session_config = tf.ConfigProto(device_filters=[f"/job:worker/task:{index}"], device_count={"GPU": 0})
         self.session_config.experimental.collective_group_leader = "/job:worker/replica:0/task:0"
         try:
             self.server = tf.train.Server({"worker": addresses}, "worker", index, config=self.session_config)

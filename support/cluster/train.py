@@ -62,13 +62,15 @@ def read_flags(typed, addresses, index):
     """Returns the Command of a worker. All except worker 0 get their settings by agree(), and look at no run."""
     if index == 0:
         command = commands.read_flags(dict(typed))
-        batch_size = command.config.batch_size
+        batch_size, device = command.config.batch_size, command.config.device
     else:
         command = commands.Command(config=None, run=None, resume="resume" in typed)
         typed |= settings.read_file(typed["settings"]) | typed if "settings" in typed else {}
-        batch_size = typed.get("batch_size", len(addresses))
+        batch_size, device = typed.get("batch_size", len(addresses)), typed.get("device")
     if batch_size < len(addresses):
         raise UserError(f"--batch-size: {batch_size} is fewer than the {len(addresses)} workers of TF_CONFIG")
+    if addresses and device == "gpu":
+        raise UserError("--device: workers of TF_CONFIG train on their CPUs")
     return command
 
 

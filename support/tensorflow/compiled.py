@@ -87,7 +87,8 @@ class CompiledModel(Model):
         return tf.switch_case(tf.reduce_sum(tf.cast(too_small, tf.int32)), [partial(compute, *size) for size in sizes])
 
     def open_session(self):
-        options = tf.ConfigProto()
+        # A session with options of its own forgets which devices are visible.
+        options = tf.ConfigProto(device_count={"GPU": len(tf.config.get_visible_devices("GPU"))})
         # TensorFlow's own optimizer names constants by chance, and XLA would not know a program again.
         options.graph_options.rewrite_options.disable_meta_optimizer = True
         return tf.Session(config=options)

@@ -18,6 +18,7 @@ def set_environment():
     os.environ.setdefault(THREADS, "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else it takes all memory of a GPU at once
 
 
 def prepare_training(config):
@@ -34,9 +35,13 @@ def prepare_training(config):
 
 def threads(config):
     """Returns how many threads an operation uses. It depends on the sizes and the cores only, not on a measurement."""
+    return min(os.cpu_count(), 1 + multiplications(config) // FOR_ONE_THREAD)
+
+
+def multiplications(config):
+    """Returns how many multiplications a step of the decoder's cell makes for a batch, by which devices are chosen."""
     units = config.encoder_hidden_units * len(config.directions)  # of the decoder
-    multiplications = config.batch_size * (config.input_embedding_size + units) * 4 * units
-    return min(os.cpu_count(), 1 + multiplications // FOR_ONE_THREAD)
+    return config.batch_size * (config.input_embedding_size + units) * 4 * units
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from support.model import variants
 from support.outside import printable
 from support.pictures import page
 from support.run import checkpoints, export
-from support.tensorflow import startup
+from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import judge, predict, process, training
 from support.terminal.command import read_command
@@ -35,6 +35,7 @@ def run_prediction(command):
     """Answers the user's own sequences; returns the exit status: 0, or 1 if a line held no sequence."""
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
+    device.hide_gpus()
     model = variants.open_model(command.config, trains=False)
     with model.session:
         checkpoints.restore_kept(command.run, model.session, tf.train.Saver())
@@ -51,6 +52,7 @@ def run_export(command):
     """Writes a trained model as a SavedModel; returns the exit status."""
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
+    device.hide_gpus()
     export.write(command.run, command.export, command.config, process.hold_signals)
     print(printable(f"exported {command.run} to {command.export}"))
     return 0

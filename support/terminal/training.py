@@ -13,7 +13,7 @@ from support.model import variants
 from support.pictures import pictures
 from support.run import checkpoints, folder
 from support.settings import EVALUATION_BATCH
-from support.tensorflow import startup
+from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.compiled import most_steps
 from support.terminal import judge, process, report
@@ -25,6 +25,7 @@ def run_training(command):
     startup.prepare_training(config)
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
+    device.choose(config)
     generator, batches, held_out = examples(command)
     with process.show_step("building and compiling the graph"):
         model = variants.open_model(config)

@@ -1,0 +1,125 @@
+"""Which device trains, with a faked list of devices: there was no GPU to try the flag on."""
+
+import io
+import os
+import sys
+
+import pytest
+from running import run_process
+
+from support.errors import UserError
+from support.settings import Config
+from support.tensorflow import compile_cache, compiled, device, startup
+from support.tensorflow import tensorflow_v1 as tf
+from support.terminal import main, process
+
+SMALL, LARGE = {}, {"encoder_hidden_units": 64, "batch_size": 320}
+DETERMINISM = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
+TINY = ["--max-batches", "3", "--batch-size", "2", "--encoder-hidden-units", "2", "--samples", "0"]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Two GPUs that are not there; the list of those that TensorFlow is shown. No flags of the user."""
+    shown = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: shown.append((devices, kind)))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("TF_DETERMINISTIC_OPS", "0")
+    return shown
+
+
+def choose(config, monkeypatch):
+    """Chooses the device of a Config; returns what it says on a terminal."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    with monkeypatch.context() as patch:  # here, because pytest changes the streams after a fixture
+        patch.setattr(sys, "stderr", terminal)
+        device.choose(config)
+    return terminal.getvalue()
+
+
+ON_CPU, ON_GPU = [([], "GPU")], [(["GPU:0"], "GPU")]
+
+
+@pytest.mark.parametrize(
+    "wish, sizes, expected, line",
+    [
+        ("auto", SMALL, ON_CPU, "on the CPU: at these sizes it is faster than the GPU (--device gpu to use it)"),
+        ("auto", LARGE, ON_GPU, "on the GPU: at these sizes it is faster than the CPU (--device cpu to use that)"),
+        ("cpu", LARGE, ON_CPU, "on the CPU (--device cpu)"),
+        ("gpu", SMALL, ON_GPU, "on the GPU (--device gpu)"),
+    ],
+)
+def test_the_sizes_decide_unless_the_flag_does(wish, sizes, expected, line, shown, monkeypatch, capsys):
+    assert choose(Config(device=wish, **sizes), monkeypatch) == f"{line}\n"
+    assert shown == expected
+    assert capsys.readouterr().out == ""
+    is_deterministic = [os.environ[name] for name in DETERMINISM]
+    assert is_deterministic == (["1", "--xla_gpu_deterministic_ops=true"] if expected == ON_GPU else ["0", ""])
+
+
+def test_only_a_terminal_is_told(shown, capsys):
+    device.choose(Config())
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ("--xla_dump_to=x", "--xla_dump_to=x --xla_gpu_deterministic_ops=true"),
+        ("--xla_gpu_deterministic_ops=false", "--xla_gpu_deterministic_ops=false"),
+    ],
+)
+def test_flags_of_the_user_stay(flags, expected, shown, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    device.choose(Config(device="gpu"))
+    assert os.environ["XLA_FLAGS"] == expected
+
+
+def test_from_64_units_and_320_sequences_on_the_gpu_is_faster():
+    assert startup.multiplications(Config()) == 960_000
+    assert startup.multiplications(Config(**LARGE)) == 24_248_320
+    assert not device.uses_gpu(Config(**LARGE | {"batch_size": 200}))
+
+
+@pytest.mark.parametrize("wish", ["auto", "cpu"])
+def test_without_a_gpu_nothing_changes(wish, monkeypatch, capsys):
+    before, folder = dict(os.environ), compile_cache.environment()
+    assert choose(Config(device=wish, **LARGE), monkeypatch) == ""
+    assert dict(os.environ) == before and compile_cache.environment() == folder
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("asked", [["--predict", "3 4"], ["--export", "saved"]])
+def test_only_training_uses_a_gpu(asked, stopped, shown, monkeypatch, capsys):
+    monkeypatch.chdir(stopped.parent)
+    monkeypatch.setattr(sys, "argv", ["seq2seq_copy.py", *asked, "--run-dir", "run"])
+    monkeypatch.setattr(main.variants, "open_model", None)
+    monkeypatch.setattr(main.export, "write", None)
+    with pytest.raises(TypeError):
+        main.main()
+    assert shown == ON_CPU
+
+
+def test_a_compiled_step_uses_the_devices_that_are_shown(monkeypatch):
+    """A session with options of its own would use all."""
+    opened = []
+    monkeypatch.setattr(tf, "Session", lambda config: opened.append(config))
+    for gpus in ([], ["GPU:0"]):
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind, gpus=gpus: gpus)
+        compiled.CompiledModel.open_session(None)
+    assert [config.device_count["GPU"] for config in opened] == [0, 1]
+
+
+def test_a_gpu_that_is_not_there_is_one_line_and_nothing_is_written(tmp_path):
+    status, stdout, stderr = run_process([*TINY, "--device", "gpu"], tmp_path)
+    assert (status, stdout) == (2, "")
+    assert stderr == "seq2seq_copy.py: --device: TensorFlow sees no GPU; docs/using.md says how to install it\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_is_explained_with_status_2():
+    with pytest.raises(UserError) as error:
+        device.choose(Config(device="gpu"))
+    assert process.explain(error.value)[0] == 2
