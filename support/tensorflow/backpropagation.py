@@ -49,7 +49,6 @@ def read(input_gates, kernel, is_symbol, backwards):
     input_gates [time, batch, 4 * units] is what the symbols add to the gates; is_symbol [time, batch, units].
     """
     steps, shape = input_gates.shape[0], is_symbol.shape[1:]
-    zeros = tf.zeros(shape)
 
     @tf.custom_gradient
     def run(input_gates, kernel):
@@ -58,16 +57,16 @@ def read(input_gates, kernel, is_symbol, backwards):
             select = partial(tf.where, is_symbol[time])
             return (select(next_c, c), select(next_h, h)), (*kept, h)
 
-        final_state, (*kept, h) = loop(steps, step, (zeros, zeros), [shape] * 7, backwards)
+        final_state, (*kept, h) = loop(steps, step, (tf.zeros(shape), tf.zeros(shape)), [shape] * 7, backwards)
 
         def gradient(dc, dh):
             kernels = tf.split(kernel, 4, axis=1)
 
             def step(time, dc, dh):
                 select = partial(tf.where, is_symbol[time])
-                dgates, earlier_dc = step_backwards(
-                    [array[time] for array in kept], select(dc, zeros), select(dh, zeros)
-                )
+                zeros = tf.zeros(shape)  # made here: outside, XLA names it by chance and does not know a program again
+                kept_now = [array[time] for array in kept]
+                dgates, earlier_dc = step_backwards(kept_now, select(dc, zeros), select(dh, zeros))
                 return (select(earlier_dc, dc), select(gradient_of_h(dgates, kernels), dh)), dgates
 
             _, dgates = loop(steps, step, (dc, dh), [shape] * 4, not backwards)
