@@ -34,11 +34,12 @@ from support.terminal import report, training
 from support.terminal.command import read_command
 
 ROUNDS, SEEDS = 3, (0, 1)
-START_UP = ("import", "graph", "compile")
+START_UP = ("import", "graph", "trace", "compile")
 AROUND = ("data", "batches", "checkpoints", "report", "pictures")  # around the training steps
 PARTS = (*START_UP, *AROUND, "evaluation", "training steps", "all else")
 TIMED = [  # what is called, and the part that it belongs to
     (Model, "__init__", "graph"),
+    (compiled.CompiledModel, "add_train_op", "trace"),
     (variants, "open_model", "compile"),
     (history.History, "record", "batches"),
     (Model, "feed", "batches"),
@@ -150,8 +151,8 @@ def default_run(folder, quiet):
     middle = [sorted(some, key=lambda run: run["all"])[ROUNDS // 2] for some in runs.values()]
     start_up = [statistics.median(sum(run[part] for part in START_UP) for run in some) for some in runs.values()]
     around = [percent(sum(run[part] for part in AROUND) / run["all"], 1) for run in middle]
-    print(f"## The default run\n\nThe median of {ROUNDS}. Batches: noting and feeding them; evaluation: decoding")
-    print(f"held-out sequences. {quiet.note()}\n")
+    print(f"## The default run\n\nThe median of {ROUNDS}. Trace: the graph of the step, for XLA; batches: noting")
+    print(f"and feeding them; evaluation: decoding held-out sequences. {quiet.note()}\n")
     rows = [[part, *(f"{run[part]:.2f}" for run in middle)] for part in PARTS]
     rows.append(["**all**", *(f"{run['all']:.2f}" for run in middle)])
     rows.append([", ".join(START_UP), *(f"{seconds:.2f}" for seconds in start_up)])
