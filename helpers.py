@@ -200,7 +200,7 @@ def examples(config, generator, held_out_generator):
     return task_batches(config, config.batch_size, generator), held_out
 
 
-def columns(batch, start, stop):
+def take(batch, start, stop):
     """Returns the sequences start ... stop - 1 of a Batch, as a Batch with no more rows than they need."""
     lengths, target_lengths = batch.lengths[start:stop], batch.target_lengths[start:stop]
     inputs = batch.inputs[: lengths.max(), start:stop]
@@ -208,6 +208,6 @@ def columns(batch, start, stop):
     return Batch(inputs, lengths, targets, target_lengths)
 
 
-def keys(batch):
+def fingerprints(batch):
     """Returns each input sequence of a Batch, without its padding, as bytes."""
     return [column[:length].tobytes() for column, length in zip(np.ascontiguousarray(batch.inputs.T), batch.lengths)]

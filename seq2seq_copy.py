@@ -15,7 +15,7 @@ before: greedy decoding, in training as well as afterwards.
       predicts                                               5      7      8     EOS    PAD    PAD
 
 In reading order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. The data is in helpers.py.
-The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how accurate it is.
+The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md has the figures.
 """
 
 from __future__ import annotations
@@ -53,9 +53,13 @@ class LSTMCell:
 
     From the input x and the state c, h before the step:
 
-        i, j, f, o = [x, h] kernel + bias                     input gate, new input, forget gate, output gate
-        c' = sigmoid(f) * c + sigmoid(i) * tanh(j)            f: what to keep of the memory; i: how much of j to add
-        h' = sigmoid(o) * tanh(c')                            o: what to show of the memory
+        i, j, f, o = [x, h] kernel + bias
+        c' = sigmoid(f) * c + sigmoid(i) * tanh(j)
+        h' = sigmoid(o) * tanh(c')
+
+    The forget gate f decides what stays in the memory c: without it, old symbols would never make room for new ones.
+    The input gate i decides how much of the new content j is added: not every input is worth storing. The output gate o
+    decides what the rest of the model sees of c, as h: a symbol can be stored now and shown later.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; the forget gate: Gers et al., "Learning to
     forget", 2000; its large initial bias: Jozefowicz et al., "An empirical exploration of recurrent network
@@ -336,7 +340,7 @@ def evaluate(model, batch):
     """
     exact, correct_tokens = [], []
     for start in range(0, batch.lengths.size, model.config.evaluation_batch):
-        part = helpers.columns(batch, start, start + model.config.evaluation_batch)
+        part = helpers.take(batch, start, start + model.config.evaluation_batch)
         correct = model.predict(part) == part.targets  # [decoder_time, batch]
         exact.append(correct.all(axis=0))
         correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))

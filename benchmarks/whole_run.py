@@ -120,7 +120,7 @@ def run_to_99(clock, form, seed):
         startup.prepare_training(config)
         model = variants.open_model(config)
     batches, held_out = helpers.examples(model.config, *helpers.generators(seed))
-    few_held_out = helpers.columns(held_out, 0, EVALUATION_BATCH)
+    few_held_out = helpers.take(held_out, 0, EVALUATION_BATCH)
     calls = (list(itertools.islice(batches, CALL)) for _ in range(model.config.max_batches // CALL))
     for call, _ in enumerate(train(model, calls), start=1):
         is_last = call == model.config.max_batches // CALL

@@ -120,7 +120,7 @@ def whole_job(config, take_steps, decode):
         take_steps(call)
     exact = []
     for start in range(0, held_out.lengths.size, EVALUATION_BATCH):
-        part = helpers.columns(held_out, start, start + EVALUATION_BATCH)
+        part = helpers.take(held_out, start, start + EVALUATION_BATCH)
         is_step = np.arange(len(part.targets))[:, np.newaxis] < part.lengths + EXTRA_DECODER_STEPS
         exact += list(((decode(part) == part.targets) | ~is_step).all(axis=0))
     say({"exact": float(np.mean(exact)), "decoded": len(exact)})

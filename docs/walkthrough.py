@@ -37,6 +37,7 @@ from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, evaluate, make_
 from support.model import dependence, variants
 from support.pictures import heat_maps, page, pictures
 from support.settings import Config
+from support.tensorflow import backpropagation
 from support.tensorflow import tensorflow_v1 as tf
 
 BATCHES = 3001  # to train on; try 300 for a quick look
@@ -51,7 +52,7 @@ def show(part):
 # %% [markdown]
 # ## 1. A batch and its padding
 #
-# Sequences have different lengths, but a matrix has no ragged edge. So the shorter sequences are filled up with 0, the
+# Sequences have different lengths, but the columns of a matrix do not. So shorter sequences are filled up with 0, the
 # symbol PAD. The matrix is *time-major*: a sequence is a column, read from top to bottom, and a row is one step of
 # time.
 
@@ -63,7 +64,7 @@ print("lengths", lengths)
 
 # %% [markdown]
 # The targets are what the model should write: the same symbols, then 1, the symbol EOS (end of sequence). The decoder
-# makes three steps more than its input has symbols, one for EOS and two more to make mistakes in.
+# makes three more steps than its input has symbols: one for EOS, and two to make mistakes in.
 
 # %%
 batch = helpers.task_batch("copy", sequences)
@@ -140,7 +141,7 @@ print("the first symbol of the first sequence is 5:", np.array_equal(embedded[0,
 # %% [markdown]
 # ## 4. Two directions, and the state between encoder and decoder
 #
-# One LSTM reads each sequence from the left, another one from the right. After every symbol each of them puts out 20
+# One LSTM reads each sequence from the left, another one from the right. After every symbol each of them outputs 20
 # numbers. Side by side they are the encoder's outputs, which the plain model never uses.
 
 # %%
@@ -187,8 +188,8 @@ plt.show()
 # ## 5. `loop_fn`, called by hand
 #
 # `tf.nn.raw_rnn` runs the decoder's cell, and calls `loop_fn` between steps: which sequences are finished, what does
-# the cell read next, what is put out? Here you are `raw_rnn`. First, `loop_fn` and the cell, on the weights of the
-# graph.
+# the cell read next, what does this step emit? Here you are `raw_rnn`. First, `loop_fn` and the cell, on the weights of
+# the graph.
 
 # %%
 show(make_loop_fn)
@@ -250,7 +251,79 @@ print(f"by hand    {np.nanmean(cross_entropy):.4f}")
 print(f"the graph  {session.run(model.loss, model.feed(batch)):.4f}")
 
 # %% [markdown]
-# ## 7. Training
+# ## 7. Backpropagation through time
+#
+# Training needs the gradient of the loss: how much it would change with each weight. TensorFlow derives the gradient
+# from the graph. Here you do it by hand, for the kernel of the decoder's cell. First forwards, and keep what each step
+# computes.
+
+# %%
+of_kernel = "decoder/cell/lstm_cell/kernel"
+names_of_variables = [variable.op.name for variable in variables]
+kernel_variable = variables[names_of_variables.index(of_kernel)]
+kernel, bias, output_weights = (
+    session.run(variables[names_of_variables.index(name)])
+    for name in (of_kernel, "decoder/cell/lstm_cell/bias", "decoder/output_weights")
+)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+predictions = session.run(model.decoder_prediction, model.feed(batch))
+symbols_read = np.concatenate([[[EOS] * 3], predictions[:-1]])  # [decoder_time, batch]
+c, h, steps = state_c, state_h, []
+for x in table[symbols_read]:
+    i, j, f, o = np.split(np.concatenate([x, h], axis=1) @ kernel + bias, 4, axis=1)
+    i, j, f, o = sigmoid(i), np.tanh(j), sigmoid(f), sigmoid(o)
+    steps.append((x, h, c, i, j, f, o))
+    c = f * c + i * j
+    h = o * np.tanh(c)
+
+# %% [markdown]
+# Then backwards, from the last step to the first. At each step the error arrives from two sides: from the logits of
+# this step, and from the step after it. The gates pass it on. A gradient is written with a d: `dh` says how the loss
+# changes with `h`. The gradient of the kernel adds up over the steps, because every step uses the same kernel. The
+# argmax passes nothing on: a small change of the logits does not change the symbol.
+
+# %%
+of_steps = np.zeros_like(probabilities)
+np.put_along_axis(of_steps, batch.targets[:, :, np.newaxis], 1, axis=2)
+dlogits = np.where(is_real[:, :, np.newaxis], probabilities - of_steps, 0) / is_real.sum()
+
+dkernel, dc, dh = np.zeros_like(kernel), 0, 0
+sizes = []
+for (x, h, c, i, j, f, o), dlogit in zip(reversed(steps), reversed(dlogits)):
+    dh = dh + dlogit @ output_weights.T
+    tanh_c = np.tanh(f * c + i * j)
+    dc = dc + dh * o * (1 - tanh_c**2)
+    dgates = [dc * j * i * (1 - i), dc * i * (1 - j**2), dc * c * f * (1 - f), dh * tanh_c * o * (1 - o)]
+    dgates = np.concatenate(dgates, axis=1)
+    dkernel += np.concatenate([x, h], axis=1).T @ dgates
+    dc, dh = dc * f, dgates @ kernel[config.input_embedding_size :].T
+    sizes.append(np.linalg.norm(dc))
+
+by_tensorflow = session.run(tf.gradients(model.loss, kernel_variable)[0], model.feed(batch))
+print(f"largest number in the gradient of the kernel:     {np.abs(by_tensorflow).max():.6f}")
+print(f"largest difference from TensorFlow's gradient:    {np.abs(dkernel - by_tensorflow).max():.6f}")
+
+# %% [markdown]
+# What is left after the first step, `dc` and `dh`, is the gradient of the encoder's final state. Through these 80
+# numbers the decoder's errors reach the encoder, where the same loop runs on. With forget gates that start open, they
+# arrive: the size of `dc` grows from step to step instead of dying out.
+
+# %%
+print("size of dc, from the last step to the first:", np.round(sizes, 4))
+
+# %% [markdown]
+# For the plain model, the compiled training step does exactly this, with four arrays for the four gates.
+
+# %%
+show(backpropagation.step_backwards)
+
+# %% [markdown]
+# ## 8. Training
 #
 # `train` feeds a batch and the learning rate of the step, runs `train_op`, and hands control back. At some batches we
 # look at one of the held-out sequences, and keep the weights for later.
@@ -261,7 +334,7 @@ show(Model.take_steps)
 long_ones = np.flatnonzero(held_out.lengths == config.length_to)
 different = [len(set(held_out.inputs[:, column])) for column in long_ones]
 column = long_ones[np.argmax(different)]  # the one with the most different symbols
-watched = helpers.columns(held_out, column, column + 1)
+watched = helpers.take(held_out, column, column + 1)
 
 
 def train(model, batches, shown):
@@ -288,7 +361,7 @@ losses, kept = train(model, training_batches, shown)
 # into place first, and the middle last.
 
 # %% [markdown]
-# ## 8. The loss curve
+# ## 9. The loss curve
 #
 # Pale, the loss of each batch; dark, the mean of 50. The scale is logarithmic: from one line of the grid to the next,
 # the loss is ten times smaller.
@@ -317,14 +390,14 @@ for length in np.unique(held_out.lengths):
     print(f"{(~exact)[held_out.lengths == length].sum():4} errors among those of length {length}")
 
 # %% [markdown]
-# ## 9. Memory
+# ## 10. Memory
 #
 # The decoder never looks at its inputs again. What it writes, it must remember. To see what, `dependence.dependence`
 # replaces each input symbol by all others, one place at a time, and watches the probability of every symbol of the
 # answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, ask a network for images in this
 # way.)
 #
-# Section 7 kept the weights of four moments. With each of them the model answers anew.
+# Section 8 kept the weights of four moments. With each of them the model answers anew.
 
 
 # %%
@@ -362,7 +435,7 @@ def change_of_c(weights):
         sequence = held_out.inputs[:, column]
         copies = [sequence]
         for place, shift in itertools.product(places, shifts):
-            copies.append(dependence.replaced(sequence, place, shift, config.vocab_size))
+            copies.append(dependence.replace(sequence, place, shift, config.vocab_size))
         feed = model.feed(helpers.task_batch("copy", copies))
         state_c = session.run("encoder/encoder_final_state_c:0", feed)
         change = np.abs(state_c[1:] - state_c[0])  # [places * shifts, 40]
@@ -400,7 +473,7 @@ Path("plots/walkthrough.html").write_text(page.render(model, weights, held_out),
 IFrame("/files/plots/walkthrough.html", "100%", 800)
 
 # %% [markdown]
-# ## 10. Attention
+# ## 11. Attention
 #
 # Attention frees the decoder from remembering. At each step it weighs the encoder's outputs anew, all of them, and
 # reads their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`. The rest of the model stays
@@ -438,7 +511,7 @@ plt.show()
 # %% [markdown]
 # When it writes EOS and PAD, it looks somewhere, but nothing depends on it.
 #
-# ## 11. Exercises
+# ## 12. Exercises
 #
 # Six, with a few lines each. Do not edit the script: replace a part of the model through `Parts`. Say what you expect
 # before you run your lines. [`experiments/answers.py`](../experiments/answers.py) has an answer to each, which a test
@@ -446,12 +519,12 @@ plt.show()
 # its default).
 #
 # `Model(config, parts, parts)` builds a model of other parts, and `train` above trains it. The function below gives a
-# model of other parts the weights of section 7.
+# model of other parts the weights of section 8.
 
 
 # %%
 def with_trained_weights(parts):
-    """Returns a Model of other parts, whose weights are those after the last batch of section 7."""
+    """Returns a Model of other parts, whose weights are those after the last batch of section 8."""
     model = Model(config, parts)
     for variable, value in zip(tf.trainable_variables(), kept[BATCHES - 1]):
         variable.load(value, model.session)
@@ -494,7 +567,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# It is as easy as to copy: all held-out sequences are exact. The map of memory has the other diagonal.
+# It is as easy as copying: all held-out sequences are exact. The map of memory has the other diagonal.
 # (`reversed_targets`)
 #
 # </details>
@@ -510,7 +583,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 #
 # <details><summary>Hint</summary>
 #
-# Past the end of a sequence `raw_rnn` puts out zeros. Ten logits of 0 are ten equally likely symbols, which costs ln
+# Past the end of a sequence `raw_rnn` emits zeros. Ten logits of 0 are ten equally likely symbols, which costs ln
 # 10. How many steps of a batch are padding?
 #
 # </details>

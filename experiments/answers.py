@@ -137,7 +137,7 @@ def show(text, hits):
 
 def show_changes(model, held_out):
     """Shows the answers to 3, 4 and 5 on the weights of a trained model."""
-    thousand = helpers.columns(held_out, 0, 1000)
+    thousand = helpers.take(held_out, 0, 1000)
     print("3. The loss without the mask")
     masked, unmasked = model.session.run([model.loss, unmasked_loss(model)], model.feed(thousand))
     padding = 1 - (thousand.target_lengths + EXTRA_DECODER_STEPS).mean() / len(thousand.targets)

@@ -201,7 +201,7 @@ def parts_of(variant):
 
 def measure(variant):
     """Trains a Variant; returns the lengths of 10,000 held-out sequences, and which of them are exact."""
-    model, held_out = common.trained(variant, *parts_of(variant))
+    model, held_out = common.train_model(variant, *parts_of(variant))
     return held_out.lengths, evaluate(model, held_out)[0]
 
 

@@ -23,7 +23,7 @@ from support.values import whole_number
 SCRIPT = Path(__file__).parent.parent / "seq2seq_copy.py"
 
 
-def trained(config, parts=PLAIN, training_parts=None):
+def train_model(config, parts=PLAIN, training_parts=None):
     """Trains a model without the files of a run.
 
     Args:

@@ -38,7 +38,7 @@ class Opened:
             return seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
 
         config, parts = Config(**settings, seed=seed), Parts(make_loop_fn=make_loop_fn)
-        self.model, self.held_out = common.trained(config, parts, PLAIN)
+        self.model, self.held_out = common.train_model(config, parts, PLAIN)
         self.kinds = self.model.config.vocab_size - FIRST_SYMBOL
         self._gradients = tf.gradients(self.model.loss, self._final_state)
 

@@ -29,10 +29,10 @@ from support.values import (
 
 RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
 UNKNOWN_NAME = "<UNK>"  # how a symbol that the model does not know is written, nor may any be written so
-LARGEST_VOCABULARY = 100_000  # this and the next: patience and memory end here
+LARGEST_VOCABULARY = 100_000  # a limit of time and memory, like the next three
 LONGEST_SEQUENCE = 10_000
-LARGEST_LAYER = 4_096  # units; patience and memory end here
-MOST_LAYERS = 16  # and here
+LARGEST_LAYER = 4_096  # units
+MOST_LAYERS = 16
 EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
 LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
 LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
@@ -52,24 +52,23 @@ def learned(default, kind=positive_number):
 class Config:
     """The settings of one run."""
 
-    max_batches: int = setting(3001, whole_number(1), "training", "number of batches to train on")
+    max_batches: int = setting(3001, whole_number(1), "training", "batches to train on")
     batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
     learning_rate: float = setting(
-        0.03, positive_number, "training", "highest learning rate; it rises to that, then falls linearly to 0"
+        0.03, positive_number, "training", "peak learning rate; the rate rises to it, then falls linearly to 0"
     )
     until: float = setting(
         None,
         share,
         "training",
-        f"end training when two evaluations in a row find this share of the first {EVALUATION_BATCH:,} held-out "
-        "sequences exact, or more. The learning rate still falls towards 0 at --max-batches: at such an early end it "
-        "has not reached 0 (default: off)",
+        f"end training when two evaluations in a row find at least this share of the first {EVALUATION_BATCH:,} "
+        "held-out sequences exact; the learning-rate schedule is not shortened (default: off)",
     )
     patience: int = setting(
-        None, whole_number(1), "training", "end training after so many evaluations without a better one (default: off)"
+        None, whole_number(1), "training", "end training after N evaluations without a better one (default: off)"
     )
     keep: str = setting(
-        "last", one_of("last", "best"), "training", "the weights to end with: the last, or those of the best evaluation"
+        "last", one_of("last", "best"), "training", "weights to end with: the last, or those of the best evaluation"
     )
     seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
     xla: str = setting(
@@ -79,19 +78,19 @@ class Config:
         "auto",
         one_of("auto", "cpu", "gpu"),
         "training",
-        "what trains: auto: a GPU if there is one and it is faster at these sizes, else the CPU",
+        "where to train; auto: on a GPU if there is one and it is faster at these sizes, else on the CPU",
     )
 
     task: str = setting(
-        "copy", one_of(*TASKS), "data", "what to learn: to copy, to reverse, or to continue the alphabet"
+        "copy", one_of(*TASKS), "data", "what to learn: copying, reversing, or continuing the alphabet"
     )
     data: Path = setting(
-        None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET in each line, white space between symbols"
+        None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols"
     )
     validation_data: Path = setting(
-        None, file_path, "data", "hold out the pairs of this file instead of a tenth of those of --data"
+        None, file_path, "data", "hold out the pairs of this file, not a tenth of --data"
     )
-    test_data: Path = setting(None, file_path, "data", "report on the pairs of this file, too, when training ends")
+    test_data: Path = setting(None, file_path, "data", "report on the pairs of this file when training ends")
     symbols: str = setting(
         "words", one_of("words", "characters"), "data", "with --data: what is a symbol; a space is the character \u2423"
     )
@@ -99,8 +98,8 @@ class Config:
         1,
         whole_number(1),
         "data",
-        f"with --data: rarer symbols of the training pairs become one, {UNKNOWN_NAME}; so do all unknown ones "
-        "that the model is asked later",
+        f"with --data: symbols that occur less often in the training pairs become {UNKNOWN_NAME}, and so do unknown "
+        "symbols later",
     )
     length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
     length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
@@ -108,21 +107,21 @@ class Config:
         10,
         whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY + FIRST_SYMBOL),
         "data",
-        "number of symbols, PAD = 0 and EOS = 1 among them",
+        "number of symbols, including PAD = 0 and EOS = 1",
     )
 
     input_embedding_size: int = setting(
-        20, whole_number(1, LARGEST_LAYER), "model", "length of the vector that stands for a symbol"
+        20, whole_number(1, LARGEST_LAYER), "model", "size of the symbol embeddings"
     )
     encoder_hidden_units: int = setting(
         20,
         whole_number(1, LARGEST_LAYER),
         "model",
-        "units of the encoder in each direction; the decoder has as many as all directions together",
+        "units per encoder direction; the decoder of a bidirectional model has twice as many",
     )
     cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
     layers: int = setting(
-        1, whole_number(1, MOST_LAYERS), "model", "cells on top of each other, in encoder and decoder"
+        1, whole_number(1, MOST_LAYERS), "model", "stacked cells in encoder and decoder"
     )
     encoder: str = setting(
         "bidirectional",
@@ -146,16 +145,16 @@ class Config:
         "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
     )
     dropout: float = setting(
-        0.0, below_one, "training", "share of what each cell and the projection read that is set to 0 in training"
+        0.0, below_one, "training", "share of the inputs of each cell and of the projection that is set to 0 in training"
     )
 
-    batches_in_epoch: int = setting(1000, whole_number(1), "report", "batches from one printed report to the next")
-    samples: int = setting(3, whole_number(0), "report", "number of sequences that a report prints")
+    batches_in_epoch: int = setting(1000, whole_number(1), "report", "print a report every N batches")
+    samples: int = setting(3, whole_number(0), "report", "sequences that a report prints")
     plot: Path = setting(
         Path("plots/loss.png"),
         picture_path,
         "report",
-        f"where to save the loss curve, and beside it memory and attention; with --predict, where to draw these two "
+        f"file for the loss curve, with memory and attention beside it; with --predict, for these two "
         f"({' '.join(PICTURE_ENDINGS)})",
     )
 
@@ -277,13 +276,13 @@ def check(config):
     if config.largest_tensor > LARGEST_TENSOR:
         raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
     if config.data is None and (config.validation_data or config.test_data):
-        raise UserError(f"--{'validation' if config.validation_data else 'test'}-data goes with --data")
+        raise UserError(f"--{'validation' if config.validation_data else 'test'}-data needs --data")
     if config.data is None and config.symbols != Config.symbols:
-        raise UserError("--symbols goes with --data")
+        raise UserError("--symbols needs --data")
     if config.data is None and config.min_count != Config.min_count:
-        raise UserError("--min-count goes with --data")
+        raise UserError("--min-count needs --data")
     if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
-        raise UserError("--teacher-probability goes with --feedback scheduled")
+        raise UserError("--teacher-probability needs --feedback scheduled")
 
 
 def is_off(entry, value):

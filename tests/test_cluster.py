@@ -339,7 +339,7 @@ def test_a_malformed_tf_config_is_refused(config, message):
             ["--device", "gpu"],
             "--device: workers of TF_CONFIG train on their CPUs",
         ),
-        ("", ["--cluster-timeout", "3"], "--cluster-timeout goes with TF_CONFIG"),
+        ("", ["--cluster-timeout", "3"], "--cluster-timeout needs TF_CONFIG"),
         ("{", ["--predict", "4"], "no run has been trained here yet: there is none in 'runs'"),
     ],
 )

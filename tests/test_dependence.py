@@ -108,7 +108,7 @@ def test_the_work_is_bounded_for_long_sequences_and_large_vocabularies():
 def test_a_symbol_meets_others_evenly_spread(symbols, most):
     shifts = dependence.spread(symbols, most)
     met = (
-        {int(dependence.replaced(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts}
+        {int(dependence.replace(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts}
         if symbols > 3
         else None
     )

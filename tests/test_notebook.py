@@ -4,6 +4,7 @@ import json
 import re
 
 import jupytext
+import numpy as np
 from nbclient import NotebookClient
 from running import ROOT
 
@@ -44,7 +45,7 @@ def test_its_outputs_tell_nothing_of_the_machine():
 
 
 def test_what_it_says_of_memory_is_what_it_shows():
-    """Section 9: forget gates start open; training lets each direction keep best what it read first."""
+    """Section 10: forget gates start open; training lets each direction keep best what it read first."""
     output = "".join(output.get("text", "") for cell in code_cells(NOTEBOOK) for output in cell.outputs)
     changes = re.findall(r"(left|right), (before|after) training: first (\d+) %, last (\d+) %", output)
     shares = {(side, moment): (int(first), int(last)) for side, moment, first, last in changes}
@@ -54,6 +55,17 @@ def test_what_it_says_of_memory_is_what_it_shows():
         first, last = shares[side, "after"]
         assert first > last + 20, "each keeps best what it read first"
         assert last < shares[side, "before"][1], "and gives up part of the rest"
+
+
+def test_the_gradient_by_hand_is_that_of_tensorflow():
+    """Section 7: and it does not die out on its way to the encoder."""
+    output = "".join(output.get("text", "") for cell in code_cells(NOTEBOOK) for output in cell.outputs)
+    largest, difference = (
+        float(re.search(rf"{words}: +([0-9.]+)", output)[1]) for words in ("kernel", "TensorFlow's gradient")
+    )
+    assert largest > 0.001 and difference < 1e-6
+    sizes = np.array(re.search(r"last step to the first: \[([^]]*)\]", output)[1].split(), float)
+    assert len(sizes) == 6 and (np.diff(sizes) > 0).all()
 
 
 def test_every_link_leads_somewhere():

@@ -50,7 +50,7 @@ def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
         ["a", "b", "c", "c", "b", "a", "<EOS>", *["<PAD>"] * 4],
         ["1", "0", "<PAD>", "EOS", "<EOS>", *["<PAD>"] * 6],
     ]
-    few = helpers.columns(made, 1, 3)
+    few = helpers.take(made, 1, 3)
     assert (len(few.inputs), len(few.targets), few.target_lengths.tolist()) == (3, 3 + 3, [3, 1])
 
 

@@ -50,7 +50,7 @@ def test_thousands_of_lines_with_some_that_are_wrong(folder):
         4002: ("2 2.0 2", "'2.0' is not a symbol from 2 to 4"),
         4003: ("2 \u00b2 2", "'\u00b2' is not a symbol from 2 to 4"),
         4004: ("2 3\t4", "holds a TAB; give the input without its target"),
-        5000: ("2 " * 10_001, "10001 symbols; there may be 10000 at most"),
+        5000: ("2 " * 10_001, "10001 symbols; at most 10000 are allowed"),
     }
     for number, (line, _) in wrong.items():
         lines[number - 1] = line
@@ -58,7 +58,7 @@ def test_thousands_of_lines_with_some_that_are_wrong(folder):
     status, stdout, stderr = run(["--predict", "-"], folder, text="\n".join(lines))
     assert status == 1
     messages = {number: message for number, (_, message) in wrong.items()}
-    messages[21] = "7 symbols; the model was trained on 3 to 5"
+    messages[21] = "7 symbols; the model was trained on lengths 3 to 5"
     expected = [f"seq2seq_copy.py: line {number}: {messages[number]}" for number in sorted(messages)]
     assert stderr.splitlines() == expected
     inputs = re.findall(r"input     > \[(.*)\]\npredicted > \[(.*)\]\n", stdout)

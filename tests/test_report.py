@@ -22,7 +22,7 @@ HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
 def metrics():
     history = History(HELD_OUT)
     history.rows = [Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)]
-    history.unseen.remove(history.keys[3])
+    history.unseen.remove(history.fingerprints[3])
     run = SimpleNamespace(config=CONFIG, history=history, held_out=HELD_OUT)
     exact = np.array([True, False, False, True])
     correct_tokens = np.array([3, 2, 2, 4])
@@ -150,7 +150,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32), np.array([4, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
     alignment = np.random.default_rng(0).random([7, 2, 3])
-    figure = heat_maps.draw({"attention": heat_maps.aligned(batch, prediction, alignment)}, config)
+    figure = heat_maps.draw({"attention": heat_maps.panels_of(batch, prediction, alignment)}, config)
     first, second, _ = figure.axes
     np.testing.assert_array_equal(first.images[0].get_array(), alignment[:, 0])
     np.testing.assert_array_equal(second.images[0].get_array(), alignment[:5, 1, :1])

@@ -147,10 +147,10 @@ def test_no_pair_of_a_report_is_looked_at(tmp_path):
     for seed in (1000, 1001):
         validation, lines = objective.validation(seed)
         batches = objective.batches(task.config, seed, lines)
-        training = {key for _ in range(50) for key in helpers.keys(next(batches))}
-        assert not training & set(helpers.keys(validation))
-        assert not (training | set(helpers.keys(validation))) & set(helpers.keys(held_out))
-        inputs.append(set(helpers.keys(validation)))
+        training = {key for _ in range(50) for key in helpers.fingerprints(next(batches))}
+        assert not training & set(helpers.fingerprints(validation))
+        assert not (training | set(helpers.fingerprints(validation))) & set(helpers.fingerprints(held_out))
+        inputs.append(set(helpers.fingerprints(validation)))
     assert inputs[0] != inputs[1]
 
 
@@ -159,9 +159,9 @@ def test_random_validation_sequences_come_from_their_own_stream():
     config, (validation, _) = objective.task.config, objective.validation(7)
     for generator in helpers.generators(7):  # of a run
         other = next(helpers.task_batches(config, validation.lengths.size, generator))
-        assert helpers.keys(validation) != helpers.keys(other)
+        assert helpers.fingerprints(validation) != helpers.fingerprints(other)
     batches, _ = helpers.examples(config, *helpers.generators(7))
-    assert helpers.keys(next(objective.batches(config, 7, None))) == helpers.keys(next(batches))
+    assert helpers.fingerprints(next(objective.batches(config, 7, None))) == helpers.fingerprints(next(batches))
 
 
 def test_other_batch_sizes_get_as_many_sequences():
@@ -452,8 +452,8 @@ def test_the_defaults_are_what_tuning_has_learned():
         ('{"clip_norm": -1}', "", "'x.json': clip_norm: '-1' is not a finite number above 0"),
         ('{"batch_size": true}', "", "'x.json': batch_size: 'True' is not a whole number"),
         ('{"length_from": 9}', "", "--length-from: 9 is more than --length-to 8"),
-        ("{}", "--resume runs/x", "--settings does not go with --resume"),
-        ("{}", "--predict 3", "--settings does not go with --predict"),
+        ("{}", "--resume runs/x", "--settings cannot be combined with --resume"),
+        ("{}", "--predict 3", "--settings cannot be combined with --predict"),
     ],
 )
 def test_a_wrong_file_of_settings_is_one_line(text, flags, reason, tmp_path):

@@ -23,7 +23,7 @@ class Stop(process.Stop):
 
     wish = 0  # the exit status that this worker tells the others in its next step
 
-    def ask(self, status):
+    def request(self, status):
         self.wish = self.wish or status
 
 
@@ -77,7 +77,7 @@ class ClusterModel(Model):
     def take_steps(self, batches, learning_rates):
         """Does what Model.take_steps() does, with all workers, for one batch. Raises UserError if a worker is lost."""
         (batch,), (rate,) = batches, learning_rates
-        feed = self.feed(helpers.columns(batch, self.columns.start, self.columns.stop))
+        feed = self.feed(helpers.take(batch, self.columns.start, self.columns.stop))
         feed |= {self.learning_rate: rate, self.wish: self.stop.wish}
         fetches = [self.loss, self.gradient_norm, self.wishes, self.train_op]
         loss, gradient_norm, wishes, _ = self.cluster.run(self.session, fetches, feed)

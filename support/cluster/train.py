@@ -38,7 +38,7 @@ def run():
     timeout = typed.pop("cluster_timeout", None)
     try:
         if timeout and not os.environ["TF_CONFIG"]:
-            raise UserError("--cluster-timeout goes with TF_CONFIG")
+            raise UserError("--cluster-timeout needs TF_CONFIG")
         addresses, index = tf_config.read(os.environ["TF_CONFIG"]) or ([], 0)
         command = read_flags(typed, addresses, index)
     except UserError as error:

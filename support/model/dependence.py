@@ -49,7 +49,7 @@ def dependence(model, sequence, steps=None):
 
     patches = np.array_split(np.arange(sequence.size), min(sequence.size, MOST_PATCHES))
     shifts = spread(config.vocab_size - FIRST_SYMBOL, MOST_COPIES // len(patches))
-    copies = [replaced(sequence, patch, shift, config.vocab_size) for patch in patches for shift in shifts]
+    copies = [replace(sequence, patch, shift, config.vocab_size) for patch in patches for shift in shifts]
     at_once = max(1, config.steps_at_once // steps)
     changes = []
     for start in range(0, len(copies), at_once):
@@ -90,7 +90,7 @@ def spread(symbols, most):
     return np.linspace(min(1, symbols - 1), symbols - 1, min(others, most)).astype(int)
 
 
-def replaced(sequence, patch, shift, vocab_size):
+def replace(sequence, patch, shift, vocab_size):
     """Returns a copy of a sequence whose symbols in a patch are shifted around the vocabulary."""
     copy = sequence.copy()
     copy[patch] = FIRST_SYMBOL + (copy[patch] - FIRST_SYMBOL + shift) % (vocab_size - FIRST_SYMBOL)

@@ -82,7 +82,7 @@ def draw_growth(row, growth):
         axes.set_title(f"batch {batch}", fontsize=9)
 
 
-def aligned(batch, prediction, alignment):
+def panels_of(batch, prediction, alignment):
     """Returns what draw() draws of attention.
 
     Args:

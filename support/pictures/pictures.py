@@ -33,15 +33,15 @@ def save_all(run, metrics):
         "memory": heat_maps.draw({"memory": run.look_at_memory()}, config, history.memory),
     }
     if config.attention != "none":
-        batch = helpers.columns(run.held_out, 0, ALIGNED_SEQUENCES)
+        batch = helpers.take(run.held_out, 0, ALIGNED_SEQUENCES)
         model = run.model
         fetches = [model.decoder_prediction, model.alignment]
         prediction, alignment = model.session.run(fetches, model.feed(batch))
-        figures["attention"] = heat_maps.draw({"attention": heat_maps.aligned(batch, prediction, alignment)}, config)
+        figures["attention"] = heat_maps.draw({"attention": heat_maps.panels_of(batch, prediction, alignment)}, config)
     model_page = page.of_run(run, metrics)
     if model_page is not None:
         files.write_whole(run.folder / page.PAGE, model_page)
-    draw = functools.cache(drawn)
+    draw = functools.cache(encode)
     for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
         files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
     run.show_in_tensorboard(figures, heat_maps.label_names(config))
@@ -136,10 +136,10 @@ def save(figure, path):
     Raises:
       OSError: it cannot be written. An earlier picture of that name is untouched.
     """
-    files.write_whole(files.behind_link(path), drawn(figure, path.suffix))
+    files.write_whole(files.behind_link(path), encode(figure, path.suffix))
 
 
-def drawn(figure, ending):
+def encode(figure, ending):
     """Returns the bytes of a picture in the format of a file's ending."""
     picture = io.BytesIO()
     with warnings.catch_warnings():

@@ -200,7 +200,7 @@ def load_weights(run, session):
             values[tuple(map(slice, known.shape))] = known  # symbols come last, in the order of that run
             variable.load(values, session)
     except (tf.errors.OpError, ValueError) as error:
-        raise torn(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+        raise torn_error(checkpoint, f"{type(error).__name__} in TensorFlow") from error
 
 
 def restore_kept(folder, session, saver):
@@ -259,7 +259,7 @@ def restore_checkpoint(checkpoint, session, saver):
             )
         saver.restore(session, path)
     except (tf.errors.OpError, ValueError) as error:
-        raise torn(checkpoint, f"{type(error).__name__} in TensorFlow") from error
+        raise torn_error(checkpoint, f"{type(error).__name__} in TensorFlow") from error
 
 
 def write_state(path, generator_state, history, config):
@@ -267,7 +267,7 @@ def write_state(path, generator_state, history, config):
 
     It is the generator's state, unseen sequences, early memory, and the settings that all of the run has in common.
     """
-    unseen = np.packbits([key in history.unseen for key in history.keys])
+    unseen = np.packbits([key in history.unseen for key in history.fingerprints])
     state = {"generator": generator_state, "unseen": base64.b64encode(unseen).decode(), "memory": history.memory}
     state["settings"] = config.fixed
     path.write_text(json.dumps(state), encoding="utf-8")
@@ -283,7 +283,7 @@ def read_state(path, generator, history, config):
         state = outside.read_json(path)
         generator.bit_generator.state = state["generator"]
         packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
-        if packed.size != -(-len(history.keys) // 8):
+        if packed.size != -(-len(history.fingerprints) // 8):
             raise ValueError
         memory = {int(batch): np.array(changes, float) for batch, changes in state["memory"].items()}
         if not memory.keys() <= {*dependence.EARLY_BATCHES} or any(values.ndim != 2 for values in memory.values()):
@@ -291,16 +291,16 @@ def read_state(path, generator, history, config):
         history.memory = {batch: changes.tolist() for batch, changes in memory.items()}
         settings = dict(state["settings"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise torn(path.parent, f"{type(error).__name__} in {path.name}") from error
+        raise torn_error(path.parent, f"{type(error).__name__} in {path.name}") from error
     for name in settings.keys() & config.fixed.keys():
         if settings[name] != config.fixed[name]:
             raise UserError(
                 f"{str(path)!r} was written with {name} {settings[name]}, but config.json says {config.fixed[name]}"
             )
-    history.unseen = {key for key, unseen in zip(history.keys, np.unpackbits(packed)) if unseen}
+    history.unseen = {key for key, unseen in zip(history.fingerprints, np.unpackbits(packed)) if unseen}
 
 
-def torn(checkpoint, reason):
+def torn_error(checkpoint, reason):
     """Returns the UserError for a checkpoint that cannot be restored."""
     message = f"the checkpoint {str(checkpoint)!r} is torn ({reason})"
     older = folders.checkpoints(checkpoint.parent.parent)[:-1]

@@ -29,16 +29,16 @@ class History:
     """The history of a run. It grows with each batch.
 
     rows: list of Row, one for each batch.
-    keys: list of bytes, the held-out sequences.
-    unseen: set of those among keys that have not occurred in training.
+    fingerprints: list of bytes, one for each held-out sequence.
+    unseen: set of the fingerprints that have not occurred in training.
     memory: dict from an early batch to the mean of the maps that dependence.of_longest() made after it, lists of float.
     """
 
     def __init__(self, held_out):
         """held_out: the helpers.Batch of all held-out sequences."""
         self.rows = []
-        self.keys = helpers.keys(held_out)
-        self.unseen = set(self.keys)
+        self.fingerprints = helpers.fingerprints(held_out)
+        self.unseen = set(self.fingerprints)
         self.memory = {}
 
     def record(self, batch, loss, gradient_norm, learning_rate):
@@ -52,7 +52,7 @@ class History:
             reason = f"the loss is {loss} and the gradient norm {gradient_norm}"
             raise FloatingPointError(f"{reason} at batch {batch_number}; a smaller --learning-rate may help")
         self.rows.append(Row(batch_number, loss, gradient_norm, np.float32(learning_rate)))
-        self.unseen.difference_update(helpers.keys(batch))
+        self.unseen.difference_update(helpers.fingerprints(batch))
 
     def record_exact_match(self, share, loss=None):
         """Adds what was found after the last batch: the share of held-out sequences that are exact, and their loss."""

@@ -13,9 +13,8 @@ import numpy as np
 
 from helpers import EXTRA_DECODER_STEPS
 from seq2seq_copy import PLAIN, Model, apply_gradients, build_model, compute_gradients
-from support.tensorflow import compile_cache, startup
+from support.tensorflow import backpropagation, compile_cache, startup
 from support.tensorflow import tensorflow_v1 as tf
-from support.tensorflow.backpropagation import plain_loss
 from support.tensorflow.bounded_rnn import bounded_loops
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
@@ -73,8 +72,8 @@ class CompiledModel(Model):
         def compute(length, decoder_steps):
             batch = (inputs[:length], lengths, targets[:decoder_steps], target_lengths)
             with reading_once():
-                if self.training_parts == PLAIN:
-                    loss = plain_loss(*batch, self.config)
+                if self.training_parts == PLAIN and backpropagation.is_up_to_date():
+                    loss = backpropagation.plain_loss(*batch, self.config)
                 else:
                     loss = build_model(*batch, self.config, self.training_parts, bounded_loops(decoder_steps))["loss"]
                 return [loss, *compute_gradients(loss)]
@@ -141,4 +140,4 @@ def warning_if_not_compiled():
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
-        log.warning("XLA cannot compile the step; going on as with --xla off (%s)", str(error).splitlines()[0])
+        log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", str(error).splitlines()[0])

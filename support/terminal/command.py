@@ -47,8 +47,8 @@ def flag_parser():
     """Returns the parser of the command line. What was not typed is not among the values that it returns."""
     parser = OneLineErrorParser(
         prog=PROGRAM,
-        description="Trains a sequence-to-sequence model to repeat random integer sequences (or to do another task, or "
-        "to answer as in your own pairs), and reports how many held-out sequences it gets exactly right.",
+        description="Trains a sequence-to-sequence model to repeat random integer sequences (or another task, or "
+        "your own input-output pairs), and reports how many held-out sequences it gets exactly right.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -78,7 +78,7 @@ def flag_parser():
         "--start-from",
         type=flag_type(tensorflow_path),
         metavar="RUN",
-        help="begin a new run with the weights of another, which may know fewer symbols",
+        help="begin a new run with the weights of another run, whose symbols it keeps",
     )
     runs.add_argument(
         "--predict",
@@ -91,7 +91,7 @@ def flag_parser():
         "--predict-file",
         type=flag_type(file_path),
         metavar="FILE",
-        help="print the answers to the inputs of a file of pairs, judge them by its targets, and save all beside it",
+        help="answer the inputs of a file of pairs, compare with its targets, and save the results beside it",
     )
     runs.add_argument(
         "--export",
@@ -135,7 +135,7 @@ def read_flags(given):
         return command_to_export(given.pop("export"), run_dir, resume, given)
     for name in PredictFlags._fields:
         if name in given and name != "plot":
-            raise UserError(f"{flag(name)} goes with --predict")
+            raise UserError(f"{flag(name)} needs --predict")
     command = command_to_train(run_dir, given) if resume is None else command_to_resume(resume, run_dir, given)
     settings.check(command.config)
     for plot in command.config.plots.values():
@@ -197,7 +197,7 @@ def new_run(given):
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
-                raise UserError(f"{flag(name)} does not go with --data")
+                raise UserError(f"{flag(name)} cannot be combined with --data")
         user_pairs = read_pairs(config)
         return Command(with_data(config, user_pairs), None, pairs=user_pairs)
     if config.task == "alphabet" and "vocab_size" not in given:
@@ -245,7 +245,7 @@ def command_to_predict(sequences, run_dir, resume, given):
     how = PredictFlags(**{name: given.pop(name) for name in PredictFlags._fields if name in given})
     check_alone("predict", given, resume)
     if "-" in sequences and len(sequences) > 1:
-        raise UserError("--predict: - for standard input goes alone")
+        raise UserError("--predict: - (standard input) cannot be combined with other sequences")
     if sequences == ["-"] and sys.stdin is None:
         raise UserError("--predict: standard input is closed")
     config, run = trained_run(run_dir)
@@ -287,7 +287,7 @@ def command_to_export(export, run_dir, resume, given):
 def check_alone(name, given, resume):
     """Raises UserError if a flag that takes only --run-dir beside it was typed with others."""
     if given or resume is not None:
-        raise UserError(f"{flag(next(iter(given), 'resume'))} does not go with {flag(name)}")
+        raise UserError(f"{flag(next(iter(given), 'resume'))} cannot be combined with {flag(name)}")
 
 
 def trained_run(run_dir, name="--run-dir"):
@@ -310,11 +310,11 @@ def newest_run():
 def command_to_resume(run, run_dir, given):
     """Returns the Command that continues a stopped run."""
     if run_dir is not None:
-        raise UserError("--run-dir does not go with --resume, which names the folder itself")
+        raise UserError("--run-dir cannot be combined with --resume, which names the folder itself")
     if "settings" in given:
-        raise UserError("--settings does not go with --resume: a run keeps its settings")
+        raise UserError("--settings cannot be combined with --resume: a run keeps its settings")
     if "start_from" in given:
-        raise UserError("--start-from does not go with --resume: it begins a new run")
+        raise UserError("--start-from cannot be combined with --resume: it begins a new run")
     run = newest_run() if run is NEWEST else run
     with naming("--resume"):
         config = saved_config(run)
@@ -327,7 +327,7 @@ def command_to_resume(run, run_dir, given):
         check_resumable(run, config, given)
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
-    # What another person has typed is no place to write to.
+    # A path from config.json may be somebody else's, so it is not written to.
     given.setdefault("plot", config.plot if config.plot == settings.Config.plot else run / "loss.png")
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
@@ -350,7 +350,7 @@ def check_resumable(run, config, given):
     if history.has_reached(rows, config.until):
         raise UserError(f"--resume: this run reached --until {config.until} after {batches_kept} batches")
     if history.has_lost_patience(rows, config.patience):
-        raise UserError(f"--resume: this run came to the end of --patience after {batches_kept} batches")
+        raise UserError(f"--resume: this run lost --patience after {batches_kept} batches")
 
 
 def saved_config(run):

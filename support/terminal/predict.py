@@ -129,7 +129,7 @@ def predict(lines, model, flags, one_by_one=False):
                 continue
             read += 1
             if not config.length_from <= sequence.size <= config.length_to:
-                trained_on = f"the model was trained on {config.length_from} to {config.length_to}"
+                trained_on = f"the model was trained on lengths {config.length_from} to {config.length_to}"
                 log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
             for symbol in np.unique(sequence):
                 if names[symbol] in config.untrained:
@@ -170,7 +170,7 @@ def as_text(sequence, hypotheses, names, flags):
         lines.append(f"predicted > {show(without_eos(hypothesis.symbols), names)}{limit}")
         if flags.scores:
             probabilities = zip(hypothesis.symbols, np.exp(hypothesis.log_probabilities))
-            shown = " ".join(f"{written(symbol, names)}:{probability:.6f}" for symbol, probability in probabilities)
+            shown = " ".join(f"{spell(symbol, names)}:{probability:.6f}" for symbol, probability in probabilities)
             lines.append(f"scores    > {hypothesis.log_probability:.6f} {shown}")
     return "\n".join(lines)
 
@@ -212,7 +212,7 @@ def parse(line, symbols, known, split=str.split):
     if not words:
         raise ValueError("no symbols")
     if len(words) > LONGEST_SEQUENCE:
-        raise ValueError(f"{len(words)} symbols; there may be {LONGEST_SEQUENCE} at most")
+        raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
     unknown = symbols.get(UNKNOWN_NAME)  # --min-count makes it a symbol
     for word in words:
         if word not in symbols and unknown is None:
@@ -251,6 +251,6 @@ def without_eos(symbols):
     return symbols[:-1] if symbols[-1] == EOS else symbols
 
 
-def written(symbol, names):
+def spell(symbol, names):
     """Returns how a symbol is written among scores: PAD and EOS by their names."""
     return RESERVED[symbol] if symbol < FIRST_SYMBOL else outside.printable(names[symbol])

@@ -46,7 +46,7 @@ def add_flags(group):
         "--length-penalty",
         type=flag_type(decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10")),
         metavar="X",
-        help="with --beam: the larger, the more it favours long answers; 0.6 to 1 is usual (default: 0.0)",
+        help="with --beam: favour long answers; 0.6 to 1 is usual (default: 0.0)",
     )
     group.add_argument(
         "--scores",
@@ -57,8 +57,8 @@ def add_flags(group):
         "--max-answer",
         type=flag_type(whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS)),
         metavar="N",
-        help="most symbols of an answer, EOS among them; with --export, too (default: 3 more than the input has; with "
-        "--data, than the longest target has)",
+        help="longest answer, in symbols, including EOS; also for --export (default: 3 more than the input or, with --data, "
+        "than the longest target)",
     )
     group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
 
@@ -68,10 +68,10 @@ def check(flags, sequences):
     if flags.n_best > flags.beam:
         raise UserError(f"--n-best: {flags.n_best} is more than --beam {flags.beam}")
     if flags.length_penalty and flags.beam == 1:
-        raise UserError("--length-penalty goes with --beam")
+        raise UserError("--length-penalty needs --beam")
     if flags.scores and flags.json:
-        raise UserError("--scores does not go with --json, which holds them")
+        raise UserError("--scores cannot be combined with --json, which holds them")
     if flags.plot is not None:
         if sequences == ["-"] or len(sequences) > MOST_DRAWN:
-            raise UserError(f"--plot: goes with 1 to {MOST_DRAWN} sequences on the command line")
+            raise UserError(f"--plot: needs 1 to {MOST_DRAWN} sequences on the command line")
         pictures.check_path(flags.plot)

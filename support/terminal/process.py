@@ -24,7 +24,7 @@ class Stop:
 
     status = 0
 
-    def ask(self, status):
+    def request(self, status):
         """Asks training to stop with an exit status. The first that asks decides."""
         self.status = self.status or status
 
@@ -37,7 +37,7 @@ def stop_at_signal(stop):
     """
 
     def receive(number, frame):
-        stop.ask(128 + number)
+        stop.request(128 + number)
         if number == platforms.HANGUP:
             for descriptor in (1, 2):
                 if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a terminal that is gone
@@ -97,7 +97,7 @@ def write(text, stop):
         tqdm.write(text)
     except OSError as error:
         silence(1)
-        stop.ask(1)
+        stop.request(1)
         if not isinstance(error, BrokenPipeError):  # the reader of the pipe has had enough
             log.warning("cannot write standard output: %s", error.strerror)
 

@@ -100,7 +100,7 @@ def metrics(run, exact, correct_tokens, batches_per_second):
     """
     config, history, held_out = run.config, run.history, run.held_out
     lengths = held_out.lengths
-    never_seen = np.array([key in history.unseen for key in history.keys])
+    never_seen = np.array([key in history.unseen for key in history.fingerprints])
 
     def share(hits):
         return {"share": hits.mean() if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}

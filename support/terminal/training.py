@@ -79,7 +79,7 @@ def listen(model, batches, run, stop, most):
     done, start = len(history.rows), time.perf_counter()
     if has_ended_early(run, stop):  # before the run was killed
         return None
-    few_held_out = helpers.columns(run.held_out, 0, EVALUATION_BATCH)
+    few_held_out = helpers.take(run.held_out, 0, EVALUATION_BATCH)
     calls = (list(itertools.islice(batches, size)) for size in sizes_of_calls(done, config, most))
     with tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None, dynamic_ncols=True) as bar:
         for call in train(model, calls, done):
@@ -118,7 +118,7 @@ def held_out_loss(model, batch):
     loss = model.session.graph.get_tensor_by_name("loss/loss:0")  # model.loss may be that of the training parts
     total, size = 0.0, model.config.evaluation_batch
     for start in range(0, batch.lengths.size, size):
-        part = helpers.columns(batch, start, start + size)
+        part = helpers.take(batch, start, start + size)
         total += float(model.session.run(loss, model.feed(part))) * (part.target_lengths + EXTRA_DECODER_STEPS).sum()
     return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
