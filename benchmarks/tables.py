@@ -19,6 +19,7 @@ GROWTH = {  # one size at a time; the others as by default
     "encoder_hidden_units": [20, 64, 128, 256],
     "length_to": [8, 16, 32, 64, 128],
 }
+GROWTH_CHECKED = 3  # losses; soon rounding decides between two equally likely symbols of a long sequence
 GROWTH_ROUNDS = 3  # of about a second for each peer
 
 
@@ -90,7 +91,7 @@ def job_row(name, cold, warm):
     ]
 
 
-def take_turns(path, caches, rounds, steps_of, quiet):
+def take_turns(path, caches, rounds, steps_of, quiet, checked=work.CHECKED_LOSSES):
     """Lets peers take training steps, one after the other in each round.
 
     Args:
@@ -99,6 +100,7 @@ def take_turns(path, caches, rounds, steps_of, quiet):
       rounds: int.
       steps_of: function from a Peer to how many steps it takes in a round.
       quiet: a machine.Quiet.
+      checked: int, how many of the first losses must agree.
 
     Returns:
       dict of name to the Peer, which knows its rates and its memory.
@@ -108,7 +110,7 @@ def take_turns(path, caches, rounds, steps_of, quiet):
         processes, losses, steps = {}, [], {}
         for name, cache in caches.items():
             processes[name] = stack.enter_context(Peer(name, path, cache))
-            losses.append(processes[name].answer()["losses"])
+            losses.append(processes[name].answer()["losses"][:checked])
             steps[name] = steps_of(processes[name])
         for _ in range(rounds):
             quiet.wait()
@@ -147,7 +149,9 @@ def peers_of_size(config, folder, quiet):
     path = folder / "growth.npz"
     work.make(path, config)
     caches = dict.fromkeys([SCRIPT, JAX], folder / "growth")
-    processes, _ = take_turns(path, caches, GROWTH_ROUNDS, lambda peer: math.ceil(peer.take_steps(2)), quiet)
+    processes, _ = take_turns(
+        path, caches, GROWTH_ROUNDS, lambda peer: math.ceil(peer.take_steps(2)), quiet, GROWTH_CHECKED
+    )
     return processes, sum(int(batch.lengths.sum()) for batch in work.load(path).batches) / work.BATCHES
 
 
