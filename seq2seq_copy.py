@@ -1,8 +1,8 @@
-r"""Sequence-to-sequence copy: a static TensorFlow graph learns to repeat random integer sequences.
+r"""Sequence-to-sequence copy: a model, built as a static TensorFlow graph, learns to repeat random integer sequences.
 
 The encoder reads a sequence in both directions. The decoder starts from the encoder's final state and writes the
-sequence out again, then EOS. It first reads EOS, then at each step the symbol that it found most likely at the step
-before: greedy decoding, in training as well as afterwards.
+sequence out again, then EOS. Its first input is EOS, which here also means start. Then, at each step, it reads the
+symbol that it found most likely at the step before: greedy decoding, in training as well as afterwards.
 
     forward LSTM          o ---> o ---> o ----.
                           |      |      |      \
@@ -14,8 +14,8 @@ before: greedy decoding, in training as well as afterwards.
       reads                                                 EOS     5      7      8     EOS    PAD
       predicts                                               5      7      8     EOS    PAD    PAD
 
-In reading order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. The data is in helpers.py.
-The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md has the figures.
+Below, in this order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. helpers.py makes the
+data. The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how accurate it is.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ import numpy as np
 
 import helpers
 from helpers import EOS, EXTRA_DECODER_STEPS, PAD
-from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1, imported at its first use
+from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1; loaded at its first use, as it takes seconds
 
-# Tensors are time-major: a sequence is a column. Comments give their shapes.
+# The functions up to build_model() run once. They only build the graph; nothing is computed until session.run().
+# Tensors are time-major, [time, batch]: a sequence is a column. Comments give shapes. By default there are 10 symbols,
+# embeddings of 20 numbers, and 20 units in each direction of the encoder, so 40 in the decoder (support/settings.py).
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
-    """Maps each symbol to a vector, initialised uniformly from [-0.2, 0.2] and trained with the rest."""
+    """Creates a vector for each symbol, initialised uniformly from [-0.2, 0.2], and looks up those of the inputs."""
     with tf.variable_scope("embedding"):
         uniform = tf.random_uniform_initializer(-0.2, 0.2)
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
@@ -49,28 +51,28 @@ class LSTMStateTuple(NamedTuple):
 
 
 class LSTMCell:
-    """A cell with long short-term memory, of the form that TensorFlow's loops run.
+    """A long short-term memory cell, with the methods that TensorFlow's loops expect of a cell.
 
-    From the input x and the state c, h before the step:
+    A step computes from the input x and the state c, h:
 
-        i, j, f, o = [x, h] kernel + bias
+        i, j, f, o = split([x, h] @ kernel + bias)
         c' = sigmoid(f) * c + sigmoid(i) * tanh(j)
         h' = sigmoid(o) * tanh(c')
 
-    The forget gate f decides what stays in the memory c: without it, old symbols would never make room for new ones.
-    The input gate i decides how much of the new content j is added: not every input is worth storing. The output gate o
-    decides what the rest of the model sees of c, as h: a symbol can be stored now and shown later.
+    The forget gate f decides what stays in the memory c; without it, c could only accumulate. The input gate i decides
+    how much of the new content j is added, so that it need not disturb what is stored. The output gate o decides what
+    the rest of the model sees of c, as h, so that content can be kept without being shown.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; the forget gate: Gers et al., "Learning to
-    forget", 2000; its large initial bias: Jozefowicz et al., "An empirical exploration of recurrent network
-    architectures", 2015.
+    forget", 2000; a positive initial bias for it: Jozefowicz et al., "An empirical exploration of recurrent network
+    architectures", 2015. That it is 4 was learned (docs/accuracy.md).
     """
 
     def __init__(self, name, units, input_size):
-        """Creates the weights here. TensorFlow's loops would cache variables that are created inside them."""
+        """Creates the weights here. A loop caches those created in it, and the compiled step would not change them."""
         with tf.variable_scope(f"{name}/lstm_cell"):
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
-            open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # f: sigmoid(4) keeps 98 %
+            open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 98 %
             self.bias = tf.get_variable("bias", [4 * units], initializer=open_gate)
         self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
@@ -79,7 +81,7 @@ class LSTMCell:
         return LSTMStateTuple(c=zeros, h=zeros)
 
     def __call__(self, inputs, state):
-        """Makes one step; inputs [batch, input_size]. Returns the output [batch, units] and the next LSTMStateTuple."""
+        """Makes a step. inputs: [batch, input_size]. Returns the output [batch, units] and the next LSTMStateTuple."""
         gates = tf.nn.bias_add(tf.matmul(tf.concat([inputs, state.h], axis=1), self.kernel), self.bias)
         i, j, f, o = tf.split(gates, 4, axis=1)  # [batch, units] each
         c = tf.sigmoid(f) * state.c + tf.sigmoid(i) * tf.tanh(j)
@@ -90,8 +92,9 @@ class LSTMCell:
 def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
-    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II. Returns encoder_outputs,
-    which only attention reads, and the final state of each direction.
+    Returns encoder_outputs, which only attention reads, and the final state of each direction. nn is tf.nn; the
+    compiled training step passes its own loops. Source: Schuster and Paliwal, "Bidirectional recurrent neural
+    networks", 1997, section II.
     """
     forward_cell, backward_cell = cells
     (forward_outputs, backward_outputs), final_states = nn.bidirectional_dynamic_rnn(
@@ -103,20 +106,20 @@ def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
 
 
 def concatenate_states(forward_state, backward_state):
-    """Joins the final states of both directions: all that the plain decoder learns about the symbols."""
+    """Joins the final states of both directions: the plain decoder gets no other information about the symbols."""
     c = tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c")
     h = tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h")
     return LSTMStateTuple(c, h)  # [batch, 2 * encoder_hidden_units] each
 
 
-def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
-    """Makes the loop_fn that tf.nn.raw_rnn calls before the decoder's first step and after every step, see decode().
+def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unused):
+    """Makes the loop_fn that tf.nn.raw_rnn calls before the decoder's first step and after each step (see decode()).
 
     Args:
       embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: what concatenate_states() returned, as wide as the decoder's cell.
-      decoder_lengths: int32 [batch], how many steps each sequence is decoded.
-      unread: encoder_outputs, encoder_inputs_length and decoder_targets, which only variants of the model read.
+      encoder_final_state: from concatenate_states(), as wide as the decoder's cell.
+      decoder_lengths: int32 [batch], the number of steps for each sequence. Its own EOS does not end it.
+      unused: encoder_outputs, encoder_inputs_length and decoder_targets, which only variants of the model read.
     """
     vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
     uniform = tf.random_uniform_initializer(-2.5, 2.5)
@@ -127,20 +130,21 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
     pad_step_embedded = tf.nn.embedding_lookup(embeddings, tf.fill(batch_shape, PAD), name="pad_step_embedded")
 
     def loop_fn_initial(time):
+        # Nothing to emit yet; zeros tell raw_rnn the shape and type of what a step emits for one sequence.
         emit_structure = {"decoder_logits": tf.zeros([vocab_size]), "decoder_prediction": tf.zeros([], tf.int32)}
         return time >= decoder_lengths, eos_step_embedded, encoder_final_state, emit_structure, None
 
     def loop_fn_transition(time, cell_output, cell_state):
         elements_finished = time >= decoder_lengths  # [batch]
         logits = tf.matmul(cell_output, output_weights) + output_bias  # [batch, vocab_size]
-        prediction = tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
+        prediction = tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]; no gradient flows through it
         prediction_embedded = tf.nn.embedding_lookup(embeddings, prediction)  # [batch, input_embedding_size]
         next_input = tf.where(elements_finished, pad_step_embedded, prediction_embedded)
         emit_output = {"decoder_logits": logits, "decoder_prediction": prediction}
         return elements_finished, next_input, cell_state, emit_output, None
 
     def loop_fn(time, cell_output, cell_state, loop_state):
-        if cell_output is None:
+        if cell_output is None:  # raw_rnn's first call
             return loop_fn_initial(time)
         return loop_fn_transition(time, cell_output, cell_state)
 
@@ -148,24 +152,25 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unread):
 
 
 def decode(decoder_cell, loop_fn, nn):
-    """Writes the sequences, one symbol per step (Sutskever et al., "Sequence to sequence learning", 2014, section 2).
+    """Writes the sequences, one symbol per step.
 
-    raw_rnn runs the cell. Between two steps loop_fn picks the next input. It returns elements_finished, next_input,
-    next_cell_state, emit_output and next_loop_state. Before the first step there is no cell_output; zeros then give
-    shape and type of what a step emits for a sequence. For a finished sequence raw_rnn emits zeros, and 0 is PAD.
+    raw_rnn runs the cell, and calls loop_fn between steps to choose the next input. loop_fn returns elements_finished,
+    next_input, next_cell_state, emit_output and next_loop_state (None if there is none). For a finished sequence
+    raw_rnn emits zeros: logits of 0, and the prediction 0, which is PAD.
 
     Returns a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction int32 [decoder_time,
-    batch], and whatever else a variant emits.
+    batch], and any tensor that a variant adds. Source: Sutskever et al., "Sequence to sequence learning with neural
+    networks", 2014, section 2.
     """
     emitted, _, _ = nn.raw_rnn(decoder_cell, loop_fn)
-    return {name: array.stack(name) for name, array in emitted.items()}
+    return {name: array.stack(name) for name, array in emitted.items()}  # from TensorArrays to tensors
 
 
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
-    """Averages the cross-entropy, in nats, over the steps that the decoder really makes for each sequence.
+    """Averages the cross-entropy, in nats, over the decoder steps of each sequence: its symbols, EOS, PAD, PAD.
 
-    Without the mask, every step past the end of a sequence would add a constant: the logits are zero there, and the
-    cross-entropy is ln(vocab_size) whatever the model has learned.
+    Past these, the logits are zero and the cross-entropy is ln(vocab_size), whatever the model has learned. Without the
+    mask, such steps would raise the loss by a constant.
     """
     with tf.variable_scope("loss"):
         stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -176,36 +181,36 @@ def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
 
 
 def scheduled_learning_rate(step, config):
-    """Returns the learning rate of a training step. It is a plain number, which is fed; the first step is 0."""
-    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # to 1 during the first tenth of the run
-    fall = 1 - step / config.max_batches  # from 1 at the start, linearly, to almost 0 at the last step
+    """Returns the learning rate of a training step, a Python float to be fed. Steps count from 0."""
+    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # reaches 1 after the warm-up, a tenth of the run
+    fall = 1 - step / config.max_batches  # falls linearly from 1 to almost 0
     return config.learning_rate * min(1, rise) * fall
 
 
 def compute_gradients(loss):
-    """Returns the gradient of the loss with respect to each of tf.trainable_variables(), as a matrix or vector."""
+    """Returns the gradient of the loss with respect to each of tf.trainable_variables(), as dense tensors."""
     with tf.name_scope("gradients"):
-        # That of the embeddings is a list of rows, in which a symbol may recur. Converting it adds its rows up.
+        # The gradient of the embeddings is sparse, a row for each look-up. Converting it sums the rows of a symbol.
         return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
 
 
 def apply_gradients(gradients, learning_rate, config):
-    """Makes one step of Adam on clipped gradients; returns train_op and gradient_norm, the latter before clipping.
+    """Returns train_op, which makes a step of Adam on clipped gradients, and gradient_norm, the norm before clipping.
 
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1 in the form given just before
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1, reordered as just before
     section 2.1. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
     2013, algorithm 1.
     """
     with tf.variable_scope("train"):
         optimizer = tf.train.AdamOptimizer(learning_rate, beta2=config.adam_beta2)
         clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-        clipped = zip(clipped, tf.trainable_variables())
-        train_op = optimizer.apply_gradients(clipped, tf.train.get_global_step(), name="train_op")
+        gradients_and_variables = zip(clipped, tf.trainable_variables())
+        train_op = optimizer.apply_gradients(gradients_and_variables, tf.train.get_global_step(), name="train_op")
         return train_op, gradient_norm
 
 
 class Parts(NamedTuple):
-    """What a variant of the model replaces, as in Parts(cell=GRUCell)."""
+    """The parts of the model that a variant replaces, for example Parts(cell=GRUCell); see support/model/."""
 
     cell: Callable = LSTMCell
     encode: Callable = encode
@@ -217,19 +222,19 @@ PLAIN = Parts()
 
 
 def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_targets_length, config, parts, nn):
-    """Connects embedding, encoder, decoder and loss: the whole model.
+    """Builds the whole model: embedding, encoder, decoder and loss.
 
     Args:
       encoder_inputs: int32 [time, batch].
       encoder_inputs_length: int32 [batch].
       decoder_targets: int32 [decoder_time, batch]; None if no loss is needed.
-      decoder_targets_length: int32 [batch], symbols only; the decoder adds EOS, PAD, PAD.
+      decoder_targets_length: int32 [batch], without EOS, PAD, PAD.
       config: a settings.Config.
       parts: a Parts.
-      nn: tf.nn, or what has the same loops.
+      nn: tf.nn, or an object with the same loops.
 
     Returns:
-      A dict of tensors: what decode() returned, decoder_lengths int32 [batch] and loss float32 [].
+      A dict: the tensors from decode(), decoder_lengths int32 [batch] and loss float32 [].
     """
     units, input_size = config.encoder_hidden_units, config.input_embedding_size
     embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, input_size)
@@ -247,7 +252,7 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_
             encoder_inputs_length=encoder_inputs_length,
             decoder_targets=decoder_targets,
         )
-        first_input = loop_fn(tf.constant(0), None, None, None)[1]  # for its width, which attention increases
+        first_input = loop_fn(tf.constant(0), None, None, None)[1]  # only for its width, which attention increases
         decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], first_input.shape[1])
         results = decode(decoder_cell, loop_fn, nn) | {"decoder_lengths": decoder_lengths}
     if decoder_targets is not None:
@@ -256,10 +261,10 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_
 
 
 class Model:
-    """The static graph of a settings.Config, its tensors by name, and the session that runs it, with initial weights.
+    """The graph of a settings.Config, its tensors as attributes, and a session that holds the weights.
 
-    parts are those of the model that predicts. training_parts are those of the model that is trained, on the same
-    weights; without them it only predicts.
+    parts make the model that predicts, training_parts the one that is trained, with the same weights. They differ with
+    teacher forcing, for example. Without training_parts the model cannot be trained.
     """
 
     def __init__(self, config, parts=PLAIN, training_parts=None):
@@ -271,12 +276,12 @@ class Model:
         self.decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")  # [decoder_time, batch]
         self.decoder_targets_length = tf.placeholder(tf.int32, [None], name="decoder_targets_length")  # [batch]
         encoder = (self.encoder_inputs, self.encoder_inputs_length)
-        self.placeholders = (*encoder, self.decoder_targets, self.decoder_targets_length)  # in the order of a Batch
+        self.placeholders = (*encoder, self.decoder_targets, self.decoder_targets_length)  # like a helpers.Batch
 
         results = self.connect(parts)
         self.decoder_logits = results["decoder_logits"]  # [decoder_time, batch, vocab_size]
         self.decoder_prediction = results["decoder_prediction"]  # [decoder_time, batch]
-        self.alignment = results.get("alignment")  # with attention, its weights [decoder_time, batch, time]
+        self.alignment = results.get("alignment")  # attention's weights [decoder_time, batch, time], or None
         self.loss = results["loss"]  # []
         self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
         if training_parts is not None:
@@ -289,7 +294,7 @@ class Model:
         return build_model(*self.placeholders, self.config, parts, tf.nn)
 
     def add_train_op(self):
-        """Adds gradients and Adam. If the training parts differ, the loss becomes theirs."""
+        """Adds gradients and Adam. If training_parts differ from parts, self.loss becomes the loss of their model."""
         if self.training_parts is not self.parts:
             with tf.variable_scope(tf.get_variable_scope(), reuse=True):
                 self.loss = self.connect(self.training_parts)["loss"]
@@ -304,11 +309,11 @@ class Model:
         return dict(zip(self.placeholders, batch))
 
     def predict(self, batch):
-        """Returns what the model makes of a helpers.Batch, int32 [decoder_time, batch]."""
+        """Returns the predicted symbols for a helpers.Batch, int32 [decoder_time, batch]. It does not read targets."""
         return self.session.run(self.decoder_prediction, self.feed(batch))
 
     def take_steps(self, batches, learning_rates):
-        """Makes a training step with each helpers.Batch; returns the losses and gradient norms, float32 each."""
+        """Makes a training step with each helpers.Batch; returns the losses and the gradient norms, float32 each."""
         losses, gradient_norms = [], []
         for batch, rate in zip(batches, learning_rates):
             feed = self.feed(batch) | {self.learning_rate: rate}
@@ -318,13 +323,13 @@ class Model:
         return losses, gradient_norms
 
 
-def train(model, calls, step=0):
-    """Trains a Model, and hands over control after each call: to print, to save, to stop.
+def train(model, lists_of_batches, step=0):
+    """Trains a Model. A generator: after each list of batches its caller can print, save or stop.
 
-    calls yields lists of helpers.Batch, because a compiled step takes a list at once. step is the number of training
-    steps made before. Yields each list with the losses, gradient norms and learning rates of its batches.
+    The lists of helpers.Batch have one element or, for the compiled model, as many as one call trains on. step is the
+    number of training steps already made. Yields each list with its losses, gradient norms and learning rates.
     """
-    for batches in calls:
+    for batches in lists_of_batches:
         learning_rates = [scheduled_learning_rate(step + index, model.config) for index in range(len(batches))]
         losses, gradient_norms = model.take_steps(batches, learning_rates)
         step += len(batches)
@@ -336,7 +341,7 @@ def evaluate(model, batch):
 
     Returns:
       exact: bool [batch], whether every step is right: all symbols, EOS and both PADs.
-      correct_tokens: int [batch], how many of the symbols and EOS are right.
+      correct_tokens: int [batch], the number of correct symbols, counting EOS but not PAD.
     """
     exact, correct_tokens = [], []
     for start in range(0, batch.lengths.size, model.config.evaluation_batch):
@@ -348,6 +353,6 @@ def evaluate(model, batch):
 
 
 if __name__ == "__main__":
-    from support.terminal.main import run
+    from support.terminal.main import run  # reads the flags, draws the batches, iterates over train()
 
     run()

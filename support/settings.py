@@ -81,14 +81,12 @@ class Config:
         "where to train; auto: on a GPU if there is one and it is faster at these sizes, else on the CPU",
     )
 
-    task: str = setting(
-        "copy", one_of(*TASKS), "data", "what to learn: copying, reversing, or continuing the alphabet"
-    )
+    task: str = setting("copy", one_of(*TASKS), "data", "what to learn: copying, reversing, or continuing the alphabet")
     data: Path = setting(
         None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols"
     )
     validation_data: Path = setting(
-        None, file_path, "data", "hold out the pairs of this file, not a tenth of --data"
+        None, file_path, "data", "hold out the pairs of this file instead of a tenth of --data"
     )
     test_data: Path = setting(None, file_path, "data", "report on the pairs of this file when training ends")
     symbols: str = setting(
@@ -110,9 +108,7 @@ class Config:
         "number of symbols, including PAD = 0 and EOS = 1",
     )
 
-    input_embedding_size: int = setting(
-        20, whole_number(1, LARGEST_LAYER), "model", "size of the symbol embeddings"
-    )
+    input_embedding_size: int = setting(20, whole_number(1, LARGEST_LAYER), "model", "size of the symbol embeddings")
     encoder_hidden_units: int = setting(
         20,
         whole_number(1, LARGEST_LAYER),
@@ -120,9 +116,7 @@ class Config:
         "units per encoder direction; the decoder of a bidirectional model has twice as many",
     )
     cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
-    layers: int = setting(
-        1, whole_number(1, MOST_LAYERS), "model", "stacked cells in encoder and decoder"
-    )
+    layers: int = setting(1, whole_number(1, MOST_LAYERS), "model", "stacked cells in encoder and decoder")
     encoder: str = setting(
         "bidirectional",
         one_of("bidirectional", "forward"),
@@ -145,7 +139,10 @@ class Config:
         "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
     )
     dropout: float = setting(
-        0.0, below_one, "training", "share of the inputs of each cell and of the projection that is set to 0 in training"
+        0.0,
+        below_one,
+        "training",
+        "share of the inputs of each cell and of the projection that is set to 0 in training",
     )
 
     batches_in_epoch: int = setting(1000, whole_number(1), "report", "print a report every N batches")
@@ -154,7 +151,7 @@ class Config:
         Path("plots/loss.png"),
         picture_path,
         "report",
-        f"file for the loss curve, with memory and attention beside it; with --predict, for these two "
+        "file for the loss curve, with memory and attention beside it; with --predict, for these two "
         f"({' '.join(PICTURE_ENDINGS)})",
     )
 

@@ -81,7 +81,5 @@ def test_training_ends_without_a_better_evaluation(tmp_path):
     found = shares(tmp_path / "run")
     assert len(found) == end // 10 + 1
     assert found.index(max(found)) == len(found) - 1 - 4
-    message = (
-        f"seq2seq_copy.py: --resume: this run lost --patience after {end + 1} batches (see --help)\n"
-    )
+    message = f"seq2seq_copy.py: --resume: this run lost --patience after {end + 1} batches (see --help)\n"
     assert run(["--resume", "run"], tmp_path) == (2, "", message)

@@ -57,8 +57,8 @@ def add_flags(group):
         "--max-answer",
         type=flag_type(whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS)),
         metavar="N",
-        help="longest answer, in symbols, including EOS; also for --export (default: 3 more than the input or, with --data, "
-        "than the longest target)",
+        help="longest answer, in symbols, including EOS; also for --export (default: 3 more than the input or, with "
+        "--data, than the longest target)",
     )
     group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
 
