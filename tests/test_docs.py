@@ -50,6 +50,19 @@ def test_every_flag_exists(page):
     assert named <= known, named - known
 
 
+def test_the_lines_of_the_readme_are_in_the_script():
+    """The three lines of loop_fn, and the names beside those of the talk."""
+    text, script = (ROOT / "README.md").read_text(), (ROOT / "seq2seq_copy.py").read_text()
+    section = text.split("## How the decoder feeds itself")[1].split("\n## ")[0]
+    lines = re.findall("^    (.+)", section, re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        assert re.search(rf"^        {re.escape(line)}(  #|$)", script, re.MULTILINE), line
+    table = text.split("| the talk | this script |")[1].split("\n\n")[0]
+    for name in re.findall(r"`([\w.]+)`", "".join(row.split("|")[2] for row in table.splitlines()[2:])):
+        assert re.search(rf"\b{name.split('.')[-1]}\b", script), name
+
+
 def test_the_readme_names_every_page():
     text = (ROOT / "README.md").read_text()
     for page in PAGES[1:]:
@@ -60,6 +73,8 @@ def test_the_readme_names_every_page():
 def test_no_placeholder_is_left(page):
     variables = {
         "I_JUMP",
+        "INT32_MAX",
+        "MALLOC_ARENA_MAX",
         "TF_NUM_INTRAOP_THREADS",
         "XLA_FLAGS",
         "TF_CPP_MIN_LOG_LEVEL",
