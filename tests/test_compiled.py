@@ -98,7 +98,7 @@ def test_only_the_plain_model_has_written_out_loops(monkeypatch, settings):
 
 @pytest.mark.short
 def test_50_training_steps_are_the_same():
-    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling is no training."""
+    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling takes no training step."""
     batches = random_batches(CONFIG, 50)
     ends = {}
     for xla, calls in (("off", [batches]), ("on", [batches[:1], batches[1:21], batches[21:]])):
@@ -202,7 +202,7 @@ def test_a_call_does_not_last_long(change, steps):
 
 @pytest.mark.short
 def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
-    """Without XLA; outputs and final states, sequences of no and of full length."""
+    """Without XLA: outputs and final states, for sequences of zero and full length."""
     tf.reset_default_graph()
     inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
     cells = [seq2seq_copy.LSTMCell(name, 3, 2) for name in ("a", "b")]
