@@ -2,9 +2,9 @@
 # make test   checks the style and runs the tests; with other versions: make test TENSORFLOW=2.16 PYTHON=python3.10
 # make test-all   runs the long tests too: many kills, a minute of accidents
 # make lint   checks the style only
-# make bench  measures it side by side with JAX and PyTorch; see docs/speed.md
+# make bench  measures the speed side by side with JAX and PyTorch; see docs/speed.md
 # make tune   searches hyper-parameters; more flags: make tune ARGS="--data pairs.tsv"; see docs/using.md
-# make page   opens the page of the newest run, on which its model can be played with
+# make page   opens the page of the newest run, for playing with its model
 # make dashboard     shows the trials of all studies at http://localhost:8080
 # make cluster WORKERS=2   trains with several workers on this machine; see docs/scaling.md
 # make notebook      opens the notebook that takes the model apart
@@ -12,10 +12,10 @@
 # make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
 # make matrix runs the short tests (make short) with every TensorFlow and Python that requirements.txt allows
 # make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
-# make lock   writes requirements.lock anew: the tested versions of all packages, with their hashes
+# make lock   rewrites requirements.lock: the tested versions of all packages, with their hashes
 # make clear  empties the cache of compiled programs; see docs/variants.md
 #
-# Each installs what it needs, into a virtual environment in this folder.
+# Each target installs its requirements into a virtual environment in this folder.
 
 PYTHON ?= python3
 TENSORFLOW ?=
@@ -24,7 +24,7 @@ WORKERS ?= 2
 VENV := .venv$(if $(TENSORFLOW),-$(TENSORFLOW)$(NUMPY:%=-numpy%)-$(notdir $(PYTHON)))
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(TENSORFLOW),"tensorflow==$(TENSORFLOW).*" "tf-keras==$(TENSORFLOW).*") $(NUMPY:%="numpy==%.*")
-# With another Python pip would find no TensorFlow, and say so in many lines.
+# With another Python, pip would find no TensorFlow and say so in many lines.
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
@@ -82,7 +82,7 @@ matrix:
 soak: $(VENV)/test-installed
 	$(VENV)/bin/python -m tests.soak $(ARGS)
 
-# uv finds the versions for all Pythons and systems at once, with their hashes.
+# uv finds the versions and hashes for all Pythons and systems at once.
 lock: $(VENV)/test-installed
 	$(PIP_INSTALL) uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \

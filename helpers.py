@@ -10,7 +10,7 @@ A batch is a matrix [time, batch]: column b is sequence b read from top to botto
     lengths 3 2 1                          0 0 0
                                            0 0 0
 
-The other tasks have other targets, and the alphabet has other inputs too. This module needs only NumPy.
+The other tasks have different targets, and the alphabet task different inputs too. This module needs only NumPy.
 """
 
 import string
@@ -34,12 +34,12 @@ ALPHABET_VOCAB_SIZE = FIRST_SYMBOL + len(LETTERS)
 
 
 class Batch(NamedTuple):
-    """What one step of the graph is fed."""
+    """The arrays that one step of the graph is fed."""
 
     inputs: np.ndarray  # int32 [time, batch]
     lengths: np.ndarray  # int32 [batch]
     targets: np.ndarray  # int32 [longest target + 3, batch]
-    target_lengths: np.ndarray  # int32 [batch], without EOS; those of the inputs, except with --data
+    target_lengths: np.ndarray  # int32 [batch], without EOS; equal to lengths, except with --data
 
 
 def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_size, seed):
@@ -157,9 +157,9 @@ def decoder_targets(sequences, lengths):
 def task_batch(task, sequences):
     """Turns random sequences into the questions and answers of a task.
 
-    copy asks for the sequence, and reverse for the sequence from its end. alphabet asks for the letters that follow:
-    a b c is answered by d e f, and z is followed by a. The first symbol of a random sequence decides where the run
-    starts.
+    copy asks for the sequence itself, reverse for the sequence backwards. alphabet asks for the letters that follow:
+    the answer to a b c is d e f, and a follows z. The first symbol of a random sequence decides where the letters
+    start.
 
     Args:
       task: one of TASKS.

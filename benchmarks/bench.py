@@ -1,7 +1,7 @@
 """Measures seq2seq_copy.py side by side with its peers: make bench.
 
-Prints Markdown tables and saves plots/benchmark.png. Each peer is a process, and does the work of work.py. The peers
-take turns, round by round, so that a slow minute of the machine is slow for all of them. All must come to the same
+Prints Markdown tables and saves plots/benchmark.png. Each peer is a process that does the work of work.py. The peers
+take turns, round by round, so that a slow minute of the machine is slow for all of them. All must reach the same
 losses.
 """
 

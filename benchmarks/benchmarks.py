@@ -1,4 +1,4 @@
-"""What Python finds as "benchmarks" if a file of this folder is started as a file, which lacks the folder above."""
+"""Stands for the package "benchmarks" if a file of this folder is started as a script, without the folder above."""
 
 import sys
 from pathlib import Path

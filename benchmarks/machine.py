@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks import peers
 from experiments.common import output_of
 
-QUIET = 0.15  # of all cores; more than that is in use while the machine is busy with something else
+QUIET = 0.15  # share of all cores; with more in use, the machine is busy with something else
 LOOK = 0.3  # seconds
-PATIENCE = 300  # seconds that a benchmark waits for a quiet machine, in all
+PATIENCE = 300  # seconds that a benchmark waits for a quiet machine, in total
 
 
 def describe():
@@ -63,7 +63,7 @@ class Quiet:
         self.patience, self.shares = PATIENCE, []
 
     def wait(self):
-        """Waits until no other process is busy; all peers must be idle. Does nothing where there is no /proc."""
+        """Waits until no other process is busy; all peers must be idle. Does nothing without /proc."""
         if not Path("/proc/stat").exists():
             return
         start = time.perf_counter()

@@ -1,15 +1,15 @@
 """JAX as a peer: python -m benchmarks.peer_jax WORK idiomatic|tuned steps|job.
 
 idiomatic is what its documentation teaches: each layer is a lax.scan, and the whole step is one jax.jit that reuses its
-memory. tuned has all that makes it faster here:
+memory. tuned has everything that makes it faster here:
 
 - Both directions of the encoder are one lax.scan with one batched matrix product.
 - The products of the embeddings with the input weights are a table, made once per step and looked up for each symbol.
 - Many training steps are one call, a lax.fori_loop that reuses its memory.
 
 None of these was faster: one product with a block-diagonal matrix for both directions, or two products in one scan;
-one-hot products in place of look-ups; an unrolled scan; one call for each step; the logits in one product after the
-scan; one thread for an operation.
+one-hot products in place of look-ups; an unrolled scan; one call per step; the logits in one product after the
+scan; one thread per operation.
 """
 
 import functools
@@ -30,7 +30,7 @@ def lstm(gates, c):
 
 
 def keep(real, new, state):
-    """Returns the new state of the sequences that have not ended, and the earlier one of the others."""
+    """Returns the new state for sequences that have not ended, and the earlier state for the others."""
     return jax.tree.map(functools.partial(jnp.where, real), new, state)
 
 
@@ -57,7 +57,7 @@ def decode(weights, inputs, lengths, steps):
 
 
 def write(weights, gates_of, state, steps):
-    """Returns the logits of a decoder that starts from a state; gates_of(symbol, h) are those of a step."""
+    """Returns the logits of a decoder that starts from a state; gates_of(symbol, h) returns the gates of a step."""
 
     def step(carry, _):
         c, h, symbol = carry
@@ -94,7 +94,7 @@ def encode_tuned(weights, inputs, lengths):
 
 
 def decode_tuned(weights, inputs, lengths, steps):
-    """Does what decode() does."""
+    """Does the same as decode()."""
     table, kernel = split(weights, "decoder")
     state = encode_tuned(weights, inputs, lengths)
     return write(weights, lambda symbol, h: table[symbol] + h @ kernel, state, steps)

@@ -77,7 +77,7 @@ def prepare(data, form):
     def take_steps(batches):
         nonlocal done
         calls = [batches[start : start + most] for start in range(0, len(batches), most)]
-        step = min(done, config.max_batches - len(batches))  # after the last batch, the learning rate stays there
+        step = min(done, config.max_batches - len(batches))  # after the last batch, the learning rate no longer changes
         done += len(batches)
         return [loss for _, losses, *_ in seq2seq_copy.train(model, calls, step) for loss in losses]
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.peer_torch WORK eager|compile steps|job
 
-eager reads with nn.LSTM over packed sequences; torch.compile cannot follow these, and reads with nn.LSTMCell.
-Both decode held-out sequences without torch.compile, which would take longer to compile than they take to decode.
+eager reads with nn.LSTM over packed sequences. compile reads with nn.LSTMCell, because torch.compile cannot follow
+these. Both decode held-out sequences without torch.compile: compiling would take longer than decoding.
 """
 
 import itertools
@@ -105,7 +105,7 @@ def prepare(data, form):
         (group,) = optimizer.param_groups
         rise = min(1, (index + 1) / (config.warm_up * config.max_batches))
         group["lr"] = config.learning_rate * rise * (1 - index / config.max_batches)
-        group["eps"] = work.EPSILON / (1 - config.adam_beta2 ** (index + 1)) ** 0.5  # where TensorFlow adds it
+        group["eps"] = work.EPSILON / (1 - config.adam_beta2 ** (index + 1)) ** 0.5  # as TensorFlow adds it
         optimizer.step()
         return value.item()
 

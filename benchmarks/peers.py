@@ -38,13 +38,13 @@ def environment(cache):
         compile_cache.SETTING: str(cache),
         "TORCHINDUCTOR_CACHE_DIR": str(cache),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # else it keeps only what takes a second to compile
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # otherwise it keeps only what takes a second to compile
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
 
 
 def compare(losses):
-    """Returns the largest relative difference of some losses from the first ones; ends the benchmark if it is large.
+    """Returns the largest relative difference of the losses from the first peer's; ends the benchmark if it is large.
 
     losses: list of lists, the losses of each peer in its first steps.
     """
@@ -101,7 +101,7 @@ class Job(NamedTuple):
     """A whole job: training and decoding."""
 
     seconds: float  # from the start of the process to its end
-    to_step_50: float  # seconds from the start of the process; None if it does not tell
+    to_step_50: float  # seconds from the start of the process; None if it does not report them
     losses: list  # of the first steps
     exact: float  # share of the held-out sequences
     decoded: int  # held-out sequences

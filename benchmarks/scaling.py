@@ -3,9 +3,9 @@
     python -m benchmarks.scaling
     python -m benchmarks.scaling --rounds 1 --seconds 0.5    a quick look
 
-Training steps per second, compiled: one worker with one thread and with two, and two workers on this machine with one
-thread each. They take turns. Then the time of the all-reduce against the number of weights. From both follows a model
-on paper of more machines.
+Measures compiled training steps per second: one worker with one thread and with two, and two workers on this machine
+with one thread each. They take turns. Then measures the time of the all-reduce against the number of weights. From
+both follows a model on paper of more machines.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def all_reduce(addresses, index, weights):
 
 
 def serve(name, *arguments):
-    """Says how many weights there are, then repeats the work whenever the parent asks for it."""
+    """Sends the number of weights, then repeats the work whenever the parent asks for it."""
     repeat, weights = {"train": train, "all_reduce": all_reduce}[name](*arguments)
     repeat(1)
     say(weights)
@@ -110,7 +110,7 @@ class Workers:
 
 
 def in_turn(forms, rounds, seconds):
-    """Returns the median seconds per step of each form. All make steps in turn, each time for so many seconds."""
+    """Returns the median seconds per step of each form. They take turns, each time for a number of seconds."""
     counts = [max(1, round(seconds / min(form.seconds(3), form.seconds(3)) * 3)) for form in forms]
     measured = [[form.seconds(count) / count for form, count in zip(forms, counts)] for _ in range(rounds)]
     return [statistics.median(column) for column in zip(*measured)]
@@ -158,7 +158,7 @@ def on_paper(one_worker, weights, all_reduces):
 
     The step of one worker grows linearly with its columns. A ring of k machines makes 2 (k - 1) moves, of a k-th of the
     weights each. A move costs a delay and, for each number, the work of both processors and 32 bits on the wire. Delay
-    and work are those measured here, without a wire.
+    and work are measured here, without a wire.
     """
     delay = all_reduces[min(WEIGHTS)] / 2
     work_of_number = all_reduces[max(WEIGHTS)] / max(WEIGHTS)

@@ -14,7 +14,7 @@ from support.settings import Config
 
 LEAST_EXACT = 0.98
 ROUNDS, STEPS = 15, 100
-GROWTH = {  # one size at a time; the others as by default
+GROWTH = {  # one size at a time; the others have their defaults
     "batch_size": [10, 32, 100, 320, 1000],
     "encoder_hidden_units": [20, 64, 128, 256],
     "length_to": [8, 16, 32, 64, 128],
@@ -29,12 +29,12 @@ def median_and_spread(values, digits=0):
 
 
 def ratio(values, others):
-    """Returns the median of the ratios within a round, for as many rounds as both have."""
+    """Returns the median of the ratios within a round, over the rounds that both have."""
     return statistics.median(value / other for value, other in zip(values, others))
 
 
 def whole_jobs(path, folder, quiet):
-    """Prints how long each peer takes for the whole job, without and with kept programs.
+    """Prints how long each peer takes for the whole job, with and without cached programs.
 
     Args:
       path: of the work.
@@ -163,7 +163,7 @@ def growth(folder, quiet):
         rows, curves[size] = [], {SCRIPT: [], JAX: []}
         for value in values:
             config = Config(**{size: value} | ({"length_from": value} if size == "length_to" else {}))
-            both, symbols = peers_of_size(config, folder, quiet)  # the default sizes come twice, and are measured once
+            both, symbols = peers_of_size(config, folder, quiet)  # the default sizes occur twice, but are measured once
             row = [value]
             for name, peer in both.items():
                 rate = statistics.median(peer.rates)

@@ -1,7 +1,7 @@
-"""Shows where the time of a training step goes, by XLA's own trace: python -m benchmarks.trace.
+"""Shows where the time of a training step goes, from XLA's own trace: python -m benchmarks.trace.
 
 Prints two tables, for seq2seq_copy.py and for tuned JAX: time by kind of operation, and the operations that take most.
-A trace makes each operation slower by about a microsecond, so short ones count too much. Needs the environments of
+Tracing slows each operation by about a microsecond, so short ones count too much. Needs the environments of
 make bench. Functions import what only one of them has.
 """
 
@@ -28,11 +28,11 @@ KINDS = (  # of operations, by their names in XLA's program; the first pattern t
     ("loops", r"thunkexecutor|^while|^call|^conditional"),
     ("elementwise, sums, argmax", r"fusion|wrapped|reduce|^add|^mul|^select|^compare|tanh|^iota"),
 )
-FRAME = re.compile(r"^end: |SessionRun|BlockUntilReady|wait for completion")  # what waits for the operations
+FRAME = re.compile(r"^end: |SessionRun|BlockUntilReady|wait for completion")  # frames that wait for the operations
 
 
 def trace(module, form, path, folder):
-    """Traces STEPS training steps of a peer of this process, after a hundred that are not traced."""
+    """Traces STEPS training steps of a peer in this process, after a hundred untraced ones."""
     if module == "benchmarks.peer_tensorflow":
         peer = start_tensorflow(path, form)
         import tensorflow
@@ -67,7 +67,7 @@ def start_tensorflow(path, form):
 
 
 def read(folder):
-    """Returns how many microseconds each operation takes, without those inside of it, and how often it is run.
+    """Returns how many microseconds each operation takes, without those inside it, and how often it runs.
 
     Both are Counters by name, for all STEPS together.
     """
@@ -94,7 +94,7 @@ def read(folder):
 
 
 def kind_of(name):
-    """Returns the kind of an operation; None for what only waits for others."""
+    """Returns the kind of an operation; None for one that only waits for others."""
     if FRAME.search(name):
         return None
     return next((kind for kind, pattern in KINDS if re.search(pattern, name.lower())), "other")

@@ -4,8 +4,8 @@
     python -m benchmarks.whole_run script-99 0  the same with --max-batches 1001 and seed 0, until 99 % is reached
     python -m benchmarks.whole_run talk-99 0    the tutorials' recipe until then: one encoder cell, Adam with 0.001
 
-99 % of 10,000 held-out sequences are then exact, and of the first 1,000 of them, which every 100 batches are decoded
-before the others. Prints JSON. All times count from the start of the process.
+99 % is reached when 99 % of 10,000 held-out sequences are exact, and 99 % of the first 1,000 of them, which are decoded
+first every 100 batches. Prints JSON. All times count from the start of the process.
 """
 
 import collections
@@ -37,7 +37,7 @@ ROUNDS, SEEDS = 3, (0, 1)
 START_UP = ("import", "graph", "trace", "compile")
 AROUND = ("data", "batches", "checkpoints", "report", "pictures")  # around the training steps
 PARTS = (*START_UP, *AROUND, "evaluation", "training steps", "all else")
-TIMED = [  # what is called, and the part that it belongs to
+TIMED = [  # each function, and the part that it belongs to
     (Model, "__init__", "graph"),
     (compiled.CompiledModel, "add_train_op", "trace"),
     (variants, "open_model", "compile"),
@@ -54,9 +54,9 @@ TIMED = [  # what is called, and the part that it belongs to
     (training, "listen", "training steps"),
 ]
 GOAL = 0.99
-SHORT_RUN = 1001  # batches over which the learning rate falls: fewer than by default, enough for 99 %
+SHORT_RUN = 1001  # batches over which the learning rate falls: fewer than the default, enough for 99 %
 GIVE_UP = 100_000
-CALL, CALLS = 50, 2  # batches of a call, and calls from one evaluation to the next
+CALL, CALLS = 50, 2  # batches per call, and calls between evaluations
 
 
 class Clock:
@@ -68,7 +68,7 @@ class Clock:
         self.part, self.seconds, self.all = part, collections.Counter(), 0
 
     def switch(self, part):
-        """Ends the part that runs, and begins another one; returns the former."""
+        """Ends the current part, and begins another one; returns the former."""
         now = time.perf_counter() - self.start
         self.seconds[self.part] += now - self.all
         ended, self.part, self.all = self.part, part, now
@@ -81,7 +81,7 @@ class Clock:
         self.switch(outside)
 
     def each(self, part, iterator):
-        """Yields what an iterator does."""
+        """Yields the values of an iterator, with the clock on a part."""
         while True:
             with self.inside(part):
                 item = next(iterator)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.peer_NAME WORK FORM steps|job
 
-A peer is a process that gets a file with initial weights and batches. With steps it tells the losses of its first steps
-with these batches, then takes as many further steps as it is asked to, and tells their seconds each time. With job it
-does what a user waits for: it trains on 3,001 fresh batches and decodes 10,000 held-out sequences.
+A peer is a process that gets a file with initial weights and batches. With steps it reports the losses of its first
+steps on these batches, then takes as many further steps as requested, and reports their seconds each time. With job it
+does the work that a user waits for: it trains on 3,001 fresh batches and decodes 10,000 held-out sequences.
 """
 
 import itertools
@@ -20,8 +20,8 @@ import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support.settings import EVALUATION_BATCH, Config
 
-BETA1, EPSILON = 0.9, 1e-8  # of Adam, as TensorFlow sets them; all other settings are those of a Config
-BATCHES = 100  # different ones in the file; then they come again
+BETA1, EPSILON = 0.9, 1e-8  # of Adam, as TensorFlow sets them; a Config holds all other settings
+BATCHES = 100  # different ones in the file; then they repeat
 CHECKED_LOSSES = 50
 STEPS_AT_ONCE = 50  # how many batches a peer is given together
 
@@ -31,7 +31,7 @@ class Work(NamedTuple):
 
     config: Config
     weights: dict  # of float32 arrays; gates in the order i, j, f, o
-    batches: list  # BATCHES times a helpers.Batch, all of the same shape
+    batches: list  # of BATCHES helpers.Batch, all of the same shape
 
 
 def make(path, config):
@@ -79,14 +79,14 @@ def peak_memory():
 
 
 def run(prepare):
-    """Does what bench.py asks of a peer.
+    """Does the work that bench.py asks of a peer.
 
     Args:
       prepare: function from a Work and the form of the peer to take_steps and decode.
         take_steps: function from a list of at most STEPS_AT_ONCE helpers.Batch to the losses of a training step with
           each, once these steps are done.
-        decode: function from a helpers.Batch to what the model answers, int [decoder_time, batch]. Past a sequence's
-          end it may hold anything.
+        decode: function from a helpers.Batch to the model's answers, int [decoder_time, batch]. Past a sequence's end
+          they may hold anything.
     """
     path, form, task = sys.argv[1:]
     after_import = peak_memory()
@@ -99,7 +99,7 @@ def run(prepare):
 
 
 def serve(take_steps, batches, after_import):
-    """Takes the first steps, and then as many as each line of standard input says, until it is closed."""
+    """Takes the first steps, then as many as each line of standard input says, until it is closed."""
     say({"losses": [float(loss) for call in calls(batches, CHECKED_LOSSES) for loss in take_steps(call)]})
     for line in sys.stdin:
         start = time.perf_counter()
@@ -112,7 +112,7 @@ def serve(take_steps, batches, after_import):
 def whole_job(config, take_steps, decode):
     """Trains and decodes like seq2seq_copy.py, with the same batches.
 
-    Tells the losses of the first steps as soon as they are done, and at the end the share of exact answers.
+    Reports the losses of the first steps as soon as they are done, and the share of exact answers at the end.
     """
     batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
     say({"losses": list(map(float, take_steps(list(itertools.islice(batches, CHECKED_LOSSES)))))})

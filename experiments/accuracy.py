@@ -3,7 +3,7 @@
     python -m experiments.accuracy
 
 Runs the command itself with 3,001 and with 10,000 batches, two runs at a time, and prints a Markdown table: exact match
-on the 10,000 held-out sequences of each run, and on those that never occur in its training.
+on the 10,000 held-out sequences of each run, and on the ones that never occur in its training.
 """
 
 import functools

@@ -45,10 +45,10 @@ def reversed_targets(batch):
 
 
 def unmasked_loss(model):
-    """3. Returns the mean cross-entropy of all steps, the padding included.
+    """3. Returns the mean cross-entropy of all steps, including the padding.
 
-    The logits are zero there, so each such step adds ln(vocab_size), whatever the weights are. The gradient is that of
-    the masked loss times the share of the other steps.
+    The logits are zero there, so each such step adds ln(vocab_size), whatever the weights are. The gradient equals the
+    gradient of the masked loss times the share of the other steps.
     """
     return tf.reduce_mean(
         tf.nn.sparse_softmax_cross_entropy_with_logits(labels=model.decoder_targets, logits=model.decoder_logits)
@@ -58,7 +58,7 @@ def unmasked_loss(model):
 def state_of_the_neighbour(forward_state, backward_state):
     """4. Replaces concatenate_states: each decoder starts from the state of the sequence on its left.
 
-    The first one starts from that of the last sequence.
+    The first one starts from the state of the last sequence.
     """
     state = seq2seq_copy.concatenate_states(forward_state, backward_state)
     return LSTMStateTuple(*(tf.roll(part, shift=1, axis=0) for part in state))
@@ -80,10 +80,10 @@ def reorder_decoder(weights, units):
       A dict like weights.
     """
     order = np.roll(np.arange(units), units // 2)
-    gates = np.concatenate([gate * units + order for gate in range(4)])  # columns: each gate has all units
+    gates = np.concatenate([gate * units + order for gate in range(4)])  # columns: each gate holds all units
     kernel, bias = weights["decoder/cell/lstm_cell/kernel"], weights["decoder/cell/lstm_cell/bias"]
     input_size = len(kernel) - units
-    rows = np.concatenate([np.arange(input_size), input_size + order])  # those of the inputs stay
+    rows = np.concatenate([np.arange(input_size), input_size + order])  # the rows of the inputs stay
     return weights | {
         "decoder/cell/lstm_cell/kernel": kernel[rows][:, gates],
         "decoder/cell/lstm_cell/bias": bias[gates],
@@ -114,7 +114,7 @@ def train(model, change=lambda batch: batch):
 
 
 def replace_parts(model, parts):
-    """Returns a Model of other parts on the weights of a Model, and in its session."""
+    """Returns a Model of other parts with the weights of a Model, in its session."""
     other = copy.copy(model)
     with model.session.graph.as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=True):
         for name, tensor in model.connect(parts).items():

@@ -2,9 +2,9 @@
 
     python -m experiments.calibration
 
-Trains the default command with seeds 0 to 9, two runs at a time. Asks each run, by `--predict - --json`, for its
-answers to 10,000 random sequences from a separate stream. Prints a Markdown table of the symbols of the answers (EOS
-among them) by their probability, and saves plots/calibration.png.
+Trains the default command with seeds 0 to 9, two runs at a time. Asks each run, with `--predict - --json`, for its
+answers to 10,000 random sequences from a separate stream. Prints a Markdown table of the symbols of the answers,
+including EOS, by their probability, and saves plots/calibration.png.
 """
 
 import json
@@ -30,8 +30,8 @@ def ask(seed):
     """Trains one run, and asks it.
 
     Returns:
-      probabilities: float [symbols], of each symbol that it answers.
-      is_right: bool [symbols], whether the sequence has the same symbol, or its end, at that place.
+      probabilities: float [symbols], of each symbol in its answers.
+      is_right: bool [symbols], whether the sequence has the same symbol, or its end, in that place.
     """
     config = Config()
     symbols = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
@@ -60,7 +60,7 @@ def by_probability(probabilities, is_right):
 
 
 def picture(ranges):
-    """Draws how often symbols are wrong over how unsure the model is of them; ranges are those of by_probability()."""
+    """Draws how often symbols are wrong over how unsure the model is of them; ranges come from by_probability()."""
     _, _, symbols, means, right = np.transpose(ranges)
     unsure, wrong = 100 * (1 - means), 100 * (1 - right)
     some = wrong > 0

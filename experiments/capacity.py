@@ -1,4 +1,4 @@
-"""How long a sequence fits into how many units, and how each model falls beyond the lengths that it was trained on.
+"""How long a sequence fits into how many units, and how each model fails beyond the lengths that it was trained on.
 
     python -m experiments.capacity             three seeds
     python -m experiments.capacity --seeds 1   one seed
@@ -8,8 +8,8 @@ each for 200 sequences of every length up to 40, and of some up to 300, and find
 exact. Prints Markdown tables, and saves plots/capacity.png and plots/memory-length.png.
 
 All models get the same number of batches. They are trained with teacher forcing: the question is what the state holds,
-and with the decoder's own predictions as its inputs the same batches teach less. The last table shows how much, and
-what other budgets and lengths in training change.
+but with the decoder's own predictions as its inputs the same batches teach less. The last table shows how much less,
+and what other budgets and lengths in training change.
 """
 
 import functools
@@ -36,10 +36,10 @@ ASKED_LENGTHS = (*range(3, 41), 45, 50, 60, 75, 100, 150, 200, 300)
 SHOWN_LENGTHS = (10, 20, 30, 40, 50, 100, 200, 300)  # in the table
 SEQUENCES = 200  # of each length
 
-FORMS = {  # settings, and with how many units
+FORMS = {  # settings, and the numbers of units
     "LSTM": ({}, UNITS),
     "GRU": ({"cell": "gru"}, UNITS),
-    "LSTM, Luong attention": ({"attention": "luong"}, UNITS[:3]),  # which copy all lengths in training
+    "LSTM, Luong attention": ({"attention": "luong"}, UNITS[:3]),  # these already copy all lengths in training
 }
 BAHDANAU = {"LSTM, Bahdanau attention": {"attention": "bahdanau"}}
 HEAD = ["model", "units", "weights", "length at 50 %", "worst", "best", "bits", "bits per unit"]
@@ -78,7 +78,7 @@ def measure(config):
     Returns:
       weights: int, how many numbers the model learns.
       exact: float [lengths], the share of exact answers for each of ASKED_LENGTHS.
-      right: float [lengths], the share of symbols, EOS among them, that are right.
+      right: float [lengths], the share of symbols, including EOS, that are right.
     """
     model, _ = common.train_model(config)
     weights = sum(math.prod(variable.shape.as_list()) for variable in tf.trainable_variables())
@@ -93,7 +93,7 @@ def length_at_half(lengths, exact):
     """Returns the length at which the share of exact answers falls below a half for good, interpolated linearly.
 
     Args:
-      lengths: int [n], growing.
+      lengths: int [n], increasing.
       exact: float [n], a share for each length.
 
     Returns:
@@ -109,12 +109,12 @@ def length_at_half(lengths, exact):
 
 
 def halves(runs):
-    """Returns the length_at_half() of each of some results of measure()."""
+    """Returns the length_at_half() of each result of measure()."""
     return np.array([length_at_half(ASKED_LENGTHS, exact) for _, exact, _ in runs])
 
 
 def bits(length):
-    """Returns the bits of a random sequence of symbols."""
+    """Returns how many bits a random sequence of symbols holds."""
     return length * math.log2(Config.vocab_size - FIRST_SYMBOL)
 
 

@@ -1,12 +1,12 @@
-"""What the well-known tutorials say about this model, measured.
+"""The claims of well-known tutorials about this model, measured.
 
     python -m experiments.claims                   everything
     python -m experiments.claims cells --seeds 3   one question, with fewer seeds
 
 Trains each variant with seeds 0 to 9 (or fewer) on the same data, with the same number of examples (300,100), two runs
 at a time. Prints a Markdown table for each question: median, worst and best exact match on 10,000 held-out sequences,
-and the time of training steps with the same number of examples, as a multiple of that of the first variant. `length`
-also saves plots/length.png.
+and the time of training steps on the same number of examples, relative to the first variant. `length` also saves
+plots/length.png.
 """
 
 import functools
@@ -33,16 +33,16 @@ ROUNDS, EXAMPLES_OF_ROUND = 5, 10_000  # to compare times
 
 @dataclass(frozen=True)
 class Variant(Config):
-    """The settings of a run, and what the script has no setting for."""
+    """The settings of a run, and changes that the script has no setting for."""
 
-    decoder_units: int = None  # a matrix brings the state to that width
+    decoder_units: int = None  # a matrix brings the state to this width
     forget_bias: float = None  # at first
     train_above: float = None  # the probability above which the decoder may read a symbol, in training
-    decode_above: float = None  # and when it predicts
+    decode_above: float = None  # the same when it predicts
 
 
 LONG = {"length_to": 30}
-QUESTIONS = {  # a claim, and what is compared to judge it
+QUESTIONS = {  # a claim, and the variants that test it
     "encoder": (
         "A bidirectional encoder is definitively better, every time, though more expensive.",
         {
@@ -206,9 +206,9 @@ def measure(variant):
 
 
 def compare_times(*some):
-    """Returns the time of training steps with as many examples, as a multiple of that of the first Variant.
+    """Returns the time of training steps on as many examples, relative to the first Variant.
 
-    The variants take turns, so that what slows the machine for a while slows them alike.
+    The variants take turns, so that a slow minute of the machine slows all of them.
     """
     models = [variants.open_model(variant, *parts_of(variant)) for variant in some]
     rounds = [[seconds(model) for model in models] for _ in range(ROUNDS)]

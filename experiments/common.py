@@ -1,4 +1,4 @@
-"""What the experiments share: a model that is trained in this process, other processes, tables and pictures."""
+"""Shared by the experiments: a model trained in this process, other processes, tables and pictures."""
 
 import argparse
 import itertools
@@ -63,7 +63,7 @@ def two_processes():
 
 
 def end_with_parent():
-    """Ends this process as soon as the one that has started it is gone, even if that was killed."""
+    """Ends this process as soon as its parent is gone, even if the parent was killed."""
 
     def wait():
         multiprocessing.parent_process().join()

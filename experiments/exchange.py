@@ -16,7 +16,7 @@ from seq2seq_copy import PLAIN, Parts
 from support.settings import Config
 from support.tensorflow import tensorflow_v1 as tf
 
-EXCHANGED = 500  # sequences, at most, of those whose symbols the model copies
+EXCHANGED = 500  # sequences, at most, whose symbols the model copies
 LEARNING_STEPS, LEARNING_BATCH, LEARNING_RATE = 300, 400, 0.01
 OUTCOMES = ("as intended", "others change", "only as intended")
 
@@ -55,7 +55,7 @@ class Opened:
         return np.concatenate(parts, axis=1).astype(np.float64)
 
     def decode(self, vectors, length):
-        """Lets the decoder run from states; returns what it predicts, int [sequences, steps], symbols from 0 on."""
+        """Runs the decoder from states; returns its predictions, int [sequences, steps], symbols from 0 on."""
         feed = self._feed(np.zeros([len(vectors), length], int), vectors)
         return self.model.session.run(self.model.decoder_prediction, feed).T - FIRST_SYMBOL
 
@@ -65,15 +65,15 @@ class Opened:
 
 
 def learnt(opened, fitted, symbols, factors, generator):
-    """Learns effects that exchange one symbol: by Adam, through the decoder, which itself stays as it is.
+    """Learns effects that exchange one symbol, with Adam through the fixed decoder.
 
-    Each step exchanges one symbol, at a random position, in the states of LEARNING_BATCH sequences. The loss is that of
-    the decoder's answers against the changed sequences. This is how Csordás et al. find their interventions.
+    Each step exchanges one symbol, at a random position, in the states of LEARNING_BATCH sequences. The loss compares
+    the decoder's answers with the changed sequences. This is how Csordás et al. find their interventions.
 
     Args:
       opened: an Opened.
       fitted, symbols: the states and the symbols to learn from.
-      factors: list of float arrays. Their product, float [positions, kinds, size], are the effects to start from.
+      factors: list of float arrays. Their product, float [positions, kinds, size], is the effects to start from.
       generator: np.random.Generator.
 
     Returns:
@@ -116,7 +116,7 @@ def ways_to_exchange(opened, fitted, symbols, generator):
 
     Returns:
       dict from a title to a function from (vectors, old, new, source, position): states, their symbols, the symbols
-      that they should hold, and states that hold the new symbol, all else being different. It returns changed states.
+      that they should hold, and states that share only the new symbol. It returns changed states.
     """
     kinds = opened.kinds
     added = states.effects(fitted, symbols, kinds)  # [positions, kinds, size]
@@ -153,12 +153,12 @@ def ways_to_exchange(opened, fitted, symbols, generator):
 
 
 def outcome(answers, before, position, new):
-    """Counts what an exchange did: the shares of sequences of OUTCOMES.
+    """Counts the effects of an exchange: the shares of sequences with each of OUTCOMES.
 
     Args:
-      answers, before: int [sequences, steps], what the decoder predicts from the changed state and from the old one.
+      answers, before: int [sequences, steps], the decoder's predictions from the changed state and from the old one.
       position: int, where the symbol was exchanged.
-      new: int [sequences], for which symbol.
+      new: int [sequences], the symbol that replaces it.
     """
     is_new = answers[:, position] == new
     others_change = np.delete(answers != before, position, axis=1).any(axis=1)
@@ -170,7 +170,7 @@ def exchange(opened, ways, vectors, symbols, generator):
 
     Args:
       opened: an Opened.
-      ways: what ways_to_exchange() returned.
+      ways: the result of ways_to_exchange().
       vectors, symbols: states, and the symbols of their sequences.
       generator: np.random.Generator.
 

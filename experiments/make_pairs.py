@@ -1,8 +1,8 @@
-"""Files of pairs of the forms that docs/own-data.md speaks of, made up where the real ones may not be shipped.
+"""Made-up files of pairs, in the forms of docs/own-data.md, because the real ones may not be shipped.
 
     python -m experiments.make_pairs FORM LINES [SEED] > pairs.tsv
 
-FORM is commands (as SCAN), pronunciations (as CMUdict), inflection (as SIGMORPHON), additions or dates.
+FORM is commands (like SCAN), pronunciations (like CMUdict), inflection (like SIGMORPHON), additions or dates.
 """
 
 import datetime
@@ -84,7 +84,7 @@ FORMS = {form.__name__: form for form in (commands, pronunciations, inflection, 
 
 
 def make(form, lines, seed=0):
-    """Yields lines of a file of pairs; an input occurs once, if there are enough of them."""
+    """Yields lines of a file of pairs; each input occurs once, if there are enough of them."""
     draw, seen = random.Random(seed), set()
     for _ in range(100 * lines):
         inputs, target = FORMS[form](draw)

@@ -3,15 +3,16 @@
     python -m experiments.memory             three seeds
     python -m experiments.memory --seeds 1   one seed
 
-Trains the default model, and a GRU that reads from left to right only, which is closer to that of Csordás et al.,
+Trains the default model, and a GRU that reads from left to right only, which is closer to the model of Csordás et al.,
 "Recurrent neural networks learn to store and generate sequences using non-linear representations", 2024. Then:
 
 - reads each symbol off the final state of the encoder, by position and length, with linear readouts;
-- reads them one after the other, taking off what the symbols that were read have added ("peeling");
-- exchanges one symbol in the state, lets the decoder run from it, and counts which of its outputs change.
+- reads them one after the other, each time subtracting what the symbols just read had added ("peeling");
+- exchanges one symbol in the state, runs the decoder from it, and counts which of its outputs change.
 
-All is fitted on 8,000 random sequences of each length, and counted on others: 2,000 for the readouts, and the first 500
-of these that the model copies exactly for the exchange. Prints Markdown tables, and saves plots/memory-state.png.
+Everything is fitted on 8,000 random sequences of each length, and tested on others: 2,000 for the readouts, and the
+first 500 of these that the model copies exactly for the exchange. Prints Markdown tables, and saves
+plots/memory-state.png.
 """
 
 from pathlib import Path
@@ -34,7 +35,7 @@ MODELS = {
 
 
 def examine(settings, seed):
-    """Trains a model and asks it everything; returns dict from the title of a question to an array or a number."""
+    """Trains a model and asks it all questions; returns dict from the title of a question to an array or a number."""
     opened, generator = Opened(settings, seed), np.random.default_rng(1_000_000 + seed)
     config, found = opened.model.config, {"exact match": evaluate(opened.model, opened.held_out)[0].mean()}
     fitted, asked = {}, {}  # by length, states and symbols
@@ -50,7 +51,7 @@ def examine(settings, seed):
 
 
 def readings(fitted, asked, kinds):
-    """Returns the shares of the symbols that are read off the state: dict from a title to float [positions]."""
+    """Returns the shares of symbols read correctly from the state: dict from a title to float [positions]."""
     found = {}
     for length, (vectors, symbols) in asked.items():
         found["linear", length] = (states.read(*fitted[length], vectors, kinds) == symbols).mean(axis=0)
@@ -66,7 +67,7 @@ def readings(fitted, asked, kinds):
 
 
 def structure(fitted, asked, kinds, generator):
-    """Returns what the effects of the symbols on the state look like, in the longest sequences."""
+    """Returns measures of the effects of the symbols on the state, in the longest sequences."""
     longest = max(fitted)
     added = states.effects(*fitted[longest], kinds)  # [positions, kinds, size]
     shuffled = np.stack([generator.permutation(effects) for effects in added])
@@ -89,7 +90,7 @@ def percents(shares):
 
 
 def print_tables(title, runs):
-    """Prints what was found about a model: medians over the seeds."""
+    """Prints the results for a model: medians over the seeds."""
     lengths = sorted(key[1] for key in runs[0] if key[0] == "linear")
     longest, ways = lengths[-1], runs[0]["ways"]
     exact = ", ".join(percent(run["exact match"]) for run in runs)

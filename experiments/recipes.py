@@ -20,17 +20,17 @@ NO_CLIPPING = 2.0**100  # a power of two: multiplying by it and dividing by it a
 
 @dataclass(frozen=True)
 class Recipe(Config):
-    """The settings of a run, and what else of its training changes. The defaults are those of the tutorials."""
+    """The settings of a run, and other changes to its training. The defaults follow the tutorials."""
 
     learning_rate: float = 0.001
     warm_up: float = 0.0
     adam_beta2: float = 0.999
     clip_norm: float = NO_CLIPPING
     falls: bool = False  # the learning rate, linearly to 0; else it is constant
-    masks: bool = False  # padding, in the loss
+    masks: bool = False  # the padding, in the loss
     one_encoder_cell: bool = True  # for both directions, which then share their weights
-    embeddings: float = 1.0  # the initial embeddings are drawn from [-1, 1]
-    output_weights: float = 1.0  # and so are these
+    embeddings: float = 1.0  # the initial embeddings are drawn from [-1, 1] times this
+    output_weights: float = 1.0  # the same for the output weights
     forget_bias: float = 1.0  # at first
 
 
@@ -83,7 +83,7 @@ def share_encoder_cell(name, units, input_size):
 def unmasked_loss(model):
     """Averages the cross-entropy over all steps, as the tutorials do.
 
-    They project after the loop; past the end of a sequence, zeros are projected to the bias, which soon says PAD.
+    They project after the loop, so past the end of a sequence zeros become the bias, which soon predicts PAD.
     """
     (output_bias,) = tf.trainable_variables("decoder/output_bias")
     lengths = model.decoder_targets_length + helpers.EXTRA_DECODER_STEPS

@@ -1,7 +1,7 @@
 """How a state holds the symbols of a sequence: readouts, effects of single symbols, and their geometry. NumPy only.
 
-States are float [sequences, size]. Symbols are int [sequences, positions] in 0 ... kinds - 1; all sequences are equally
-long.
+States are float [sequences, size]. Symbols are int [sequences, positions] in 0 ... kinds - 1; all sequences have the
+same length.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ RIDGE = 1e-6  # of the mean of the diagonal; one-hot features leave room for man
 
 
 def features(symbols, kinds, pairs=False):
-    """Describes sequences by one-hot vectors of their symbols, and if asked for, of each pair of neighbours.
+    """Describes sequences by one-hot vectors of their symbols and, with pairs, of each pair of neighbours.
 
     Returns:
       float [sequences, 1 + positions * kinds], or (positions - 1) * kinds ** 2 columns more. The first column is 1.
@@ -57,7 +57,7 @@ def discriminant(states, symbols, kinds):
 
 
 def logistic(states, symbols, kinds, steps=150):
-    """Fits the linear readout of one symbol by multinomial logistic regression; arguments and result as above.
+    """Fits the linear readout of one symbol by multinomial logistic regression. Arguments and result as above.
 
     Source of the steps: Nesterov, "A method for solving the convex programming problem with convergence rate O(1/k^2)",
     1983.
@@ -120,9 +120,10 @@ def read_at_all_lengths(fitted, asked, kinds, from_end):
 
 
 def peel(states, symbols, asked, kinds, from_end=False):
-    """Reads one position after the other, and takes off what the symbols that were read have added to the state.
+    """Reads one position after the other, and subtracts the effects of the symbols that were read from the state.
 
-    Arguments and result are those of read(). What is taken off belongs to the readout's own answers, so errors spread.
+    Arguments and result are the same as for read(). The effects are those of the readout's own answers, so errors
+    spread.
     """
     answers = np.zeros([len(asked), symbols.shape[1]], int)
     order = list(range(symbols.shape[1]))[:: -1 if from_end else 1]
@@ -136,7 +137,7 @@ def peel(states, symbols, asked, kinds, from_end=False):
 
 
 def explained(states, symbols, asked, asked_symbols, kinds, pairs=False):
-    """Returns the share of the variance of states that a sum of effects explains, on sequences it was not fitted on."""
+    """Returns the share of the variance of states that a sum of effects explains, on sequences not used to fit it."""
     weights = regression(features(symbols, kinds, pairs), states)
     rest = asked - features(asked_symbols, kinds, pairs) @ weights
     return 1 - (rest**2).sum() / ((asked - asked.mean(axis=0)) ** 2).sum()
@@ -149,7 +150,7 @@ def scaled(added):
     generate sequences using non-linear representations", 2024.
 
     Args:
-      added: what effects() returned.
+      added: the result of effects().
 
     Returns:
       The factors: scale float [positions, 1, size] and vector of each symbol float [1, kinds, size].
@@ -159,7 +160,7 @@ def scaled(added):
 
 
 def share_of_scaled(added):
-    """Returns the share of effects, in squares, that has the form of scaled()."""
+    """Returns the share of the squared effects that has the form of scaled()."""
     return 1 - ((added - np.multiply(*scaled(added))) ** 2).sum() / (added**2).sum()
 
 
@@ -170,14 +171,14 @@ def likeness(added):
 
 
 def linear_exchange(states, symbols, added, kinds):
-    """Returns a matrix for each position, float [positions, size, size], that takes what is particular to it.
+    """Returns a matrix for each position, float [positions, size, size], that extracts the position's own part.
 
     It reads the symbol of the position by least squares, and writes it in the directions of its effects. If each
-    position has its own subspace, this is the projection on it along all others.
+    position has its own subspace, this is the projection onto it along all others.
 
     Args:
       states, symbols: what the readouts are fitted on.
-      added: what effects() returned.
+      added: the result of effects().
       kinds: int.
     """
     inputs = np.concatenate([np.ones([len(states), 1]), states], axis=1)

@@ -3,9 +3,9 @@
     python -m experiments.tune
     python -m experiments.tune --data alphabet.tsv --trials 50
 
-Optuna searches what trains a model best. Then the best trials and the script's own settings are compared on fresh
-seeds. The result is printed, and saved as studies/NAME.json, which seq2seq_copy.py --settings reads. Called again, the
-command continues where it stopped. Called several times at once, it shares the work.
+Optuna searches for the settings that train a model best. Then the best trials and the script's own settings are
+compared on fresh seeds. The result is printed, and saved as studies/NAME.json, which seq2seq_copy.py --settings reads.
+Called again, the command continues where it stopped. Called several times at once, it shares the work.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ SPACE = {
     "batch_size": lambda trial: trial.suggest_categorical("batch_size", (50, 100, LARGEST_BATCH)),
 }
 MAY_CHANGE = ("data", "symbols", "until", "samples", "plot", "batches_in_epoch")  # from call to call
-FIRST_SEED, FIRST_FRESH_SEED = 1000, 2000  # the reports of this project are of seeds 0 to 9
+FIRST_SEED, FIRST_FRESH_SEED = 1000, 2000  # the reports of this project use seeds 0 to 9
 MOST_VALIDATION = 50_000  # sequences; many, because few of them are wrong
-VALIDATION_SHARE = 1 / 6  # as many, at most, of those that are trained on
-FINALISTS = 3  # the best trials, which are trained again on fresh seeds
+VALIDATION_SHARE = 1 / 6  # at most this share of the sequences trained on
+FINALISTS = 3  # the best trials, to be trained again on fresh seeds
 SCRIPT = "the script"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 HEARTBEAT = 10  # seconds; a database takes a trial for lost after three without one
@@ -80,7 +80,7 @@ class Task(NamedTuple):
 
     config: Config  # of a run that is not tuned
     user_pairs: pairs.Pairs | None
-    typed: dict  # settings that were typed, and so are not searched
+    typed: dict  # settings that were typed, so they are not searched
     names: list  # of the settings to search
     study: str
     storage: str  # as for open_storage()
@@ -90,11 +90,11 @@ class Task(NamedTuple):
 
     @property
     def script(self):
-        """The script's own settings, of those that are searched."""
+        """The script's own values of the settings that are searched."""
         return self.with_batches({name: getattr(self.config, name) for name in self.names})
 
     def with_batches(self, chosen):
-        """Adds to the settings of a trial how many batches hold as many sequences as those of the other trials."""
+        """Adds to the settings of a trial the number of batches that makes all trials train on as many sequences."""
         if "batch_size" not in chosen:
             return chosen
         sequences = self.config.batch_size * self.config.max_batches
@@ -160,9 +160,9 @@ def read_task(arguments=None):
 
 
 class Knobs:
-    """Turns a Model into one that trains with many settings: those that enter the step become variables of it.
+    """Makes a Model train with many settings: the settings that enter the step become variables.
 
-    A step takes as long to compile as to train with. So one model serves all trials with the same size of batches.
+    Compiling a step takes as long as training with it. So one model serves all trials with the same batch size.
     """
 
     def add_train_op(self):
@@ -177,7 +177,7 @@ class Knobs:
         return session
 
     def restart(self, config, weights):
-        """Sets every variable as it is before the first step of a run.
+        """Sets every variable to its value before the first step of a run.
 
         Args:
           config: the settings.Config of the run, with the sizes of this model.
@@ -192,7 +192,7 @@ class Knobs:
 
 
 class Objective:
-    """log10 of the share of validation sequences that are not exact, averaged over seeds. The lower the better.
+    """log10 of the share of validation sequences that are not exact, averaged over seeds. Lower is better.
 
     The logarithm, because halving the errors should count the same from 1 % as from 0.1 %.
     """
@@ -256,7 +256,7 @@ class Objective:
     def validation(self, seed):
         """Returns the validation sequences of a seed, a helpers.Batch, and which of the user's pairs to train on.
 
-        Neither are pairs that a run with the task's own seed holds out.
+        Neither includes pairs that a run with the task's own seed holds out.
         """
         config, user_pairs = self.task.config, self.task.user_pairs
         generator = np.random.default_rng([seed, 1])  # 1: not the stream of a run
@@ -272,8 +272,8 @@ class Objective:
 class Journal(optuna.storages.journal.JournalFileBackend):
     """Optuna's journal: a file with a line for each change.
 
-    Its lock is the system's, which takes it back from a process that is killed. A kill or a full disk may tear the last
-    line. It is cut off before the next one is written.
+    Its lock comes from the system, which releases it if the process is killed. A kill or a full disk may tear the last
+    line, which is cut off before the next one is written.
     """
 
     def __init__(self, path):
@@ -322,12 +322,12 @@ def open_storage(place):
 
 
 def open_database(place):
-    """Does what open_storage() does, for a database."""
+    """Does the same as open_storage(), for a database."""
     try:
         url = sqlalchemy.make_url(place)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         url = None
-    if url is None or "@" in (url.host or ""):  # of a password that is not quoted
+    if url is None or "@" in (url.host or ""):  # part of a password that is not quoted
         raise UserError("--storage: not a URL like postgresql+psycopg://USER@HOST/DATABASE")
     options = {"connect_timeout": PATIENCE} if url.get_backend_name() == "postgresql" else {}
     options = {"connect_args": options, "pool_pre_ping": True}
@@ -369,9 +369,9 @@ def trials_of(study, *states):
 
 
 def fail_lost_trials(study):
-    """Marks the trials as failed whose processes on this machine are gone.
+    """Marks trials as failed if their processes on this machine are gone.
 
-    A database does so too, for other machines as well, when the heartbeat of a trial has stopped.
+    A database does the same when the heartbeat of a trial has stopped, also for other machines.
     """
     for trial in trials_of(study, TrialState.RUNNING):
         host, _, number = trial.user_attrs.get("process", "").rpartition(" ")
@@ -402,7 +402,7 @@ def search(study, task, objective, stop):
 
 
 def compare(study, task, objective, stop):
-    """Trains the finalists with each fresh seed. Processes that do so at once each take what is still missing."""
+    """Trains the finalists with each fresh seed. Several processes at once each take a part that is still missing."""
     with process.show_step("comparing the best trials on fresh seeds"):
         while not stop.status:
             finalists, errors = finalists_of(study, task)
@@ -426,7 +426,7 @@ def finalists_of(study, task):
 
 
 def results(study, task):
-    """Returns the best settings that are known, or None, and what is printed at the end and after Ctrl-C."""
+    """Returns the best settings so far, or None, and the text printed at the end and after Ctrl-C."""
     complete, pruned, lost = (len(trials_of(study, state)) for state in (*FINISHED, TrialState.FAIL))
     lines = [f"study {task.study}: {complete} trials to the end, {pruned} pruned, {lost} lost"]
     if not complete:
@@ -486,8 +486,8 @@ def main():
     """Carries out the command line; returns the exit status."""
     task, stop = read_task(), process.Stop()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")  # of features that are experimental, and of too few trials for a picture
-    threading.excepthook = lambda _: None  # of a heartbeat: the next report raises the same
+    warnings.simplefilter("ignore")  # about experimental features, and too few trials for a picture
+    threading.excepthook = lambda _: None  # for heartbeats: the next report raises the same error
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # a core for each process
     startup.prepare_training(task.config)
     files.check_writable(FOLDER / f"{task.study}.json")
@@ -495,7 +495,7 @@ def main():
     try:
         with process.stop_at_signal(stop):
             study, objective = open_study(task), Objective(task, stop)
-            with contextlib.suppress(KeyboardInterrupt):  # by the objective
+            with contextlib.suppress(KeyboardInterrupt):  # raised by the objective
                 search(study, task, objective, stop)
                 compare(study, task, objective, stop)
         chosen, text = results(study, task)

@@ -1,1 +1,1 @@
-"""What stands behind seq2seq_copy.py, in four rooms. Each answers one question."""
+"""The code behind seq2seq_copy.py. Each package answers one question."""

@@ -1,10 +1,10 @@
-"""What goes wrong for the user, rather than in the program."""
+"""Errors that are reported to the user, as opposed to bugs in the program."""
 
 
 class UserError(Exception):
     """The message is one line for the user, and names the flag or file.
 
-    status: int, the exit status: 2 for bad input, 1 for what fails later.
+    status: int, the exit status: 2 for bad input, 1 for a later failure.
     """
 
     def __init__(self, message, status=2):
@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 def reason(error):
-    """Returns in one line why a file cannot be read or written, from an exception."""
+    """Returns the reason why a file cannot be read or written, one line, from an exception."""
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 

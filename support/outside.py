@@ -1,4 +1,4 @@
-"""What comes from outside: a file that may never end, and words that a terminal or a picture would obey."""
+"""Untrusted input: files that may never end, and text that a terminal or a picture would obey."""
 
 import errno
 import json
@@ -8,11 +8,11 @@ import stat
 
 LARGEST_FILE = 100_000_000  # bytes of a file that is read in one piece; 100,000 symbols fit
 LONGEST_MESSAGE = 400  # characters
-OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control characters; the last turn text around
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control characters; the last ones reverse text
 
 
 def printable(text):
-    """Returns a text in which each control character is written as JSON writes it: a terminal would obey it."""
+    """Returns a text in which each control character is written as JSON writes it, because a terminal would obey it."""
     return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -23,7 +23,7 @@ def message(text):
 
 
 def label(text):
-    """Returns a text as matplotlib draws it unchanged. It takes what stands between two dollars for a formula."""
+    """Returns a text so that matplotlib draws it as it is. It takes text between two dollar signs for a formula."""
     return printable(text).replace("$", r"\$")
 
 
@@ -43,7 +43,7 @@ def read_json(path):
 
     Raises:
       OSError: it cannot be read, is very large, or is a pipe or a device, which may never end.
-      ValueError: it holds something else.
+      ValueError: it does not hold JSON.
     """
     with open_file(path) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -55,7 +55,7 @@ def read_json(path):
 
 
 def parse_json(text):
-    """Returns what JSON says, a str or bytes. Raises ValueError if it says nothing."""
+    """Returns the value of a JSON text, a str or bytes. Raises ValueError if it is not valid."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -1,6 +1,6 @@
 """The settings of a run: defaults, checks, and how they are read from a file.
 
-Config is the one place for a default. The flags, their help and their checks are read off its fields (see
+Config is the one place for a default. The flags, their help and their checks are derived from its fields (see
 terminal/command.py).
 """
 
@@ -27,15 +27,15 @@ from support.values import (
     whole_number,
 )
 
-RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written so
-UNKNOWN_NAME = "<UNK>"  # how a symbol that the model does not know is written, nor may any be written so
+RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written like this
+UNKNOWN_NAME = "<UNK>"  # how an unknown symbol is written; no other may be written like this
 LARGEST_VOCABULARY = 100_000  # a limit of time and memory, like the next three
 LONGEST_SEQUENCE = 10_000
 LARGEST_LAYER = 4_096  # units
 MOST_LAYERS = 16
-EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded at once
+EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded together
 LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
-LARGEST_DECODING = 10_000_000  # numbers of the widest layer, of all steps that are decoded at once
+LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all steps that are decoded together
 
 
 def setting(default, kind, group, text):
@@ -160,20 +160,20 @@ class Config:
     clip_norm: float = learned(1.0)
     warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
 
-    # Nor these. The last five are read from the data.
+    # Nor these. From buckets on, they are read from the data.
     max_answer: int = None  # see longest_answer
     started_from: str = ""  # the run whose weights this one starts with; it matters until the first checkpoint
-    held_out_sequences: int = 10_000  # at most, with data
-    keep_every: int = 100  # batches from one checkpoint, and one point of the exact-match curve, to the next
+    held_out_sequences: int = 10_000  # with data, at most
+    keep_every: int = 100  # batches between checkpoints, and between points of the exact-match curve
     buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
-    untrained: tuple = ()  # of str: those of the names that are in no training pair
+    untrained: tuple = ()  # of str: the names that are in no training pair
     names: tuple = ()  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str = ""
 
     @property
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
-        may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 stands for them
+        may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 identifies them
         may_change |= {"names", "untrained", "max_answer", "started_from"}
         fixed = {
             entry.name: getattr(self, entry.name)
@@ -200,11 +200,11 @@ class Config:
 
     @property
     def longest_answer(self):
-        """How many steps an answer may take when the model is asked, EOS among them; None if its input decides."""
+        """How many steps an answer to a user may take, including EOS; None if it depends on the input."""
         return self.max_answer or (self.decoder_steps if self.data else None)
 
     def answer_steps(self, lengths):
-        """Returns how many steps the answers to inputs of some lengths, int or int [...], may take."""
+        """Returns how many steps the answers to inputs of these lengths, int or int [...], may take."""
         longest = self.longest_answer
         return lengths + EXTRA_DECODER_STEPS if longest is None else np.full_like(lengths, longest)
 
@@ -221,7 +221,7 @@ class Config:
 
     @property
     def steps_at_once(self):
-        """How many decoder steps fit into memory, those of all sequences together."""
+        """How many decoder steps fit into memory, summed over all sequences."""
         weights = self.length_to if self.attention != "none" else 0
         return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units, weights)
 
@@ -232,7 +232,7 @@ class Config:
 
     @property
     def title(self):
-        """What a run learns, and with what, in a few words."""
+        """The task, the unusual parts of the model and the seed, in a few words."""
         changes = [self.cell.upper()] if self.cell != "lstm" else []
         changes += [f"{self.layers} layers"] if self.layers > 1 else []
         changes += [f"{self.encoder} encoder"] if self.encoder != "bidirectional" else []
@@ -241,7 +241,7 @@ class Config:
 
     @property
     def plots(self):
-        """Where each picture and the page are saved, by name: beside that of the loss, memory.png for loss.png."""
+        """The path of each picture and the page, by name: beside that of the loss, such as memory.png for loss.png."""
         others = ["memory"] + ["attention"] * (self.attention != "none") + ["model"]
         stem = self.plot.stem
         paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
@@ -283,12 +283,12 @@ def check(config):
 
 
 def is_off(entry, value):
-    """Returns whether a saved value is null for a setting that is None by default. Else null is an error."""
+    """Returns whether a saved value is null for a setting that is None by default. Otherwise null is an error."""
     return entry.default is None and value is None
 
 
 def symbol(name):
-    """Returns how JSON says that a symbol is written. Raises ValueError for half a character, which UTF-8 cannot."""
+    """Returns the name of a symbol in JSON. Raises ValueError for half a character, which UTF-8 cannot hold."""
     return str(name).encode().decode()
 
 
@@ -296,7 +296,7 @@ def from_json(values):
     """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
 
     Args:
-      values: what JSON holds.
+      values: the parsed JSON.
 
     Returns:
       A Config.
@@ -332,10 +332,10 @@ def read_file(path):
     """Reads a file of settings that tuning or a user has written.
 
     Args:
-      path: pathlib.Path of a JSON object: a number or a word by the name of each setting.
+      path: pathlib.Path of a JSON object: names of settings, each with a number or a word.
 
     Returns:
-      dict of what the fields of a Config take.
+      dict of values for fields of a Config.
 
     Raises:
       UserError: it cannot be read, or holds something else.

@@ -1,4 +1,4 @@
-"""What the value of a setting may be: functions from text to a value. A ValueError says what would be right."""
+"""Checks of the values of settings: functions from text to a value. A ValueError says what would be right."""
 
 import math
 import os
@@ -26,7 +26,7 @@ def whole_number(minimum, maximum=INT32_MAX):
 
 
 def decimal_number(is_allowed, description):
-    """Returns a function from text to a float that is allowed. description says in words which are."""
+    """Returns a function from text to a float that is allowed. description names these numbers."""
 
     def convert(text):
         try:

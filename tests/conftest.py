@@ -13,10 +13,10 @@ from hypothesis import settings
 from support.run.folder import SAVED_LAST
 from support.tensorflow import compile_cache
 
-if sys.platform == "win32":  # what needs the terminals and the limits of Unix
+if sys.platform == "win32":  # these need the terminals and the limits of Unix
     collect_ignore = ["test_benchmarks.py", "test_command.py", "test_pairs.py", "test_predict.py"]
 
-# Whoever starts the tests in the background may let them ignore these signals, and what they start would too.
+# A shell may start the tests in the background with these signals ignored; the processes they start would inherit it.
 for name in ("SIGHUP", "SIGINT"):
     if signal.getsignal(getattr(signal, name, signal.SIGINT)) == signal.SIG_IGN:
         signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
@@ -24,11 +24,11 @@ for name in ("SIGHUP", "SIGINT"):
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
-# LLVM optimises nothing, which halves the time to compile. TensorFlow 2.16 prints more if XLA has flags.
+# Without LLVM's optimisations, compiling takes half as long. TensorFlow 2.16 prints more if XLA has flags.
 if not importlib.metadata.version("tensorflow").startswith("2.16."):
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# What one test has compiled, the others need not. The processes of the tests inherit the name of the folder.
+# Tests share compiled programs. The processes of the tests inherit the name of the folder.
 if compile_cache.SETTING not in os.environ:
     os.environ[compile_cache.SETTING] = tempfile.mkdtemp(prefix="seq2seq_copy-programs-")
     atexit.register(shutil.rmtree, os.environ[compile_cache.SETTING], ignore_errors=True)

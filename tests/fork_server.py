@@ -3,8 +3,8 @@
     python -m tests.fork_server SOCKET MODULES
 
 imports the command and MODULES, then answers requests from a socket; each is one message in JSON. A command comes with
-the file descriptors of its standard streams, and is answered with a process number. {"wait": number} is answered with
-the exit status, or null if that process still runs.
+the file descriptors of its standard streams; the answer is a process number. The answer to {"wait": number} is the exit
+status, or null if that process still runs.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def start(server, streams, request):
 
 
 def carry_out(streams, arguments, folder, environment, **options):
-    """Does what `python seq2seq_copy.py` does. The arguments are those of Forks.fork()."""
+    """Does the same as `python seq2seq_copy.py`. Arguments as for Forks.fork()."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -64,7 +64,7 @@ def carry_out(streams, arguments, folder, environment, **options):
 
 
 def run(arguments, module=None, program=None, settings=None, largest_file=None, before=None):
-    """Runs the command, or another module or program, and ends the process. The options are those of Forks.fork()."""
+    """Runs the command, or another module or program, and ends the process. Options as for Forks.fork()."""
     if largest_file is not None:
         import resource  # Windows has none
 
@@ -86,7 +86,7 @@ def run(arguments, module=None, program=None, settings=None, largest_file=None, 
 
 
 def report_slowly():
-    """Lets training wait after each report, so that a signal reaches it before its end."""
+    """Makes training wait after each report, so that a signal reaches it before it finishes."""
     write = process.write
     process.write = lambda *arguments: (write(*arguments), time.sleep(0.05))
 

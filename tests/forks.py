@@ -1,7 +1,7 @@
 """Starts the command in forks of a server, tests/fork_server.py, which has imported TensorFlow once for all of them.
 
-That saves the three seconds of the import. What a fork cannot show needs a process of its own, see running.py: how
-Python itself starts, and what TensorFlow says and reads while it is imported.
+That saves the three seconds of the import. Some tests need a separate process instead (running.py): they check how
+Python itself starts, and what TensorFlow prints and reads while it is imported.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Forks:
         self.socket, socket_of_server = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with socket_of_server:
             command = [sys.executable, "-m", "tests.fork_server", str(socket_of_server.fileno()), *self.modules]
-            # One thread is all that a fork takes along; NumPy would start others.
+            # A fork keeps only one thread, and NumPy would start others.
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
             self.server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[socket_of_server.fileno()])
         return self
@@ -56,9 +56,9 @@ class Forks:
           arguments: list of str.
           folder: pathlib.Path.
           streams: list of three file descriptors, for standard input, output and error.
-          options: environment, a dict of all variables; and what fork_server.run() takes: module or program, the name
-            or the text of what is run in place of the command; settings, a dict of fields of the Config that no flag
-            sets; largest_file, in bytes; before, "module:function", what is called first.
+          options: environment, a dict of all variables; and the options of fork_server.run(): module or program, the
+            name or the text of what runs in place of the command; settings, a dict of fields of the Config that no flag
+            sets; largest_file, in bytes; before, "module:function", to be called first.
         """
         child = self.ask(streams, arguments=[*arguments], folder=str(folder), **options)
         self.running.add(child)
@@ -83,7 +83,7 @@ class Forks:
 
 
 class Fork:
-    """A command in a fork, with what the tests need of a subprocess.Popen.
+    """A command in a fork, with the part of subprocess.Popen that the tests need.
 
     stdout is a pipe by default. stderr is a file by default, so that nobody needs to read both at once.
     """
@@ -121,7 +121,7 @@ class Fork:
         return self.returncode
 
     def communicate(self, timeout=300):
-        """Returns what is left of standard output, and all of standard error. What takes longer is killed."""
+        """Returns what is left of standard output, and all of standard error. Kills a command that takes longer."""
         alarm = threading.Timer(timeout, self.kill)
         alarm.start()
         with self.stdout, self.stderr:

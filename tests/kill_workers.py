@@ -1,10 +1,10 @@
-"""Kills workers with kill -9 at random moments, again and again, and lets each run come to its end.
+"""Kills workers with kill -9 at random moments, again and again, and lets each run finish.
 
     python -m tests.kill_workers FOLDER WORKERS TIMES XLA
 
 In FOLDER, `whole` is the run whose workers were never killed. `stopped-0`, `stopped-1` and so on were. After a kill the
-other workers must end within BOUND seconds with one line and a status that is not 0. Each run, resumed after each kill,
-must come to the same end as `whole`.
+other workers must end within BOUND seconds with one line and a status other than 0. Each run, resumed after each kill,
+must end with the same result as `whole`.
 """
 
 import itertools
@@ -30,7 +30,7 @@ def is_finished(run):
 
 
 def kill_one(forks, children, victim):
-    """Kills a worker and waits for the others; returns all statuses and how many seconds that took."""
+    """Kills a worker and waits for the others; returns all statuses and the seconds that this took."""
     os.kill(children[victim], signal.SIGKILL)
     start = time.monotonic()
     statuses = [forks.wait(child, BOUND) for child in children]
@@ -71,7 +71,7 @@ def main(path, count, times, xla):
                     continue
                 assert statuses[victim] == -signal.SIGKILL, (statuses, messages())
                 for status, message in zip(statuses, messages()):
-                    # One that is done with training needs the others no more.
+                    # A worker that has finished training no longer needs the others.
                     is_told = status == 1 and message.count("\n") == 1
                     assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
                 kept = folders.batches_kept(path / name) if (path / name).exists() else None

@@ -2,8 +2,8 @@
 
     python -m tests.matrix
 
-Each row has a virtual environment of its own, which make keeps in this folder. A Python that is not on this machine
-is named and left out. What the tests print goes to short-tests.log in the environment.
+Each row has its own virtual environment, which make keeps in this folder. A Python that is not on this machine
+is named and left out. The output of the tests goes to short-tests.log in the environment.
 """
 
 import os
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROWS = [  # TensorFlow, Python, and NumPy where it is not the newest that TensorFlow allows
+ROWS = [  # TensorFlow, Python, and NumPy unless it is the newest that TensorFlow allows
     ("2.16", "3.10", "1.26"),
     ("2.17", "3.12", "1.26"),
     ("2.18", "3.11", "1.26"),
@@ -32,7 +32,7 @@ print(version("tensorflow"), platform.python_version(), version("numpy"), sep=" 
 
 
 def interpreter(version):
-    """Returns the path of a Python of that version, on the PATH or of pyenv; None if there is none."""
+    """Returns the path of a Python of that version, on the PATH or in pyenv; None if there is none."""
     name = f"python{version}"
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"))]

@@ -1,4 +1,4 @@
-"""Pages in a headless Chromium, for the tests: what a script writes into a page, and what the console says."""
+"""Pages in a headless Chromium, for the tests: the result of a script in a page, and the console."""
 
 import base64
 import hashlib
@@ -20,15 +20,14 @@ def result_of(page, script, folder, milliseconds=60_000, flags=()):
     """Opens a page with one more script, which may call finish(value) once.
 
     Args:
-      page: str, the HTML. Its content security policy lets no script run that it does not name, so the script is added
-        to those.
+      page: str, the HTML. Its content security policy allows only scripts that it names, so the script is added to it.
       script: str of JavaScript.
       folder: pathlib.Path of an empty folder.
       milliseconds: of virtual time, which passes as fast as the page allows.
       flags: more flags for Chromium.
 
     Returns:
-      value: what the script passed to finish(), or None.
+      value: the argument of finish(), or None.
       console: list of str, the lines of the console.
     """
     script = f"{{\n{FINISH}\n{script}\n}}"

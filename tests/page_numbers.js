@@ -1,4 +1,4 @@
-// What the page's own modules compute, for test_page.py: answers, maps of dependence, and answers after changes.
+// Computes results with the page's own modules, for test_page.py: answers, maps of dependence, answers after changes.
 const { data, dependence, encoder, model: { decode, encode } } = modules;
 const cases = JSON.parse(document.getElementById("cases").textContent);
 

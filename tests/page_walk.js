@@ -1,4 +1,4 @@
-// Uses the page as a person would, and notes what it says; for test_page.py.
+// Uses the page as a person would, and records its texts, for test_page.py.
 const get = (id) => document.getElementById(id), said = {}, app = lookInside;
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const texts = (selector) => [...document.querySelectorAll(selector)].map((element) => element.textContent);
@@ -18,7 +18,7 @@ const result = (number) => question(number).querySelector(".result").textContent
   said.warning = get("warning").hidden;
   said.about = get("about").textContent;
 
-  // Ask: by typing, by clicking, and wrongly.
+  // Ask: by typing, by clicking, and with errors.
   type("sequence", "3 4 5");
   said.typed = [answer(), texts("#answer small"), get("verdict").textContent, get("problem").textContent];
   type("sequence", "3 4 x");
@@ -54,7 +54,7 @@ const result = (number) => question(number).querySelector(".result").textContent
   for (const arrow of ["ArrowRight", ...Array(7).fill("ArrowDown")]) press(cell, arrow);
   said.cell = get("encoder-cell").querySelector(".readout").textContent;
 
-  // The state: a unit by the keyboard, another one with the pointer, then a part of the other sequence.
+  // The state: a unit with the keyboard, another one with the pointer, then a part of the other sequence.
   type("other", "8 8 8 8 8");
   const [first, second] = get("state-rows").querySelectorAll("canvas");
   press(first, "ArrowRight");

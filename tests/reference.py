@@ -1,8 +1,7 @@
-"""The model once more, in NumPy and float64, one sequence at a time: no batches, no padding, no masks.
+"""A second implementation of the model, in NumPy and float64, one sequence at a time: no batches, padding or masks.
 
-Written from the equations: LSTM with gates i, j, f, o (Hochreiter and Schmidhuber, 1997; forget gate by Gers
-et al., 2000). GRU by Cho et al., 2014, with gates r
-and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
+Written from the equations: LSTM with gates i, j, f, o (Hochreiter and Schmidhuber, 1997; forget gate by Gers et al.,
+2000); GRU by Cho et al., 2014, with gates r and u; attention by Bahdanau et al., 2015, and Luong et al., 2015.
 """
 
 import re
@@ -12,7 +11,7 @@ import numpy as np
 from helpers import EOS, PAD
 from support.tensorflow import tensorflow_v1 as tf
 
-CELLS = {  # scopes of the graph's variables, and what forward() calls the layers of the cell
+CELLS = {  # scopes of the graph's variables, and the name of the layers of the cell in forward()
     "encoder/forward": "forward",
     "encoder/backward": "backward",
     "decoder/cell": "decoder",
@@ -153,7 +152,7 @@ def loss(weights, sequences):
 
 
 def slope(weights, values, index, sequences):
-    """The derivative of the loss by values[index], one of the weights, from a difference."""
+    """The derivative of the loss with respect to values[index], one of the weights, from a difference."""
     value, losses = values[index], []
     for step in (1e-6, -1e-6):
         values[index] = value + step

@@ -22,9 +22,9 @@ SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "
 ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
 can_fork = sys.platform == "linux"  # libraries of macOS do not survive a fork
-ALTERED = ("module", "program", "settings", "largest_file", "before")  # what a command is told besides its flags
-started = []  # all processes, for conftest.py to end what a failed test leaves running
-servers = []  # for conftest.py to end
+ALTERED = ("module", "program", "settings", "largest_file", "before")  # what a command gets besides its flags
+started = []  # all processes, so that conftest.py can end those that a failed test leaves running
+servers = []  # for conftest.py to stop
 
 
 @functools.cache
@@ -46,9 +46,9 @@ def start_process(arguments, folder, env=None, **options):
 
 
 def start(arguments, folder, modules=SLOW_TO_IMPORT, env=None, **options):
-    """Starts the command in a fork, see forks.Fork. What a fork cannot be gets its own process.
+    """Starts the command in a fork, see forks.Fork, or in its own process if a fork is not possible.
 
-    modules: what the server of the fork has imported. env and options: those of subprocess.Popen and fork_server.run().
+    modules: imported by the server of the fork. env and options: as for subprocess.Popen and fork_server.run().
     """
     env = dict(os.environ) if env is None else env
     changed = {name for name, value in env.items() if os.environ.get(name) != value} - {"PYTHONPATH"}
@@ -60,7 +60,7 @@ def start(arguments, folder, modules=SLOW_TO_IMPORT, env=None, **options):
 
 
 def run(arguments, folder, text=None, start=start, **options):
-    """Runs the command to its end; returns exit status, stdout and stderr."""
+    """Runs the command until it ends; returns exit status, stdout and stderr."""
     with tempfile.TemporaryFile("w+") as lines:
         if text is not None:
             lines.write(text)
@@ -72,7 +72,7 @@ def run(arguments, folder, text=None, start=start, **options):
 
 
 def run_process(arguments, folder, text=None, **options):
-    """Does what run() does, in a process that imports TensorFlow itself."""
+    """Does the same as run(), in a process that imports TensorFlow itself."""
     return run(arguments, folder, text, start_process, **options)
 
 
@@ -89,7 +89,7 @@ def only_run(folder):
 
 
 def open_terminal():
-    """Returns the two ends of a terminal of 80 columns, that of the user first."""
+    """Returns the two ends of a terminal of 80 columns, the user's end first."""
     user, process = os.openpty()
     fcntl.ioctl(user, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     return user, process

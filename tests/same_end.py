@@ -1,4 +1,4 @@
-"""Two runs that must have come to the same end."""
+"""Compares two runs that must have the same result."""
 
 import json
 

@@ -1,17 +1,16 @@
-"""Trains, stops and resumes runs at random, and checks after each step what must hold.
+"""Trains, stops and resumes runs at random, and checks the promises of the project after each step.
 
     python -m tests.soak --minutes 60 --seed 0
 
 Each step starts or resumes a run of one of the models, and something happens to it: a signal, a full disk, a second
 process that resumes or asks it. After each step:
 
-- the exit status and the messages are those that docs/using.md promises, without a traceback;
+- the exit status and the messages are as docs/using.md promises, without a traceback;
 - no checkpoint is lost, and no file of any other run has changed;
 - a finished run equals one that was never stopped, bit for bit, and nothing half-written is left in it.
 
-The disk is a small one in memory if this machine allows that (it takes root). If it does not, a limit on the size of a
-file takes the place of a full disk. The seed decides what is done and when; which batch that meets depends on the
-machine.
+The disk is a small one in memory if this machine allows that (it needs root). Otherwise a limit on the size of a file
+stands in for a full disk. The seed decides what is done and when; the batch at that time depends on the machine.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from tests.same_end import assert_same_end
 
 BATCHES = 60
 SMALL = f"--batch-size 20 --samples 0 --encoder-hidden-units 10 --max-batches {BATCHES}".split()
-# Many checkpoints, so that many accidents meet one being written; few sequences, so that a run is short.
+# Many checkpoints, so that many accidents hit one being written; few sequences, so that a run is short.
 SETTINGS = {"keep_every": 3, "held_out_sequences": 100}
 MODELS = {
     "plain": "--xla off",
@@ -45,7 +44,7 @@ MODELS = {
     "compiled": "--xla on",
 }
 HOW_OFTEN = (6, 3, 3, 3, 1)  # compiling takes a while
-ACCIDENTS = {  # and the exit statuses that a process may then have
+ACCIDENTS = {  # and the exit statuses that they allow
     "nothing": {0},
     "SIGKILL": {0, -signal.SIGKILL},
     "SIGTERM": {0, -signal.SIGTERM, 128 + signal.SIGTERM},
@@ -65,9 +64,9 @@ def contents(runs):
 
 
 class Soak:
-    """The runs so far, and what was done to them.
+    """The runs so far, and what happened to them.
 
-    seconds: dict from a model to how long a run of it takes.
+    seconds: dict from a model to the duration of a run.
     current: dict from a model to its run that has not finished.
     finished: list of finished runs, the oldest first.
     counts: collections.Counter of (what happened, exit status).
@@ -75,7 +74,7 @@ class Soak:
 
     def __init__(self, forks, seed, has_small_disk):
         self.forks, self.chance, self.has_small_disk = forks, random.Random(seed), has_small_disk
-        self.logs = tempfile.mkdtemp(prefix="soak-")  # not on the disk that is filled
+        self.logs = tempfile.mkdtemp(prefix="soak-")  # not on the disk that fills up
         self.seconds, self.current, self.finished, self.number = {}, {}, [], 0
         self.counts = collections.Counter()
 
@@ -92,7 +91,7 @@ class Soak:
         return status
 
     def train_whole(self):
-        """Trains a run of each model that nothing stops."""
+        """Trains an undisturbed run of each model."""
         letters = "abcdefghijklmnopqrst"
         lines = (f"{a} {b} {c}\t{c} {b} {a}\n" for a in letters for b in letters for c in letters[:5])
         Path("pairs.tsv").write_text("".join(lines))
@@ -111,7 +110,7 @@ class Soak:
         others = [Path(f"{name}-whole") for name in MODELS] + self.finished
         others += [other for other in self.current.values() if other != run]
         before, kept = contents(others), folders.batches_kept(run) or 0
-        for path in Path().rglob(f"{files.PARTIAL}*"):  # left by kill -9; now it is nobody's any more
+        for path in Path().rglob(f"{files.PARTIAL}*"):  # left by kill -9; no process uses it any more
             os.utime(path, (time.time() - 2 * files.STALE,) * 2)
 
         is_resumed = (run / "config.json").exists()
@@ -161,7 +160,7 @@ class Soak:
 
 @contextlib.contextmanager
 def small_disk():
-    """Makes a small disk in memory the current folder; yields whether the machine allowed it."""
+    """Makes a small disk in memory the current folder; yields whether the machine allows it."""
     disk, here = tempfile.mkdtemp(prefix="soak-disk-"), Path.cwd()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disk], capture_output=True)
     os.chdir(disk)

@@ -1,4 +1,4 @@
-"""The answers to the exercises of the notebook, each held to what the exercise says one will see."""
+"""The answers to the exercises of the notebook, each compared with the result that the exercise promises."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def model():
 
 
 def logits_of(*models):
-    """Returns what models in the same session make of BATCH."""
+    """Returns the logits of models in the same session for BATCH."""
     return models[0].session.run([model.decoder_logits for model in models], models[0].feed(BATCH))
 
 
@@ -65,7 +65,7 @@ def test_the_state_of_the_neighbour_gives_the_sequence_of_the_neighbour(model):
     logits, of_neighbour = logits_of(model, neighbours)
     assert np.abs(of_neighbour - logits).max() > 0.01
     np.testing.assert_allclose(of_neighbour[:, 1:3], logits[:, :2], atol=1e-6)
-    np.testing.assert_allclose(of_neighbour[:5, 0], logits[:5, 3], atol=1e-6)  # which makes five steps
+    np.testing.assert_allclose(of_neighbour[:5, 0], logits[:5, 3], atol=1e-6)  # it makes five steps
 
 
 def test_reordering_the_decoder_undoes_the_swap_of_the_directions(model):

@@ -1,4 +1,4 @@
-"""Whatever is wrong is one line on stderr and status 2, before TensorFlow is loaded; nothing is written or changed."""
+"""Every error is one line on stderr and status 2, before TensorFlow is loaded; nothing is written or changed."""
 
 import json
 import os
@@ -189,7 +189,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes (",
     "--data /dev/urandom": "--data: '/dev/urandom' line ",
 }
-DATA = {  # what a file holds, and how the message goes on after its name
+DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\n\nc\td\n": "line 2: empty",
     b"a\tb\r\n\r\nc\td\r\n": "line 2: empty",
     b"a\tb\nc d\n": "line 2: needs one TAB between input and target, has 0",
@@ -274,7 +274,7 @@ def lead(path, target):
 
 
 def elsewhere(path):
-    """Returns a damage: a link to a file that holds what it should."""
+    """Returns a damage: a link to a file with the right contents."""
 
     def damage(folder):
         (folder / path).rename(folder / "elsewhere")
@@ -351,7 +351,7 @@ ENVIRONMENTS = {  # what is typed, what is different, and how the message begins
 
 @pytest.fixture
 def folder(stopped, tmp_path):
-    """A folder with a stopped run, and with all that the cases name."""
+    """A folder with a stopped run, and everything that the cases name."""
     shutil.copytree(stopped, tmp_path / "run")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "x/attention.png").mkdir(parents=True)
@@ -365,7 +365,7 @@ def folder(stopped, tmp_path):
 
 
 def everything(folder):
-    """Returns what there is below a folder: of a link where it leads, of a file what it holds."""
+    """Returns the contents of a folder: the target of each link, the bytes of each file."""
     return {
         path: os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
@@ -436,7 +436,7 @@ def edit(path, **values):
 
 
 def cut(path, share=0.5):
-    """Returns a damage: a part of a file is left."""
+    """Returns a damage: only a part of a file is left."""
 
     def damage(folder):
         content = (folder / path).read_bytes()
@@ -461,7 +461,7 @@ STATE, INDEX, WEIGHTS = (
 )
 TORN = "the checkpoint 'run/checkpoints/11' is torn ("
 OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
-DAMAGES = {  # what only TensorFlow or a look into the checkpoint finds
+DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
     "no index": (set_file(INDEX, None), "--resume run", TORN),
     "half an index": (cut(INDEX), "--resume run", TORN),
     "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),

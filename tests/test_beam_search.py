@@ -135,7 +135,7 @@ def test_pad_is_no_answer_however_likely_it_is(attention, cell, make_ask):
         for hypotheses in ask([[3, 4, 5], [6], [2, 2, 8, 7, 3]], *search):
             for hypothesis in hypotheses:
                 assert PAD not in hypothesis.symbols
-                assert hypothesis.log_probabilities.max() < -10  # what the model itself thinks of it
+                assert hypothesis.log_probabilities.max() < -10  # the model's own opinion of it
 
 
 @pytest.mark.parametrize(("attention", "cell"), [MODELS[0], MODELS[-1]])
@@ -184,7 +184,7 @@ def test_probabilities_and_alignment_of_an_answer_are_those_of_numpy(attention, 
 
 
 def test_tracing_back_by_hand():
-    """Three steps, two rows. Row 1 of the end came from row 0, which came from row 1."""
+    """Three steps, two rows. Row 1 at the end came from row 0, which came from row 1."""
     symbols = np.array([[5, 6], [7, 8], [9, EOS]])
     parents = np.array([[0, 0], [1, 0], [1, 0]])
     log_probabilities = np.array([[-1.0, -2.0], [-3.0, -4.0], [-np.inf, -6.0]])

@@ -1,4 +1,4 @@
-"""That the TensorFlow peers of the benchmark still start, and that it compares equal work."""
+"""The TensorFlow peers of the benchmark still start, and it compares equal work."""
 
 import itertools
 import json
@@ -46,7 +46,7 @@ def test_a_whole_job_is_the_data_of_the_script(capsys):
         return np.arange(len(batches))
 
     def decode(batch):
-        """Answers all but the first sequence, and makes something up past the end of a sequence."""
+        """Answers all sequences except the first, and makes something up past the end of a sequence."""
         past_end = np.arange(len(batch.targets))[:, np.newaxis] >= batch.lengths + helpers.EXTRA_DECODER_STEPS
         return batch.targets + past_end + np.all(batch.inputs == held_out.inputs[: len(batch.inputs), :1], axis=0)
 

@@ -1,4 +1,4 @@
-"""The cells written out in the script and in support/, against those of tf-keras and against NumPy."""
+"""The cells written out in the script and in support/, against the cells of tf-keras and against NumPy."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_a_cell_equals_numpy(name):
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_a_cell_equals_that_of_tf_keras_with_its_gradients(name, tmp_path):
-    """tf-keras needs a process of its own, in which TensorFlow uses it in the place of Keras 3."""
+    """tf-keras needs its own process, in which TensorFlow uses it in place of Keras 3."""
     arrays, values, gradients = results_of(name)
     np.savez(tmp_path / "arrays.npz", *arrays)
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1"}

@@ -39,7 +39,7 @@ def outputs(folder, index):
 
 
 def run_workers(forks, arguments, folder, count, expected=0, **options):
-    """Runs workers to their end; returns what each printed: standard output and error."""
+    """Runs workers until they end; returns the standard output and error of each."""
     children = start_workers(forks, arguments, [folder] * count, **options)
     statuses = [forks.wait(child) for child in children]
     printed = [outputs(folder, index) for index in range(count)]
@@ -83,7 +83,7 @@ OTHER_VARIANT = "--feedback scheduled --attention bahdanau --task reverse"
     ],
 )
 def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
-    """The batch size is not a multiple of their number. That all have the same weights, the workers check."""
+    """The batch size is not a multiple of their number. The workers check that their weights are the same."""
     arguments = [*SETTINGS, *more.split()]
     (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b} {a}\t{b} {a}\n" for a in "abcdefgh" for b in "stuvwxyz"))
     run_alone(forks, [*arguments, "--run-dir", "alone"], tmp_path)
@@ -143,7 +143,7 @@ def whole(forks, tmp_path_factory):
 
 @pytest.mark.long
 def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, tmp_path):
-    """Worker 1 never sees the folder of the run. Resumed with three workers, the run is the same but for rounding."""
+    """Worker 1 never sees the folder of the run. Resumed with three workers, the run is equal up to rounding."""
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
         folder.mkdir()
@@ -174,7 +174,7 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, 
     run_workers(forks, ["--resume", "of-three"], here, 3)
     losses, expected = (history(run)["loss"] for run in (here / "of-three", whole))
     np.testing.assert_allclose(losses[:150], expected[:150], rtol=0, atol=1e-4)
-    np.testing.assert_allclose(losses, expected, rtol=0, atol=0.1)  # rounding has changed a prediction meanwhile
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=0.1)  # rounding has changed a prediction by then
 
 
 def wait_for(condition):

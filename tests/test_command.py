@@ -1,4 +1,4 @@
-"""The real command, in a process of its own where Python's start or a terminal matters."""
+"""The real command, in its own process where Python's start or a terminal matters."""
 
 import contextlib
 import itertools
@@ -80,7 +80,7 @@ def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
 
 
 def test_the_same_seed_prints_and_keeps_the_same(short_run):
-    """In a process of its own, and in a fork as most tests have it."""
+    """In its own process, and in a fork like most tests."""
     folder, first = short_run
     picture = (folder / "plots/loss.png").read_bytes()
     again = run(SHORT, folder)
@@ -99,7 +99,7 @@ def test_each_run_keeps_its_own_picture(tmp_path):
 
 
 def test_never_seen_in_training_is_what_it_says(short_run):
-    """Counts once more, from the two streams of seed 0."""
+    """Counts again, from the two streams of seed 0."""
     _, (_, stdout, _) = short_run
     training, held_out = np.random.default_rng(0).spawn(2)
     seen = set()
@@ -313,7 +313,7 @@ def test_too_little_memory_is_explained():
 
 @pytest.mark.long  # TensorFlow tries again for ten seconds
 def test_a_tensor_that_does_not_fit_into_memory_is_explained():
-    """In a graph of its own: TensorFlow's threads crash in a process whose address space is limited."""
+    """In its own graph: TensorFlow's threads crash in a process whose address space is limited."""
     with tf.Graph().as_default(), tf.Session() as session:
         size = tf.placeholder(tf.int32, [])
         with pytest.raises(tf.errors.ResourceExhaustedError) as error:

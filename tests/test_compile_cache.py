@@ -1,4 +1,4 @@
-"""Compiled programs kept for the next run: they save time, and change nothing."""
+"""Compiled programs kept for the next run: they save time but change nothing."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-s
 
 
 def train(folder, name, cache, *flags, **variables):
-    """Trains a tiny run; returns its history.csv, and what stands on stderr."""
+    """Trains a tiny run; returns its history.csv, and its stderr."""
     environment = os.environ | {compile_cache.SETTING: str(cache)} | variables
     arguments = [*TINY, "--max-batches", "60", *flags, "--run-dir", name]
     status, _, stderr = run(arguments, folder, env=environment)
@@ -109,7 +109,7 @@ def test_a_full_disk_costs_no_run(used, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rules")
 def test_machine_code_is_not_read_from_where_others_may_write(used, tmp_path, monkeypatch, caplog):
-    """Neither from a folder that is open to all, nor from one of another user, nor through a link."""
+    """Neither from a folder that is open to all, nor from another user's folder, nor through a link."""
     used()
     root = tmp_path / "compiled-steps"
     (folder,) = root.iterdir()
@@ -138,7 +138,7 @@ def test_what_a_program_depends_on_is_in_the_name_of_its_folder(monkeypatch):
 
 @pytest.fixture
 def others(tmp_path):
-    """What belongs to the user, beside the programs and among them, and is older than all of them."""
+    """The user's own files, beside the programs and among them, and older than all of them."""
     paths = ["tensorflow-notes/thesis", "thesis", "compiled-steps/thesis", "compiled-steps/tensorflow-notes/thesis.pb"]
     paths += ["compiled-steps/tensorflow-2.21.0-0123456789abcdef/thesis"]
     paths = [tmp_path / path for path in paths]

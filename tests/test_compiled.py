@@ -83,6 +83,14 @@ def test_the_written_out_gradients_are_those_of_the_plain_graph(reference, compi
 
 
 @pytest.mark.short
+def test_the_written_out_loops_are_written_for_the_script_as_it_is(monkeypatch):
+    """If it fails after a change of the script, check that backpropagation.py computes the same, then renew FINGERPRINT."""
+    assert backpropagation.is_up_to_date()
+    monkeypatch.setattr(seq2seq_copy, "encode", seq2seq_copy.decode)
+    assert not backpropagation.is_up_to_date.__wrapped__()
+
+
+@pytest.mark.short
 @pytest.mark.parametrize("settings", [{}, {"cell": "gru"}, {"encoder": "forward"}, {"feedback": "teacher"}])
 def test_only_the_plain_model_has_written_out_loops(monkeypatch, settings):
     calls, plain_loss = [], backpropagation.plain_loss
@@ -98,7 +106,7 @@ def test_only_the_plain_model_has_written_out_loops(monkeypatch, settings):
 
 @pytest.mark.short
 def test_50_training_steps_are_the_same():
-    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling is no training."""
+    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling takes no training step."""
     batches = random_batches(CONFIG, 50)
     ends = {}
     for xla, calls in (("off", [batches]), ("on", [batches[:1], batches[1:21], batches[21:]])):
@@ -202,7 +210,7 @@ def test_a_call_does_not_last_long(change, steps):
 
 @pytest.mark.short
 def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
-    """Without XLA; outputs and final states, sequences of no and of full length."""
+    """Without XLA: outputs and final states, for sequences of zero and full length."""
     tf.reset_default_graph()
     inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
     cells = [seq2seq_copy.LSTMCell(name, 3, 2) for name in ("a", "b")]

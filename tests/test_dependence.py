@@ -35,7 +35,7 @@ def softmax(logits):
     ],
 )
 def test_the_map_equals_numpy(variant, at_once, monkeypatch):
-    """The model decodes each replaced sequence anew, one at a time, in NumPy."""
+    """The model decodes each changed sequence separately, in NumPy."""
     config = dataclasses.replace(CONFIG, **variant)
     sequence = np.array([3, 2, 6, 5], np.int32)
     monkeypatch.setattr(settings, "LARGEST_DECODING", at_once * 7 * 24)  # 24 is the widest layer
@@ -62,7 +62,7 @@ def test_the_map_equals_numpy(variant, at_once, monkeypatch):
 
 
 def one_input_later(original, config):
-    """Returns a model that knows its answer to one sequence: step t reads input t - 1. And its batches."""
+    """Returns a model that knows its answer to one sequence, where step t reads input t - 1, and its batches."""
     batches = []
 
     def run(fetches, batch):
@@ -135,7 +135,7 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
     ("batches", "variant"), [(400, {}), (150, {"task": "reverse", "attention": "luong"})], ids=["copy", "reverse"]
 )
 def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
-    """The diagonal for copy, which never looks at its inputs again, and the other one for reverse."""
+    """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""
     sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": batches, "held_out_sequences": 100}
     config = Config(xla="off", **sizes, **variant)
     training, held_out = helpers.examples(config, *helpers.generators(0))

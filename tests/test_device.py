@@ -20,7 +20,7 @@ TINY = ["--max-batches", "3", "--batch-size", "2", "--encoder-hidden-units", "2"
 
 @pytest.fixture
 def shown(monkeypatch):
-    """Two GPUs that are not there; the list of those that TensorFlow is shown. No flags of the user."""
+    """Two fake GPUs; the list of the GPUs that TensorFlow is shown. No flags of the user."""
     shown = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: shown.append((devices, kind)))
@@ -103,7 +103,7 @@ def test_only_training_uses_a_gpu(asked, stopped, shown, monkeypatch, capsys):
 
 
 def test_a_compiled_step_uses_the_devices_that_are_shown(monkeypatch):
-    """A session with options of its own would use all."""
+    """A session with its own options would use all."""
     opened = []
     monkeypatch.setattr(tf, "Session", lambda config: opened.append(config))
     for gpus in ([], ["GPU:0"]):

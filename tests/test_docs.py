@@ -34,7 +34,7 @@ def test_every_flag_exists(page):
     others = {
         "--all",
         "--bind_all",
-        "--cluster-timeout",  # of the cluster, which has its own parser
+        "--cluster-timeout",  # a flag of the cluster, which has its own parser
         "--dir",
         "--logdir",
         "--no-deps",

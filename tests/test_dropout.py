@@ -1,4 +1,4 @@
-"""Dropout: which connections, how much in the mean, only in training, with every variant, and after a resume."""
+"""Dropout: which connections, how much on average, only in training, with every variant, and after a resume."""
 
 import dataclasses
 import shutil
@@ -66,7 +66,7 @@ def test_without_dropout_the_parts_are_as_they_were():
 @pytest.mark.parametrize("xla", [pytest.param("on", marks=pytest.mark.long), "off"])
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_almost_no_dropout_is_none(changes, xla):
-    """All is kept, in every variant, so the loss is the same. With half of it dropped, it is not."""
+    """Everything is kept, in every variant, so the loss is the same. With half of it dropped, it is not."""
     losses = {}
     for probability in (0.0, 1e-12, 0.5):
         model = variants.open_model(dataclasses.replace(CONFIG, dropout=probability, xla=xla, **changes))
@@ -78,7 +78,7 @@ def test_almost_no_dropout_is_none(changes, xla):
 
 
 def test_inputs_are_dropped_and_states_are_not():
-    """A weight of an input that is dropped at all steps has no gradient; those of the state have one."""
+    """A weight of an input that is dropped at all steps has no gradient; the weights of the state have one."""
     config = dataclasses.replace(CONFIG, dropout=0.5, layers=2, batch_size=1)
     model = variants.open_model(config)
     gradients = dict(zip(tf.trainable_variables(), seq2seq_copy.compute_gradients(model.loss)))

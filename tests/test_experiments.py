@@ -1,4 +1,4 @@
-"""The experiments about memory: on states and answers that are known beforehand, and each command once, very small."""
+"""The experiments about memory: on states and answers that are known in advance, and each command once, very small."""
 
 import signal
 import subprocess
@@ -34,7 +34,7 @@ SCALES = 0.1 ** np.arange(3)
 
 
 def layered(symbols):
-    """States without room for a subspace for each position: the same vectors at each, ten times smaller at the next."""
+    """States without a subspace for each position: the same vectors at each, ten times smaller at the next."""
     return np.einsum("p,npd->nd", SCALES, VECTORS[symbols])
 
 
@@ -71,7 +71,7 @@ def test_peeling_reads_layers_that_a_linear_readout_does_not():
 
 
 def test_one_readout_for_all_lengths_counts_positions_from_the_end_it_is_told():
-    """States that hold the last symbol in one place, whatever the length."""
+    """States that hold the last symbol in the same place at every length."""
     pairs = [[], []]
     for length in (2, 3):
         for seed, pair in enumerate(pairs):
@@ -95,7 +95,7 @@ def test_effects_and_their_structure():
 
 
 def test_a_linear_exchange_takes_one_position_and_leaves_the_others():
-    """Also if the subspaces of the positions are not at right angles to each other."""
+    """Even if the subspaces of the positions are not at right angles to each other."""
     symbols = drawn(3000, 3)
     slanted = np.random.default_rng(5).normal(size=[15, 15])
     vectors = np.eye(KINDS)[symbols].reshape(-1, 15) @ slanted
@@ -146,9 +146,9 @@ def test_an_exchange_changes_the_output_that_it_should():
     assert shares.shape == (8, 3, 3)
     *exchanges, random, beside, encoded = shares
     for way in (*exchanges, encoded):
-        np.testing.assert_array_equal(way, [[1, 0, 1]] * 3)  # as intended, others change, only as intended
+        np.testing.assert_array_equal(way, [[1, 0, 1]] * 3)  # OUTCOMES: as intended, others change, only as intended
     assert random[:, 0].max() < 0.3
-    # The output beside it changes wherever the old symbol stands there too.
+    # The output beside it changes wherever the old symbol is there too.
     assert not beside[:, 0].any() and (beside[:, 1] > 0.1).all()
 
 
@@ -173,7 +173,7 @@ def test_outcomes_are_counted_by_hand():
 @pytest.mark.parametrize(
     "exact, length",
     [
-        ([1, 1, 0, 0], 15),  # half of the way from 10 to 20
+        ([1, 1, 0, 0], 15),  # halfway from 10 to 20
         ([0, 1, 0.75, 0.25], 25),
         ([1, 0, 0.6, 0], 20 + 10 * 0.1 / 0.6),  # it falls for good after 20
         ([0.4, 0.3, 0, 0], 0),
@@ -263,7 +263,7 @@ def weights_of(model):
 def test_a_variant_of_a_claim_has_the_parts_that_it_names():
     batch = helpers.task_batch("copy", list(np.random.default_rng(0).integers(2, 10, [50, 8], np.int32)))
     predictions = []
-    for threshold in (None, 0.999, 0.0):  # the best symbol; none is that likely, so the best one; any symbol
+    for threshold in (None, 0.999, 0.0):  # the best symbol; the best one, as none is that likely; any symbol
         variant = claims.Variant(encoder_hidden_units=3, decoder_units=5, forget_bias=1.0, decode_above=threshold)
         model = Model(variant, claims.parts_of(variant)[0])
         predictions.append(model.predict(batch))
@@ -310,5 +310,5 @@ def test_the_processes_of_an_experiment_end_with_it_though_it_is_killed():
             os.kill(os.getpid(), signal.SIGKILL)
     """
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    stdout, _ = process.communicate(timeout=120)  # until nobody can print any more
+    stdout, _ = process.communicate(timeout=120)  # until no process can print any more
     assert (process.returncode, stdout) == (-signal.SIGKILL, "1 2\n")

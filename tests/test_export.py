@@ -1,4 +1,4 @@
-"""A run as a SavedModel: asked by programs that know only TensorFlow, and never half written."""
+"""A run as a SavedModel: loaded by programs that know only TensorFlow, and never half written."""
 
 import json
 import re
@@ -62,7 +62,7 @@ print(json.dumps([answer, dtypes, None]))
     params=[pytest.param("plain", marks=pytest.mark.short), pytest.param("luong", marks=pytest.mark.long), "pairs"],
 )
 def exported(request, tmp_path_factory):
-    """A folder with a run `run`, the SavedModel `served`, and a file that the export must not take for its own."""
+    """A folder with a run `run`, the SavedModel `served`, and a file that the export must not treat as its own."""
     where = tmp_path_factory.mktemp(request.param)
     (where / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
     (where / "vocabulary.txt").write_text("the user's own\n")
@@ -134,7 +134,7 @@ def test_the_probabilities_are_those_of_numpy(exported):
     rows = zip(sequences, answer["predictions"], answer["probabilities"])
     for sequence, predictions, probabilities in rows:
         steps = min(len(up_to_eos(predictions)) + 1, config.answer_steps(len(sequence)))
-        known_steps = min(steps, len(sequence) + 3)  # of the reference
+        known_steps = min(steps, len(sequence) + 3)  # the steps that the reference makes
         fed = [*predictions, *[PAD] * (len(sequence) + 3)]
         logits = reference.forward(weights, sequence, fed)["logits"][:known_steps]
         np.testing.assert_array_equal(predictions[:known_steps], PAD + 1 + logits[:, PAD + 1 :].argmax(axis=1))
@@ -171,7 +171,7 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
 @pytest.mark.long
 @pytest.mark.parametrize("exported", ["plain"], indirect=True)
 def test_sequences_asked_together_and_alone_get_the_same(exported):
-    """A server puts requests together along the first axis."""
+    """A server joins requests along the first axis."""
     sequences = sequences_for(saved_config(exported / "run"))
     together, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
     for row in (0, 2):

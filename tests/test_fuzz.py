@@ -1,6 +1,6 @@
-"""The five readers of what comes from outside, on whatever Hypothesis thinks of.
+"""The five readers of untrusted input, on data from Hypothesis.
 
-What they take can be used; or they raise a UserError. Nothing else is raised, and nothing hangs.
+What they accept can be used; otherwise they raise a UserError. Nothing else is raised, and nothing hangs.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ ANYTHING = st.recursive(
 
 
 def values_like(valid):
-    """Returns a strategy of values like a valid one: at some depth one part of it is another, or is missing."""
+    """Returns a strategy of values like a valid one: at some depth one part is replaced or missing."""
     if isinstance(valid, dict):
         one = [values_like(value).map(lambda new, name=name: valid | {name: new}) for name, value in valid.items()]
         gone = [st.just({other: valid[other] for other in valid if other != name}) for name in valid]
@@ -57,7 +57,7 @@ def values_like(valid):
 
 
 def json_like(valid):
-    """Returns a strategy of bytes that are almost, or not at all, a valid object as JSON."""
+    """Returns a strategy of bytes that are almost, or not at all, a valid JSON object."""
     texts = st.builds(lambda value: json.dumps(value).encode(), st.one_of(st.just(valid), values_like(valid), ANYTHING))
     return st.one_of(texts, st.builds(other_bytes, texts, st.integers(0, 2000), st.binary(max_size=9)))
 
@@ -68,7 +68,7 @@ def other_bytes(content, start, between):
 
 @contextlib.contextmanager
 def only_for_the_user():
-    """Suppresses a UserError, and looks at the line that it becomes."""
+    """Suppresses a UserError, and checks the line that it becomes."""
     try:
         yield
     except UserError as error:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.short
 def model():
     model = Model(CONFIG, PLAIN, PLAIN)
     with model.session as session:
-        # The initial output bias is zeros, which would hide a bias that is added twice or not at all.
+        # The initial output bias is zero, which would hide a bias that is added twice or not at all.
         for variable in tf.trainable_variables():
             if "bias" in variable.name:
                 variable.load(np.random.default_rng(0).normal(size=variable.shape), session)
@@ -94,7 +94,7 @@ def test_gradients_equal_finite_differences_of_numpy(model, written_out):
 
 
 def test_loop_fn_step_by_step():
-    """Runs a cell and loop_fn by hand, and looks at all that loop_fn returns between two steps."""
+    """Runs a cell and loop_fn by hand, and checks everything that loop_fn returns between two steps."""
     tf.reset_default_graph()
     tf.set_random_seed(1)
     embeddings = tf.constant(np.random.default_rng(0).normal(size=[6, 4]), tf.float32)

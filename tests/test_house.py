@@ -1,4 +1,4 @@
-"""The rooms of the house, and which way the arrows between them run."""
+"""The packages of the project, here called rooms, and the directions of the imports between them."""
 
 import ast
 import graphlib
@@ -12,7 +12,7 @@ GROUND = {"helpers", "support.errors", "support.outside", "support.values", "sup
 BELOW_THE_TEXT = {f"support.tensorflow.{name}" for name in ("tensorflow_v1", "startup", "compile_cache", "device")}
 ROOMS = {f"support.{name}" for name in ("data", "model", "run", "pictures", "terminal", "cluster")}
 COMPILED = {f"support.tensorflow.{name}" for name in ("compiled", "backpropagation", "bounded_rnn")}
-# What each room may import, besides files of the same room. A file that stands for itself is a room.
+# What each room may import, besides files of the same room. A single file may be a room.
 MAY_IMPORT = {
     "helpers": set(),
     "support.errors": set(),
@@ -90,7 +90,7 @@ def test_the_text_hands_over_to_the_command_only_at_its_end():
 
 
 def test_there_is_no_circle():
-    """Except the text's last line, which nothing imports runs."""
+    """Except through the last line of seq2seq_copy.py, which does not run when it is imported."""
     imports = {module: imports_of(path) for module, path in MODULES.items()}
     imports["seq2seq_copy"] -= {"support.terminal.main"}
     list(graphlib.TopologicalSorter(imports).static_order())
@@ -121,11 +121,11 @@ def test_nothing_about_a_cluster_is_outside_of_its_room():
 
 
 def test_imports_are_plain():
-    """At the top of each file, with nothing before them; only what is slow to load may wait inside of a function."""
+    """At the top of each file, with nothing before them; only what is slow to load may wait inside a function."""
     for path in FILES:
         assert "E402" not in path.read_text(), path
         is_import = [isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(path.read_text()).body]
-        is_import = is_import[1:]  # behind the docstring
+        is_import = is_import[1:]  # after the docstring
         assert not any(is_import[is_import.index(False) :] if False in is_import else []), path
 
 

@@ -1,4 +1,4 @@
-"""Own pairs as a test: splits given by files, answers judged by all targets of an input, characters as symbols."""
+"""Own pairs as a test: splits given by files, answers compared with all targets of an input, characters as symbols."""
 
 import json
 import re
@@ -159,7 +159,7 @@ def test_a_run_is_resumed_with_all_its_files(learned):
 
 
 def test_a_new_run_starts_with_the_weights_of_another(learned):
-    """The new file holds a symbol more, and lacks others. One batch at a tiny rate forgets nothing."""
+    """The new file holds one more symbol, and lacks others. One batch at a tiny rate forgets nothing."""
     folder, _ = learned
     (folder / "more.tsv").write_text("ab\t12\nabz\t12!\nba\t21\n" * 9)
     settings = ["--data", "more.tsv", "--learning-rate", "1e-9", "--max-batches", "1", "--samples", "0", "--xla", "off"]

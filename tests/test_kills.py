@@ -1,4 +1,4 @@
-"""Runs that are stopped at random moments, by each of three signals, against one that never was."""
+"""Runs stopped at random moments, by each of three signals, against one that was never stopped."""
 
 import itertools
 import random
@@ -30,7 +30,7 @@ def whole(request, tmp_path_factory):
 
 
 def wait_for_a_moment(process, run, chance):
-    """Waits until a run has a checkpoint that is drawn from all of a run, or none yet, and then for a moment."""
+    """Waits until a run has a checkpoint, chosen at random, or none yet, and then for a moment."""
     batches = chance.randrange(0, soak.BATCHES + 1, soak.SETTINGS["keep_every"])
     while (folders.batches_kept(run) or 0) < batches and process.poll() is None:
         time.sleep(0.002)

@@ -48,7 +48,7 @@ def test_a_state_of_layers_keeps_its_kind_and_its_h():
 
 @pytest.mark.short
 def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
-    """Outputs and the final states of all layers; sequences of no and of full length."""
+    """Outputs and final states of all layers, for sequences of zero and full length."""
     tf.reset_default_graph()
     inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
     cells = [StackedCell([LSTMCell(f"{name}/0", 3, 2), LSTMCell(f"{name}/1", 3, 3)]) for name in ("a", "b")]

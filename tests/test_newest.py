@@ -33,13 +33,13 @@ def test_the_run_that_was_begun_last_is_the_newest(begin):
     second = begin("a", 2)
     begin("m", 1.5)
     assert folder.newest() == second
-    (first / "history.csv").touch()  # an older run that is trained on stays the older one
+    (first / "history.csv").touch()  # an older run that continues training stays the older one
     assert folder.newest() == second
 
 
 def test_what_is_no_run_is_not_the_newest(begin):
     run_folder = begin("a", 1)
-    (folder.RUNS / "b/checkpoints").mkdir(parents=True)  # killed while it was made
+    (folder.RUNS / "b/checkpoints").mkdir(parents=True)  # killed while the folder was made
     (folder.RUNS / "config.json").touch()
     (folder.RUNS / "c").touch()
     assert folder.newest() == run_folder
@@ -55,7 +55,7 @@ def test_no_run_is_one_line(arguments, tmp_path):
 
 @pytest.fixture
 def two_runs(stopped, tmp_path):
-    """A folder with two stopped runs, of which the one with seed 7 was begun last, and the other one kept last."""
+    """A folder with two stopped runs: the one with seed 7 started last, the other one was saved last."""
     older, newer = (shutil.copytree(stopped, tmp_path / f"runs/{name}") for name in ("b-older", "a-newer"))
     settings = json.loads((newer / "config.json").read_text()) | {"seed": 7}
     (newer / "config.json").write_text(json.dumps(settings))

@@ -25,7 +25,7 @@ def kinds_of_outputs(notebook):
 
 
 def test_it_has_the_cells_of_its_text():
-    """After a change of the text, `make walkthrough` makes it anew."""
+    """After a change of the text, run `make walkthrough`."""
     cells, expected = ([(cell.cell_type, cell.source) for cell in notebook.cells] for notebook in (NOTEBOOK, TEXT))
     assert cells == expected
 

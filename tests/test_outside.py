@@ -1,4 +1,4 @@
-"""What comes from outside: files that never end, words that a terminal or a picture would obey."""
+"""Untrusted input: files that never end, text that a terminal or a picture would obey."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""The page on which a model can be played with, in headless Chromium, against TensorFlow."""
+"""The page for playing with a model, in headless Chromium, against TensorFlow."""
 
 import dataclasses
 import html
@@ -37,7 +37,7 @@ KINDS = {
     "own vocabulary, all at once": OWN | {"cell": "gru", "layers": 2, "encoder": "forward", "attention": "bahdanau"},
     "all at once": {"cell": "gru", "layers": 3, "attention": "luong", "task": "reverse"},
 }
-FEW = {  # of which only a few sequences are asked
+FEW = {  # for which only a few sequences are asked
     "alphabet": {"task": "alphabet", "vocab_size": 28},
     "long": {"vocab_size": 300, "length_to": 100},
     "one symbol": {"vocab_size": 3},
@@ -45,7 +45,7 @@ FEW = {  # of which only a few sequences are asked
 
 
 def open_model(config, parts=seq2seq_copy.PLAIN, seed=0):
-    """Returns a model that was not trained, with weights that are large enough for answers of all kinds."""
+    """Returns an untrained model whose weights are large enough for answers of all kinds."""
     model = variants.open_model(config, parts, trains=False)
     generator = np.random.default_rng(seed)
     for variable in tf.trainable_variables():
@@ -68,7 +68,7 @@ def page_of(model, moments=None):
 
 
 def run_of(text):
-    """Returns what the script of a page reads."""
+    """Returns the data that the script of a page reads."""
     return json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', text, re.DOTALL)[1])
 
 
@@ -78,7 +78,7 @@ def softmax(logits):
 
 
 def answers(model, sequences):
-    """Returns for each sequence what TensorFlow predicts at each step, with the probabilities of all symbols."""
+    """Returns TensorFlow's predictions for each sequence at each step, with the probabilities of all symbols."""
     batch = greedy.question([np.array(sequence, np.int32) for sequence in sequences], model.config)
     fetches = [model.decoder_prediction, model.decoder_logits, *([] if model.alignment is None else [model.alignment])]
     prediction, logits, *alignment = model.session.run(fetches, model.feed(batch))
@@ -100,7 +100,7 @@ def assert_same_answer(steps, expected):
         np.testing.assert_allclose([step["alignment"] for step in steps], weights, atol=1e-4)
 
 
-# What a person changes, and the same by parts of the model.
+# A person's changes, and parts of the model that have the same effect.
 UNIT, CHANGED_STEP, FED = 5, 2, 6
 
 
@@ -112,12 +112,12 @@ def zero_a_unit(forward, backward):
 
 
 def forward_part_of_the_neighbour(forward, backward):
-    """The state of the next sequence of the batch, in what was read from the left."""
+    """Takes the part of the state that was read from the left from the next sequence of the batch."""
     return seq2seq_copy.concatenate_states(LSTMStateTuple(*(tf.roll(part, -1, axis=0) for part in forward)), backward)
 
 
 class ForgetfulCell(LSTMCell):
-    """A unit of c is zero before each step of the decoder."""
+    """Sets a unit of c to zero before each step of the decoder."""
 
     def __call__(self, inputs, state):
         mask = np.ones(self.output_size, np.float32)
@@ -158,7 +158,7 @@ def change(sequence, other, marks, fed, keeps):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What TensorFlow and what the page's modules compute, by the kind of model."""
+    """The results of TensorFlow and of the page's modules, by the kind of model."""
     expected, cases = {}, []
     for kind, settings in (KINDS | FEW).items():
         model = open_model(dataclasses.replace(CONFIG, **settings))
@@ -226,7 +226,7 @@ def test_a_change_does_what_it_says(name, found):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    """What the page says while somebody uses it, and the console."""
+    """The texts of the page while somebody uses it, and the console."""
     config = dataclasses.replace(CONFIG, vocab_size=9, length_from=3)
     with (model := open_model(config)).session:
         weights = page.weights_of(model)
@@ -410,7 +410,7 @@ def test_characters_are_typed_without_spaces(tmp_path):
 
 @needs_chromium
 def test_a_page_of_another_model_says_so(tmp_path):
-    """As after somebody has changed the text: TensorFlow has answered something else."""
+    """As after a change to seq2seq_copy.py: TensorFlow has given other answers."""
     with (model := open_model(CONFIG)).session:
         weights = page.weights_of(model)
         text = page_of(model, {0: -weights})
@@ -520,7 +520,7 @@ def test_a_killed_run_comes_to_the_same_page(whole, tmp_path):
 
 
 def test_early_weights_of_later_batches_do_not_count(whole, tmp_path):
-    """A run that is resumed from an older checkpoint and stopped may find weights of a batch that it has not made."""
+    """A run that is resumed from an older checkpoint and stopped may find weights of a batch not yet reached."""
     other = shutil.copytree(whole, tmp_path / "other")
     shutil.rmtree(other / "checkpoints/320")
     (other / "metrics.json").unlink()

@@ -79,7 +79,7 @@ def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all(small_fil
 
 
 def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path):
-    """Nothing can predict them, so what is right of them has been trained on. The model learns them by heart."""
+    """Nothing can predict them, so any right answer must have been trained on. The model learns them by heart."""
     generator = np.random.default_rng(0)
     inputs, answers = generator.integers(0, 10, size=[2, 60, 3])
     lines = [f"{' '.join(map(str, one))}\t{' '.join(map(str, other))}\n" for one, other in zip(inputs, answers)]
@@ -164,7 +164,7 @@ def test_buckets_worked_out_by_hand():
 
 
 def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
-    """The loss is a mean over the steps of a batch. So what a batch is drawn for is its share of all steps."""
+    """The loss is a mean over the steps of a batch, so a bucket is drawn by its share of all steps."""
     generator = np.random.default_rng(0)
     lengths = np.append(generator.integers(3, 9, size=999), 8)
     target_lengths = np.append(lengths[:-1], 150)
@@ -215,7 +215,7 @@ def test_xla_takes_the_same_steps_in_every_bucket(variant):
         with model.session as session:
             found = model.take_steps(batches, [0.05] * 5)
             ends[xla] = found, {v.name: session.run(v) for v in tf.trainable_variables()}
-    if variant.get("feedback") != "scheduled":  # XLA tosses other coins
+    if variant.get("feedback") != "scheduled":  # XLA tosses different coins
         np.testing.assert_allclose(ends["on"][0], ends["off"][0], rtol=1e-4)
         for name, values in ends["off"][1].items():
             np.testing.assert_allclose(ends["on"][1][name], values, rtol=1e-3, atol=1e-4, err_msg=name)

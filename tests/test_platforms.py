@@ -1,4 +1,4 @@
-"""Where systems and file systems differ. No Windows is at hand: tests/like_windows has what differs there."""
+"""Differences between systems and file systems. Without Windows at hand, tests/like_windows imitates it."""
 
 import errno
 import logging
@@ -26,7 +26,7 @@ PAIRS = "eins zwei\t1 2\r\nzwei eins\t2 1\r\nő eins\t9 1\r\nzwei ő\t2 9\r\nő 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="is about what other systems lack")
 def test_a_run_like_on_windows_is_killed_resumed_and_asked(tmp_path):
-    """Without fcntl and opened folders; SIGTERM there ends a process as SIGKILL does here."""
+    """Without fcntl and opened folders; there, SIGTERM ends a process like SIGKILL here."""
     (tmp_path / "pairs.tsv").write_bytes(PAIRS.encode())
     environment = os.environ | LIKE_WINDOWS
     arguments = [*SHORT, "--data", "pairs.tsv", "--max-batches", "250", "--batches-in-epoch", "1", "--samples", "0"]
@@ -66,7 +66,7 @@ def test_what_a_file_system_cannot_do_is_left_out(tmp_path, monkeypatch, caplog)
 
 def test_one_process_gets_a_new_folder(tmp_path):
     run_folder, lock = folder.create(tmp_path / "run", Config())
-    (tmp_path / "run/config.json").unlink()  # as an editor does that writes another file in its place
+    (tmp_path / "run/config.json").unlink()  # like an editor that writes a new file in its place
     with pytest.raises(UserError, match="is being trained by another process"):
         folder.create(run_folder, Config())
     lock.release()
@@ -89,7 +89,7 @@ def test_a_file_is_written_through_a_link_and_left_overs_are_removed(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links, and the modes of Unix")
 def test_no_link_is_followed_where_the_user_typed_no_path(tmp_path):
-    """Neither one that has the file's name, nor one that has the name of what was once written first."""
+    """Neither a link with the file's name, nor one with the temporary name that was once used."""
     (tmp_path / "other").write_bytes(b"of another")
     for name in ("file", f"{files.PARTIAL}{os.getpid()}.partial"):
         (tmp_path / name).symlink_to("other")

@@ -113,8 +113,7 @@ def read_until(keyboard, text):
 def interrupted(process):
     """Interrupts a conversation as a user does; returns its exit status.
 
-    input() misses a signal that comes after it wrote the prompt and before it waits for a key. A user presses Ctrl-C
-    again.
+    input() misses a signal between writing the prompt and waiting for a key. A user would press Ctrl-C again.
     """
     for _ in range(6):
         process.send_signal(signal.SIGINT)
@@ -127,7 +126,7 @@ def interrupted(process):
 def test_a_terminal_is_a_conversation_with_line_editing(folder):
     process, keyboard = start_conversation(start_process, folder)
     read_until(keyboard, "> ")
-    os.write(keyboard, b"4 3 x\x7f2\n")  # the x is deleted again
+    os.write(keyboard, b"4 3 x\x7f2\n")  # the x is deleted
     shown = read_until(keyboard, "predicted > [4 3 2]\r\n> ")
     assert "input     > [4 3 2]" in shown
     os.write(keyboard, b"nonsense\n")

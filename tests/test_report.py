@@ -170,7 +170,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
 
 
 def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
-    """In an SVG, too, whose comments hold every text, and which knows no control character."""
+    """In an SVG too, whose comments hold every text, and which allows no control character."""
     config = Config(data=Path("pri$ce_$x^\x1b.tsv"), names=("$x_$", "$\\frac{$", "\x07"))
     rows, figures = [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}
     symbols = np.array([2, 3, 4])

@@ -1,4 +1,4 @@
-"""Nothing is lost: runs that are stopped, killed, or cannot write, against one that never was."""
+"""Nothing is lost: runs that are stopped, killed, or cannot write, against an undisturbed one."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def copy(whole, tmp_path):
-    """A copy of the whole run, stopped after 51 batches as if by kill -9: with a history that knows more."""
+    """A copy of the whole run, stopped after 51 batches as if by kill -9: with a longer history."""
     shutil.copytree(whole, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy/checkpoints/60")
     (tmp_path / "copy/metrics.json").unlink()
@@ -161,7 +161,7 @@ def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
 
 @posix
 def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
-    """It would write rows into its history that are there already."""
+    """Otherwise it would write rows into its history twice."""
     options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
     process = start([*ENDLESS, "--batches-in-epoch", "1", "--samples", "0", "--run-dir", "run"], tmp_path, **options)
     checkpoints_of_run, ended = tmp_path / "run/checkpoints", False
@@ -191,7 +191,7 @@ def test_early_weights_that_are_none_are_left_out(whole, copy):
 
 @pytest.mark.long
 def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
-    """Killed between the last checkpoint and the report, after an earlier interruption had left its figures."""
+    """The run is killed between the last checkpoint and the report, after an interruption has left its figures."""
     (copy / "metrics.json").write_text('{"batches": 37}')
     status, _, _ = run(["--resume", "copy"], copy.parent)
     assert status == 0

@@ -1,4 +1,4 @@
-"""Setting up: what a wrong Python is told, and that the locked versions are those that the requirements allow."""
+"""Setting up: the message for a wrong Python, and locked versions that the requirements allow."""
 
 import os
 import re

@@ -24,7 +24,7 @@ PICTURES = ("loss", "memory")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("events")
     assert run(["--max-batches", "250", "--batch-size", "10", "--xla", "off", "--run-dir", "runs/one"], folder)[0] == 0
-    # As after kill -9: the events know more than the newest checkpoint.
+    # As after kill -9: the events go beyond the newest checkpoint.
     shutil.rmtree(folder / "runs/one/checkpoints/250")
     (folder / "runs/one/metrics.json").unlink()
     assert run(["--resume", "runs/one"], folder)[0] == 0
@@ -45,7 +45,7 @@ def ask(folder):
             with urllib.request.urlopen(f"{address}/{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
                 return answer.read()
 
-        for _ in range(100):  # it loads the events while it already answers
+        for _ in range(100):  # it already answers while it loads the events
             if json.loads(ask("data/plugin/scalars/tags")):
                 break
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Tuning: that its trials train as the script does, on their own data, and what becomes of a study whatever ends it."""
+"""Tuning: its trials train like the script, on their own data, and a study survives every kind of end."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ from tests.forks import ROOT
 TINY = ["--max-batches", "40", "--batch-size", "20", "--vocab-size", "4", "--length-to", "4"]
 TINY += ["--encoder-hidden-units", "2", "--xla", "off"]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# The command, but what a trial does takes 50 ms and no TensorFlow.
+# The command, but a trial takes 50 ms and no TensorFlow.
 QUICK = """
 import math, time
 from experiments import tune
@@ -50,7 +50,7 @@ tune.run()
 
 
 def start(arguments, folder, code=QUICK, **options):
-    """Starts the command in a process group of its own, as a terminal does."""
+    """Starts the command in its own process group, as a terminal does."""
     command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "experiments.tune"]
     command = subprocess.Popen(
         [*command, *TINY, *arguments],
@@ -67,14 +67,14 @@ def start(arguments, folder, code=QUICK, **options):
 
 
 def run(arguments, folder, **options):
-    """Runs the command to its end; returns exit status, stdout and stderr."""
+    """Runs the command until it ends; returns exit status, stdout and stderr."""
     command = start(arguments, folder, **options)
     stdout, stderr = command.communicate(timeout=120)
     return command.returncode, stdout, stderr
 
 
 def load(folder, place="studies/journal"):
-    """Returns a study whose trials and settings are read anew at each question."""
+    """Returns a study whose trials and settings are read again on each access."""
     if "://" not in place:
         place = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / place)))
     return optuna.load_study(study_name="copy", storage=place)
@@ -138,7 +138,7 @@ def test_the_error_of_a_trial_is_that_of_a_run_with_its_settings(flags):
 
 
 def test_no_pair_of_a_report_is_looked_at(tmp_path):
-    """Of the user's pairs: those that the run holds out. Nor is a validation sequence trained on."""
+    """Tuning uses none of the user's pairs that the run holds out, and trains on no validation sequence."""
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{number} a\tb\n" for number in range(100)))
     task = tune.read_task(["--data", str(path), "--max-batches", "50"])
@@ -309,7 +309,7 @@ def processes_of(study):
 
 
 def two_at_once(folder, place, *arguments):
-    """Runs two commands on one storage to their end. Each prints a result."""
+    """Runs two commands on one storage until they end. Each prints a result."""
     arguments = ["--trials", "20", "--fresh-seeds", "3", "--storage", str(place), *arguments]
     commands = [start(arguments, folder) for _ in range(2)]
     outputs = [command.communicate(timeout=120) for command in commands]
@@ -349,7 +349,7 @@ def test_a_full_disk_is_one_line_and_no_trial_is_lost(tmp_path):
     status, stdout, stderr = run(["--trials", str(before + 2), "--fresh-seeds", "0"], tmp_path)
     assert status == 0 and stderr in ("", f"tune: cut off the torn last line of {str(journal)!r}\n")
     assert len(finished(load(tmp_path))) == before + 2
-    # A trial that the disk met before it could name its process stays, and blocks nothing.
+    # A trial that hit the full disk before it could name its process stays, but blocks nothing.
     running = load(tmp_path).get_trials(states=(TrialState.RUNNING,))
     assert not [trial for trial in running if "process" in trial.user_attrs]
 

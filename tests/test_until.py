@@ -1,4 +1,4 @@
-"""Training that ends when the held-out exact match has been reached, in the real command."""
+"""Training that ends when the held-out exact match reaches --until, in the real command."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     last = int(history["batch"][-1])
     assert last == 100 * (len(evaluations) - 1) < 1900
     batch = np.arange(last + 1)
-    rate = 0.01 * np.minimum((batch + 1) / 200, 1) * (1 - batch / 2000)  # the first tenth of all batches rises
+    rate = 0.01 * np.minimum((batch + 1) / 200, 1) * (1 - batch / 2000)  # it rises in the first tenth of all batches
     np.testing.assert_allclose(history["learning_rate"], rate, rtol=1e-4)
 
     before, after = stdout.split(f"reached 0.8 in two evaluations, at batch {last}\n")

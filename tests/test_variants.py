@@ -128,7 +128,7 @@ def test_teacher_reads_the_truth_and_reporting_does_not():
 
 
 def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
-    """What the decoder reads is known beforehand then: no loop_fn is needed."""
+    """The decoder's inputs are then known in advance, so no loop_fn is needed."""
     model = build(feedback="teacher")
     config, taught_logits = model.config, teaching_logits(model)
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
@@ -168,7 +168,7 @@ def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
 
 
 def truth_read(batches_done, seed=3, columns=20_000):
-    """Which sequences read the truth, bool [steps, columns], when the run has 10 batches and starts at 0.7."""
+    """Returns which sequences read the truth, bool [steps, columns], in a run of 10 batches that starts at 0.7."""
     tf.reset_default_graph()
     config = dataclasses.replace(
         CONFIG, feedback="scheduled", teacher_probability=0.7, max_batches=10, batch_size=columns, seed=seed

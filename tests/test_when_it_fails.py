@@ -1,4 +1,4 @@
-"""The page of symptoms: its lines of Python and its commands are run, and print what it says."""
+"""The page of symptoms: its lines of Python and its commands run, and print what it says."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ def test_the_lines_of_python_print_what_it_says():
 
 
 def test_the_commands_print_what_it_says(tmp_path):
-    """One after the other, because a command asks the run before it."""
+    """One after the other, because a command asks the run of the one before."""
     assert len(commands()) == 4
     for command, expected in commands():
         _, stdout, stderr = run(shlex.split(command)[2:], tmp_path)

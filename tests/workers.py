@@ -17,8 +17,8 @@ from tests.forks import QUICK
 def start_workers(forks, arguments, folders, more_of=None, settings=QUICK, before="change_settings"):
     """Starts a worker in each of the folders; returns their process numbers.
 
-    What they print goes to worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to further
-    arguments. settings: fields of the Config that no flag sets. before: what each worker calls first, from this file.
+    They print into worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to further arguments.
+    settings: fields of the Config that no flag sets. before: the function of this file that each worker calls first.
     """
     addresses = free_addresses(len(folders))
     return [
@@ -39,7 +39,7 @@ def change_settings():
 
 
 def let_xla_fail():
-    """Adds to the gradients what XLA does not compile."""
+    """Adds an operation to the gradients that XLA does not compile."""
     change_settings()
     loss_and_gradients = ClusterModel.loss_and_gradients
 
@@ -51,7 +51,7 @@ def let_xla_fail():
 
 
 def let_weights_drift():
-    """Gives each worker other weights."""
+    """Gives each worker different weights."""
     change_settings()
     share_variables = ClusterModel.share_variables
 

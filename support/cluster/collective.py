@@ -1,7 +1,7 @@
-"""The workers as one of them sees them: it waits for the others, and all of them add up numbers.
+"""The cluster as one worker sees it: it waits for the others, and together they add up numbers.
 
 Each worker runs its own session on its own tf.train.Server ("between-graph replication"). The order of the additions
-is fixed. So all workers get the same bits, and another run with as many workers gets them again.
+is fixed, so all workers get the same bits, and so does another run with as many workers.
 """
 
 import contextlib
@@ -15,17 +15,17 @@ import numpy as np
 from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
 
-GROUP, STEP, FIRST_SUM = 1, 1, 2  # keys of collectives; all workers use the same
-PATIENCE = 10  # seconds that TensorFlow gets to notice by itself that a worker is lost
+GROUP, STEP, FIRST_SUM = 1, 1, 2  # keys of collective operations, the same on all workers
+PATIENCE = 10  # seconds for TensorFlow to notice by itself that a worker is lost
 
 
 class Cluster:
-    """The server of this worker, and what all workers do together: from add() on, each must call the same in turn."""
+    """The server of this worker, and joint operations: all workers must call add() and those below in one order."""
 
     def __init__(self, addresses, index, timeout):
         """Starts the server of this worker, and waits for the others.
 
-        addresses is a list of str, "host:port" of each worker. index says which of them this one is. timeout is a
+        addresses is a list of str, "host:port" of each worker. index is the position of this worker. timeout is a
         float, in seconds. Raises UserError if the port is in use, or if another worker does not start in time.
         """
         self.addresses, self.index, self.size, self.timeout = addresses, index, len(addresses), timeout
@@ -77,7 +77,7 @@ class Cluster:
             raise UserError(problem, status=1) from None
 
     def lost_workers(self):
-        """Returns in words which workers do not listen, or an empty str."""
+        """Names the workers that do not listen; returns an empty str if all do."""
         workers = enumerate(self.addresses)
         return ", ".join(f"worker {worker} ({address})" for worker, address in workers if not is_listening(address))
 
@@ -88,7 +88,7 @@ class Cluster:
         return self.run(self.session_of_sums, self.sum_of_numbers, feed)
 
     def exchange(self, value):
-        """Hands what JSON can hold to all workers; returns a list of the values of all workers."""
+        """Sends a value that JSON can hold to all workers; returns a list of all workers' values."""
         data, sizes = np.frombuffer(json.dumps(value).encode(), np.uint8), np.zeros(self.size, np.int32)
         sizes[self.index] = data.size
         sizes = self.add(sizes)
@@ -103,7 +103,7 @@ class Cluster:
             self.add(np.zeros(1, np.int32))
 
     def refuse(self, message, status=2):
-        """Raises a UserError, as all workers do."""
+        """Raises a UserError. All workers must call it."""
         self.part()
         raise UserError(message, status)
 
@@ -113,6 +113,6 @@ def is_listening(address):
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
-    except (OSError, UnicodeError):  # the latter for a name that cannot be one
+    except (OSError, UnicodeError):  # UnicodeError: not a valid host name
         return False
     return True

@@ -36,7 +36,7 @@ def start(addresses, index, arguments):
 
 
 def main(count, arguments):
-    """Runs the workers to their end; returns the exit status of worker 0."""
+    """Runs the workers until they finish; returns the exit status of worker 0."""
     addresses = free_addresses(count)
     workers = [start(addresses, index, arguments) for index in range(count)]
     for number in (signal.SIGINT, signal.SIGTERM):

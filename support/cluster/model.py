@@ -1,6 +1,6 @@
-"""The model that several workers train: each takes some columns of every batch, and all add up their gradients.
+"""The model that several workers train: each takes some columns of every batch, and they add up their gradients.
 
-All workers then make the same step of Adam on the same weights. Source: Goyal et al., "Accurate, large minibatch SGD:
+All workers then take the same step of Adam on the same weights. Source: Goyal et al., "Accurate, large minibatch SGD:
 training ImageNet in 1 hour", 2017, section 4.
 """
 
@@ -19,9 +19,9 @@ from support.terminal import process
 
 
 class Stop(process.Stop):
-    """Ends training on all workers after the same step: status stays 0 until all of them know the wish of one."""
+    """Ends training on all workers after the same step: status stays 0 until all know that one wants to stop."""
 
-    wish = 0  # the exit status that this worker tells the others in its next step
+    wish = 0  # the exit status that this worker sends to the others in its next step
 
     def request(self, status):
         self.wish = self.wish or status
@@ -65,7 +65,7 @@ class ClusterModel(Model):
         self.train_op, self.gradient_norm = apply_gradients(gradients, self.learning_rate, self.config)
 
     def add_up(self, *means):
-        """Turns means over this worker's steps into means over the whole batch. The wishes to stop travel along."""
+        """Turns means over this worker's steps into means over the whole batch. The sums include the wishes to stop."""
         steps = tf.reduce_sum(tf.cast(self.decoder_targets_length + helpers.EXTRA_DECODER_STEPS, tf.float32))
         self.wish, size = tf.placeholder(tf.float32, []), self.cluster.size
         sums = [tf.reshape(mean * steps, [-1]) for mean in means]
@@ -75,7 +75,7 @@ class ClusterModel(Model):
         return [tf.reshape(total / steps, tf.shape(mean)) for total, mean in zip(sums, means)]
 
     def take_steps(self, batches, learning_rates):
-        """Does what Model.take_steps() does, with all workers, for one batch. Raises UserError if a worker is lost."""
+        """Like Model.take_steps(), with all workers, for one batch. Raises UserError if a worker is lost."""
         (batch,), (rate,) = batches, learning_rates
         feed = self.feed(helpers.take(batch, self.columns.start, self.columns.stop))
         feed |= {self.learning_rate: rate, self.wish: self.stop.wish}
@@ -111,5 +111,5 @@ def pad(tensor, shape):
 
 
 def share_of_batch(batch_size, workers, index):
-    """Returns which columns of a batch a worker takes, a slice. The sizes differ by one at most."""
+    """Returns the columns of a batch that a worker takes, a slice. The sizes differ by at most one."""
     return slice(batch_size * index // workers, batch_size * (index + 1) // workers)

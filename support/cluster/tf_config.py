@@ -1,4 +1,4 @@
-"""Which workers train together: the environment variable TF_CONFIG, by the conventions of TensorFlow.
+"""Which workers train together: the environment variable TF_CONFIG, in TensorFlow's format.
 
     {"cluster": {"worker": ["host-0:2222", "host-1:2222"]}, "task": {"type": "worker", "index": 0}}
 

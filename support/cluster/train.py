@@ -1,6 +1,6 @@
-"""A run that several workers train, see docs/scaling.md.
+"""A run that several workers train (docs/scaling.md).
 
-Worker 0 does what it does alone: it prints, evaluates and keeps the run. The others only train with it.
+Worker 0 does the same as when it trains alone: it prints, evaluates and saves the run. The others only train.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ TIMEOUT = 120.0  # seconds
 
 
 def run():
-    """Carries out the command line where TF_CONFIG is set. Returns the exit status, or None if it is not to train."""
+    """Carries out the command line if TF_CONFIG is set. Returns the exit status, or None if it asks for no training."""
     parser, positive = commands.flag_parser(), flags.flag_type(values.positive_number)
     text = f"how long a worker waits for the others, at the start and in each step (default: {TIMEOUT:g})"
     parser.add_argument_group("cluster").add_argument("--cluster-timeout", type=positive, metavar="SECONDS", help=text)
@@ -59,7 +59,7 @@ def run():
 
 
 def read_flags(typed, addresses, index):
-    """Returns the Command of a worker. All except worker 0 get their settings by agree(), and look at no run."""
+    """Returns the Command of a worker. All except worker 0 get their settings from agree(), not from a run."""
     if index == 0:
         command = commands.read_flags(dict(typed))
         batch_size, device = command.config.batch_size, command.config.device
@@ -75,7 +75,7 @@ def read_flags(typed, addresses, index):
 
 
 def agree(cluster, command, typed):
-    """Returns the Command with the settings of worker 0. All workers raise UserError if one was started with others."""
+    """Returns the Command with the settings of worker 0. All workers raise UserError if those of one differ."""
     program = b"".join(path.read_bytes() for path in sorted([*ROOT.glob("*.py"), *ROOT.glob("support/**/*.py")]))
     own = {"this program": hashlib.sha256(program).hexdigest()[:12]}
     own |= {"TensorFlow": tf.__version__, "NumPy": np.__version__}
@@ -94,7 +94,7 @@ def agree(cluster, command, typed):
 
 
 def adopt(command, typed, own, first):
-    """Returns the Command of another worker with the settings of worker 0. Raises UserError if it has others."""
+    """Returns the Command of another worker with the settings of worker 0. Raises UserError if its own differ."""
     if command.resume and not first["resume"]:
         raise UserError("has --resume, and worker 0 has not")
     for name, value in own.items():
@@ -122,7 +122,7 @@ def train_together(cluster, command):
 
 
 def lead(cluster, command, model, batches, held_out, generator):
-    """Does on worker 0 what training.run_training() does on one machine."""
+    """Trains on worker 0, like training.run_training() on one machine."""
     try:
         run = checkpoints.open_run(command, model, held_out, generator)
     except (UserError, OSError) as error:
@@ -141,7 +141,7 @@ def lead(cluster, command, model, batches, held_out, generator):
 
 
 def follow(cluster, command, model, batches, held_out, generator):
-    """Does on another worker what lead() does on worker 0, as far as it takes part in that."""
+    """Takes part, on another worker, in what lead() does on worker 0."""
     state, history, config = cluster.exchange({})[0], History(held_out), command.config
     if "problem" in state:
         cluster.refuse(f"worker 0: {state['problem']}")

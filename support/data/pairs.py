@@ -1,7 +1,7 @@
 """The user's own data: a file of pairs, INPUT TAB TARGET in each line, white space between symbols, UTF-8.
 
 The file is read once. Its symbols are written as numbers to a temporary file, from which batches are drawn. So memory
-holds only the vocabulary, about 40 bytes for each line, and the pairs that are held out.
+holds only the vocabulary, about 40 bytes per line, and the held-out pairs.
 """
 
 import array
@@ -24,15 +24,15 @@ from support.errors import UserError, counted
 from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
 
 SPACE = "\u2423"  # how a space is written where each character is a symbol
-FEWEST_LINES = 10  # that can look unspaced
+FEWEST_LINES = 10  # of a file that can look unspaced
 UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
 LONGEST_LINE = 10_000_000  # bytes
-MOST_WRONG_LINES = 1_000  # after so many, the file is no file of pairs
+MOST_WRONG_LINES = 1_000  # with so many, it is not a file of pairs
 MOST_WARNINGS = 5
 MOST_BUCKETS = 4  # of similar lengths; XLA compiles a program for each
-LEAST_SAVING = 0.1  # of all steps, that one more bucket must save
-DISTINCT_LENGTHS = 100  # that are told apart when the buckets are chosen
+LEAST_SAVING = 0.1  # the share of all steps that one more bucket must save
+DISTINCT_LENGTHS = 100  # at most, after rounding up, when the buckets are chosen
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Pairs(NamedTuple):
     input_hashes: np.ndarray  # int64 [lines], the same for the same input
     names: list  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str  # of the files
-    ends: tuple = ()  # of int: where the lines of --data end, and where those of --validation-data end; () if it is all
+    ends: tuple = ()  # of int: the end of --data, and of --validation-data, in lines; () if there is only --data
 
     @property
     def lines(self):
@@ -73,7 +73,7 @@ def read(path, validation=None, test=None, symbols="words", names=()):
     Args:
       path, validation, test: pathlib.Path; the latter two may be None.
       symbols: "words" or "characters", see split_into_symbols().
-      names: how the first symbols are written, of str; those of the files follow.
+      names: of str, how the first symbols are written; the symbols of the files follow.
 
     Returns:
       Pairs, with at least two different inputs to train on. Symbols that only the test file holds are UNKNOWN.
@@ -110,13 +110,13 @@ def clear_errors(path):
 
 
 def without_rare(pairs, held_out, min_count, known, path):
-    """Makes one symbol, UNKNOWN_NAME, of all that the training pairs hold fewer than min_count times.
+    """Replaces symbols that occur fewer than min_count times in the training pairs by one, UNKNOWN_NAME.
 
     Args:
       pairs: Pairs; UNKNOWN_NAME is among its names.
       held_out: int [...], the lines that are not trained on.
       min_count: int.
-      known: int, how many of the names are kept, however rare they are.
+      known: int, how many of the first names are kept, however rare they are.
       path: pathlib.Path of the file, for a message.
 
     Returns:
@@ -140,9 +140,9 @@ def without_rare(pairs, held_out, min_count, known, path):
 
 
 def read_known(flag, path, names, symbols="words"):
-    """Reads a file of pairs whose symbols are known, a list of str.
+    """Reads a file of pairs; names is the known vocabulary, a list of str.
 
-    All others are UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises as read() does.
+    Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises UserError like read().
     """
     reader = _Reader(symbols, names)
     reader.add(flag, path, may_add_symbols=False)
@@ -160,7 +160,7 @@ class _Reader:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
 
     def add(self, flag, path, may_add_symbols=True):
-        """Reads a file; flag is what names it in a message."""
+        """Reads a file; messages name it by its flag."""
         first_problem, wrong_lines, pairs_before = "", 0, len(self.middles)
         for line_number, line in enumerate(lines_of(path, flag), start=1):
             self.digest.update(line)
@@ -205,7 +205,7 @@ class _Reader:
         del self.numbers[:]
 
     def pairs(self, ends=()):
-        """Returns Pairs of all that was read."""
+        """Returns everything read so far as Pairs."""
         self.write()
         self.file.flush()
         symbols = np.asarray(np.memmap(self.file, np.int32, mode="r"))
@@ -214,7 +214,7 @@ class _Reader:
 
 
 def further(wrong_lines):
-    """Returns what is said of the wrong lines after the first one."""
+    """Returns the message about the wrong lines after the first one."""
     if wrong_lines == MOST_WRONG_LINES:
         return f", and at least {wrong_lines - 1} more wrong lines"
     more = counted(wrong_lines - 1, "more wrong line")
@@ -222,7 +222,7 @@ def further(wrong_lines):
 
 
 def warn_of_look_alikes(names):
-    """Warns of two symbols that differ only in how a letter with an accent is put together."""
+    """Warns of two symbols that differ only in how an accented letter is encoded."""
     first_of = {}
     for name in names:
         first = first_of.setdefault(unicodedata.normalize("NFC", name), name)
@@ -245,8 +245,8 @@ def lines_of(path, flag):
 def split_into_symbols(text, symbols):
     """Returns the symbols of one side of a line, a list of str.
 
-    They are its words, between spaces, or its characters. A space is then SPACE. A no-break space and all other spaces
-    that are not ASCII are symbols, or parts of them.
+    These are its words, between spaces, or its characters, with SPACE for a space. A no-break space and other non-ASCII
+    spaces are symbols, or parts of symbols.
     """
     if symbols == "characters":
         return [SPACE if character == " " else character for character in text.rstrip("\r\n")]
@@ -276,7 +276,7 @@ def parse(line, symbols="words"):
 
 
 def sizes(pairs):
-    """Returns what the model must be large enough for, as fields of a settings.Config."""
+    """Returns the sizes that the model needs for the pairs, as fields of a settings.Config."""
     lengths, target_lengths = lengths_of(pairs, np.concatenate([pairs.lines, pairs.validation_lines]))
     return {
         "length_from": int(lengths.min()),
@@ -293,17 +293,17 @@ def lengths_of(pairs, lines):
 
 
 def buckets(lengths, target_lengths):
-    """Chooses which lengths share a batch: few buckets, so that a batch makes few steps in the mean.
+    """Chooses which lengths share a batch: a few buckets that keep the mean number of steps per batch small.
 
-    A batch makes as many steps as its longest pair. So pairs are cut into those of similar length at the places where
-    the sum of these steps over all pairs is least. Another bucket must save a tenth of the steps. With more and
+    A batch makes as many steps as its longest pair needs. So pairs of similar length share a bucket, with the limits
+    that make the sum of these steps over all pairs least. Another bucket must save a tenth of the steps. With more and
     narrower buckets, short sequences were copied less exactly (docs/own-data.md).
 
     Args:
       lengths, target_lengths: int [pairs].
 
     Returns:
-      Tuple of (longest input, longest target), 1 to MOST_BUCKETS of them. Each holds the ones before.
+      Tuple of (longest input, longest target), 1 to MOST_BUCKETS of them. Each has room for the ones before.
     """
     steps = lengths + target_lengths + EXTRA_DECODER_STEPS  # of encoder and decoder
     unit = -(-int(steps.max()) // DISTINCT_LENGTHS)
@@ -314,7 +314,7 @@ def buckets(lengths, target_lengths):
     least, cuts = ends * pairs_before[1:], [[end] for end in range(len(ends))]
     for _ in range(MOST_BUCKETS - 1):
         starts = np.arange(len(ends))
-        # [start, end]: a last bucket from behind the length `start` to the length `end`
+        # [start, end]: with a last bucket for the lengths after `start`, up to `end`
         sums = least[:, np.newaxis] + ends * (pairs_before[1:] - pairs_before[1:, np.newaxis])
         sums[starts[:, np.newaxis] >= starts] = np.iinfo(np.int64).max
         best = sums.argmin(axis=0)
@@ -327,7 +327,7 @@ def buckets(lengths, target_lengths):
 
 
 def bucket_of(pairs, lines, buckets):
-    """Returns for each of some lines the first bucket that it fits into, int [lines]."""
+    """Returns the first bucket that each line fits into, int [lines]."""
     sizes = np.stack(lengths_of(pairs, lines), axis=1)[:, np.newaxis]  # [lines, 1, 2]
     return (sizes <= np.array(buckets)).all(axis=2).argmax(axis=1)
 
@@ -335,12 +335,12 @@ def bucket_of(pairs, lines, buckets):
 def split(pairs, most_held_out, generator):
     """Holds out the pairs of a tenth of all different inputs, chosen at random.
 
-    So no held-out input is trained on, however often a line is repeated. With --validation-data nothing of --data is
-    held out, but all of that file.
+    So no held-out input is trained on, however often a line is repeated. With --validation-data, all of that file is
+    held out, and nothing of --data.
 
     Args:
       pairs: Pairs.
-      most_held_out: int, of lines; more only if one input has more.
+      most_held_out: int, the most lines to hold out; more only if one input has more.
       generator: a np.random.Generator.
 
     Returns:
@@ -351,7 +351,7 @@ def split(pairs, most_held_out, generator):
     _, first_lines, inputs, lines_of_input = np.unique(
         pairs.input_hashes[pairs.lines], return_index=True, return_inverse=True, return_counts=True
     )
-    in_order = np.argsort(first_lines)  # the inputs as they come in the file
+    in_order = np.argsort(first_lines)  # the inputs in the order of the file
     some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
     chosen = in_order[some]
     chosen = chosen[: max(1, (lines_of_input[chosen].cumsum() <= most_held_out).sum())]
@@ -360,13 +360,13 @@ def split(pairs, most_held_out, generator):
 
 
 def repeated_inputs(pairs):
-    """Returns how many lines have an input that an earlier line has."""
+    """Returns how many lines repeat the input of an earlier line."""
     hashes = pairs.input_hashes[pairs.lines]
     return hashes.size - np.unique(hashes).size
 
 
 def training_counts(pairs, held_out):
-    """Returns how often each symbol is in training pairs, int [vocab_size]. held_out: int [...], the other lines."""
+    """Returns how often training pairs hold each symbol, int [vocab_size]. held_out: int [...], the other lines."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
     symbols = pairs.symbols[: pairs.starts[pairs.ends[1]]] if pairs.ends else pairs.symbols
     for start in range(0, symbols.size, CHUNK):
@@ -399,7 +399,7 @@ def examples(pairs, config, generator, held_out_generator):
     Args:
       pairs: Pairs.
       config: a settings.Config.
-      generator: the np.random.Generator that training pairs are drawn by, with replacement.
+      generator: the np.random.Generator that draws the training pairs, with replacement.
       held_out_generator: the np.random.Generator that decides what is held out.
 
     Returns:
@@ -418,10 +418,10 @@ def examples(pairs, config, generator, held_out_generator):
 def training_batches(pairs, training, config, generator):
     """Yields endless batches of pairs of similar lengths.
 
-    A batch draws a bucket, then pairs of it, with replacement. The loss of a batch is a mean over steps. So each bucket
-    is as likely as its share of the decoder's steps: each step then counts as much as if all lengths were mixed. A
-    bucket with fewer pairs than a batch is as likely as its share of the pairs, so that an outlier costs little. All
-    that a batch needs to know of those before it is the state of the generator, so a run can be resumed after any.
+    A batch draws a bucket, then pairs from it, with replacement. The loss of a batch is a mean over steps. So the
+    probability of a bucket is its share of the decoder's steps: each step then counts as much as if all lengths were
+    mixed. For a bucket with fewer pairs than a batch it is its share of the pairs, so that an outlier costs little.
+    A batch depends on earlier ones only through the state of the generator, so a run can be resumed after any batch.
     """
     bucket = bucket_of(pairs, training, config.buckets)
     members = [training[bucket == index] for index in range(len(config.buckets))]

@@ -1,7 +1,7 @@
-"""Attention: at every step the decoder weighs the encoder's outputs anew.
+"""Attention: at every step the decoder weighs the encoder's outputs again.
 
 The plain model has to carry a whole sequence in the encoder's final state. With attention, the decoder looks back. Both
-forms wrap the decoder's loop_fn in a function with the same contract (that of tf.nn.raw_rnn).
+forms wrap the decoder's loop_fn in another loop_fn for tf.nn.raw_rnn.
 """
 
 from support.tensorflow import tensorflow_v1 as tf
@@ -29,11 +29,11 @@ def attend(parts, form):
 
 
 def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):
-    """Lets the cell read, beside a symbol, what the state before the step attends to.
+    """Lets the cell read, besides a symbol, the context that the state before the step attends to.
 
     Source: Bahdanau et al., "Neural machine translation by jointly learning to align and translate", 2015. Scores:
     e = v tanh(W s + U h), section 3.1 and appendix A.1.2. The state s is the one before the step, so the call of
-    loop_fn after one step computes the weights of the next step and hands them on as loop_state. Two things are simpler
+    loop_fn after one step computes the weights of the next step and returns them as loop_state. Two things are simpler
     than in the paper: the decoder starts from the encoder's final state as it is, and g (equation 4) reads only the
     state, which has read the context.
 
@@ -65,13 +65,13 @@ def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):
 
 
 def luong(loop_fn, encoder_outputs, encoder_inputs_length):
-    """Lets the projection read, beside the cell's output, what this output attends to. The cell then reads both.
+    """Lets the projection read, besides the cell's output, the context that it attends to. The cell then reads both.
 
     Source: Luong et al., "Effective approaches to attention-based neural machine translation", 2015: global attention
     (section 3.1) with the weights of equation 7 and the score "general" below it, the attentional state (equation 5),
     input feeding (section 3.3).
 
-    Arguments and results are those of bahdanau().
+    Arguments and results are the same as for bahdanau().
     """
     units = encoder_outputs.shape[2]
     keys = linear("encoder_weights", encoder_outputs, units)  # [time, batch, units]

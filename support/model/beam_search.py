@@ -1,4 +1,4 @@
-"""What a trained model answers: greedily, or by beam search.
+"""The answers of a trained model, by greedy decoding or beam search.
 
 Greedy decoding takes the likeliest symbol at each step and cannot take it back. Beam search keeps the N likeliest
 beginnings of an answer (hypotheses) at each step. Here it is one more loop_fn around the decoder's, so tf.nn.raw_rnn
@@ -20,7 +20,7 @@ from support.tensorflow import tensorflow_v1 as tf
 class Hypothesis(NamedTuple):
     """An answer of the model to one sequence."""
 
-    symbols: np.ndarray  # int [steps], up to and with the first EOS; all steps if there is none
+    symbols: np.ndarray  # int [steps], up to and including the first EOS; all steps if there is none
     log_probabilities: np.ndarray  # float [steps], of each symbol, given those before it
     alignment: np.ndarray | None  # with attention its weights, float [steps, length]
 
@@ -35,7 +35,7 @@ class Hypothesis(NamedTuple):
 
 
 def penalty(length, length_penalty):
-    """What a log-probability is divided by: 1 for every length if length_penalty is 0.
+    """The divisor of a log-probability: 1 for every length if length_penalty is 0.
 
     Source: Wu et al., "Google's neural machine translation system", 2016, equation 14.
     """
@@ -52,8 +52,8 @@ def make_search(model, beam=1, n_best=1, length_penalty=0.0):
       length_penalty: float >= 0; the larger, the better long answers do.
 
     Returns:
-      A function from a helpers.Batch that greedy.question() made to a list of Hypothesis for each sequence, the best
-      first. The greedy answer takes part, so the best never scores lower than it.
+      A function from a helpers.Batch, made by greedy.question(), to a list of Hypothesis for each sequence, the best
+      first. The greedy answer is a candidate, so the best never scores lower.
     """
     inputs = (model.encoder_inputs, model.encoder_inputs_length, None, model.decoder_targets_length)
 
@@ -98,7 +98,7 @@ def up_to_eos(symbols, log_probabilities, alignment):
 
 
 def best(hypotheses, n_best, length_penalty):
-    """Returns the best of some hypotheses, each once."""
+    """Returns the best of some hypotheses, without duplicates."""
     distinct = {hypothesis.symbols.tobytes(): hypothesis for hypothesis in hypotheses}
     return sorted(distinct.values(), key=lambda hypothesis: -hypothesis.score(length_penalty))[:n_best]
 
@@ -107,8 +107,8 @@ def trace_back(log_probabilities, symbols, parents, length, alignment=None):
     """Follows each row of the last step back to its beginning.
 
     Args:
-      log_probabilities, symbols, parents: [steps, beam], what the search emitted for one sequence; parents are the rows
-        of the step before, of those of the sequence.
+      log_probabilities, symbols, parents: [steps, beam], what the search emitted for one sequence; parents are rows of
+        the step before, counted within the sequence.
       length: int, of the input.
       alignment: with attention its weights, [steps, beam, time].
 
@@ -154,12 +154,12 @@ def search(parts, beam, length_penalty):
 
 
 class Kept(NamedTuple):
-    """What is known of the hypotheses between two steps: the loop_state of the search."""
+    """The hypotheses between two steps: the loop_state of the search."""
 
     totals: tf.Tensor  # float32 [batch, beam], their log-probabilities; -inf for a row without a hypothesis
-    lengths: tf.Tensor  # int32 [batch, beam], their symbols, EOS among them
+    lengths: tf.Tensor  # int32 [batch, beam], the number of their symbols, including EOS
     has_ended: tf.Tensor  # bool [batch, beam], whether they hold an EOS
-    inner: tf.Tensor | tuple  # the loop_state of the loop_fn within, () for None
+    inner: tf.Tensor | tuple  # the loop_state of the wrapped loop_fn, () for None
 
 
 def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
@@ -177,7 +177,7 @@ def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
       length_penalty: float.
 
     Returns:
-      A loop_fn that emits what search() says.
+      A loop_fn that emits the tensors listed in search().
     """
     vocab_size, input_embedding_size = embeddings.shape.as_list()
     # At first each sequence has one hypothesis, the empty one.
@@ -234,7 +234,7 @@ def choose(log_probabilities, kept, length_penalty):
     Returns:
       symbols, parents: int32 [batch, beam], the last symbol of each chosen hypothesis and the hypothesis it continues.
       log_probabilities: float32 [batch, beam], of these symbols; -inf for a row without a hypothesis.
-      kept: a Kept of the chosen ones.
+      kept: a Kept of the chosen hypotheses.
     """
     _, beam, vocab_size = log_probabilities.shape.as_list()
     is_pad = tf.equal(tf.range(vocab_size), PAD)

@@ -8,7 +8,7 @@ from support.tensorflow import tensorflow_v1 as tf
 
 
 class GRUStateTuple(NamedTuple):
-    """The state of a GRU. It has no c, but like an LSTM's it has an h, which is the cell's output too."""
+    """The state of a GRU. It has no c; its h is also the cell's output, as in an LSTM."""
 
     h: tf.Tensor  # [batch, units]
 
@@ -58,7 +58,7 @@ def concatenate_states(forward_state, backward_state):
 class StackedState(tuple):
     """The states of all layers, the lowest first.
 
-    Like the state of a single cell it has an h, the output: that of the top layer. TensorFlow's loops take any subclass
+    Like the state of a single cell it has an h, here the output of the top layer. TensorFlow's loops take any subclass
     of tuple apart, and put it together again as type(state)(states).
     """
 
@@ -68,7 +68,7 @@ class StackedState(tuple):
 
 
 class StackedCell:
-    """Layers of cells that make a step together, of the form that TensorFlow's loops run.
+    """Layers of cells that make a step together, in the form that TensorFlow's loops expect.
 
     The lowest layer reads the input. Each further layer reads the output of the one below.
 
@@ -97,7 +97,7 @@ class StackedCell:
 def stack_layers(parts, depth):
     """Stacks the cells of the encoder, in each direction, and of the decoder.
 
-    The decoder starts from the encoder's final states: each of its layers from that of the same layer.
+    Each layer of the decoder starts from the encoder's final state in the same layer.
 
     Args:
       parts: a seq2seq_copy.Parts.

@@ -1,10 +1,10 @@
 """Which input symbols each predicted symbol depends on, measured from outside: by intervention.
 
-Each input symbol is replaced by others, and the model answers anew. Where the probability of its first answer changes,
+Each input symbol is replaced by others, and the model answers again. Where the probability of its first answer changes,
 that step depends on that symbol. This looks at inputs and outputs only, so it works for every model.
 
 Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2, who cover parts of
-an image; Madsen, "Visualizing memorization in RNNs", 2019, who asks by gradients which inputs a network remembers.
+an image; Madsen, "Visualizing memorization in RNNs", 2019, who uses gradients to find which inputs a network remembers.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support.model import greedy
 
-SEQUENCES = 4  # that a run looks at
+SEQUENCES = 4  # how many a run looks at
 EARLY_BATCHES = (0, 100, 300, 1000)  # after which a run looks at them, besides at its end
 MOST_PATCHES = 60  # rows and columns of a map
 MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost about as much as a point of the exact-match curve
@@ -21,18 +21,18 @@ MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost about as much as a po
 def dependence(model, sequence, steps=None):
     """Measures how much each predicted symbol depends on each input symbol.
 
-    The decoder reads its own predictions, whatever they become: a change at one step may spread to later ones, as it
-    would for a user who asks with the other input.
+    The decoder reads its own predictions, whatever they become: a change at one step may spread to later ones, as if
+    a user had asked with the changed input.
 
     The work is bounded. If there are more than MOST_PATCHES input symbols, neighbours are replaced together, and a
-    column stands for a patch of them; a row then stands for the mean of neighbouring steps. Of a large vocabulary, each
-    symbol meets only some others, evenly spread, so that there are at most MOST_COPIES copies. As many are decoded at
-    once as config.steps_at_once allows.
+    column stands for a patch of them; a row then stands for the mean of neighbouring steps. With a large vocabulary,
+    each symbol is replaced by only some others, evenly spread, so that there are at most MOST_COPIES copies. As many
+    are decoded at once as config.steps_at_once allows.
 
     Args:
       model: a seq2seq_copy.Model.
       sequence: int32 [length].
-      steps: int, how many steps of the answer to look at; None for all, but with own data no more than up to its EOS.
+      steps: int, how many steps of the answer to look at; None for all, or with own data for those up to its EOS.
 
     Returns:
       prediction: int32 [steps], the answer to the sequence as it is.
@@ -61,7 +61,7 @@ def dependence(model, sequence, steps=None):
 
 
 def of_longest(model, held_out):
-    """Returns (sequence, prediction, changes), as of dependence(), for the first few of the longest sequences.
+    """Returns (sequence, prediction, changes) from dependence() for each of the first few of the longest sequences.
 
     Args:
       model: a seq2seq_copy.Model.
@@ -82,7 +82,7 @@ def probabilities(symbols, logits):
 
 
 def spread(symbols, most):
-    """Returns how far a symbol is shifted to become each of the others, or at most that many, evenly spread.
+    """Returns the shifts that turn a symbol into each of the others, or at most `most` of them, evenly spread.
 
     A single symbol is shifted by 0: it can only be replaced by itself.
     """

@@ -1,7 +1,7 @@
-"""Dropout, while a model is trained: a share of what its cells and its projection read is set to 0, by chance.
+"""Dropout in training: a random share of the inputs of the cells and of the projection is set to 0.
 
-Which connections: Zaremba et al., "Recurrent neural network regularization", 2014: those into each layer and out of the
-top one, but none from a step to the next. The coins of a sequence are the same at all its steps: Gal and Ghahramani,
+It applies to the connections into each layer and out of the top one, but not from one step to the next: Zaremba et al.,
+"Recurrent neural network regularization", 2014. All steps of a sequence share the same coins: Gal and Ghahramani,
 "A theoretically grounded application of dropout in recurrent neural networks", 2016, section 4.
 """
 
@@ -11,7 +11,7 @@ from support.tensorflow import tensorflow_v1 as tf
 
 
 def drop(parts, config, columns=None):
-    """Puts dropout in front of each cell and of the projection. Layers and attention go around the result.
+    """Puts dropout in front of each cell and of the projection. Layers and attention are then added around them.
 
     Args:
       parts: a seq2seq_copy.Parts.
@@ -38,7 +38,7 @@ def drop(parts, config, columns=None):
 
 
 class DroppingCell:
-    """A cell that reads only some of its inputs, of the form that TensorFlow's loops run."""
+    """A cell that reads only some of its inputs, in the form that TensorFlow's loops expect."""
 
     def __init__(self, cell, kept):
         """cell: the cell. kept: float32 [batch, input_size], what its inputs are multiplied by."""
@@ -50,9 +50,9 @@ class DroppingCell:
 
 
 def keep_some(name, size, config, columns=None):
-    """Tosses coins for a batch; returns float32 [batch, size]: 0 for what is dropped, else so much that the mean is 1.
+    """Tosses coins for a batch; returns float32 [batch, size]: 0 for what is dropped, else scaled to a mean of 1.
 
-    They depend only on the seed, the batch and the name of the place, but XLA tosses other coins than TensorFlow.
+    They depend only on the seed, the batch and the name of the place, but XLA and TensorFlow toss different coins.
     """
     with tf.init_scope():  # outside of what XLA compiles, so that a compiled program is the same for all seeds
         seed = tf.constant(config.seed)

@@ -1,8 +1,8 @@
-"""Greedy decoding of a model that is asked: an answer ends at its EOS, and PAD is no part of it.
+"""Greedy decoding when a user asks the model: an answer ends at its EOS and contains no PAD.
 
-A model that is trained or evaluated is decoded for a given number of steps, and PAD before EOS is an error as good as
-any other. A person who asks wants symbols. So here PAD is passed over where the decoder chooses. The logits stay as the
-model gives them, and so do the probabilities of what it chooses.
+In training and evaluation the decoder makes a given number of steps, and PAD before EOS is an error like any other. A
+person who asks wants symbols, so here the decoder never chooses PAD. The logits stay as the model gives them, and so do
+the probabilities of the chosen symbols.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def without_pad(loop_fn, embeddings):
       embeddings: float32 [vocab_size, input_embedding_size].
 
     Returns:
-      A loop_fn that emits the same.
+      A loop_fn that emits the same tensors.
     """
     input_embedding_size = embeddings.shape[1]
 

@@ -1,4 +1,4 @@
-"""What the decoder reads while it trains: true symbols in place of its own predictions, always or by chance."""
+"""The decoder's inputs in training: true symbols in place of its own predictions, always or by chance."""
 
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -30,8 +30,8 @@ def teach(parts, config, columns=None):
 def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
     """Wraps a loop_fn in one that gives the cell the true symbol of the step before, or the loop_fn's choice.
 
-    The coin that decides is tossed for each sequence and step. It depends only on the seed and the batch, but XLA
-    tosses other coins than TensorFlow.
+    A coin decides for each sequence and step. It depends only on the seed and the batch, but XLA and TensorFlow toss
+    different coins.
 
     Args:
       loop_fn: the loop_fn to wrap, whose next_input is [batch, input_embedding_size].

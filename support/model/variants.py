@@ -14,7 +14,7 @@ def open_model(config, parts=PLAIN, training_parts=None, trains=True):
     Args:
       config: a settings.Config.
       parts: the seq2seq_copy.Parts that the variants of the settings are put around.
-      training_parts: those for the training step; None for the same.
+      training_parts: the Parts for the training step; None for the same.
       trains: bool, whether the model is trained, or only predicts.
 
     Returns:
@@ -37,8 +37,8 @@ def replace_parts(parts, config, training=False, columns=None):
     Args:
       parts: the seq2seq_copy.Parts of the plain model.
       config: a settings.Config.
-      training: bool, whether they are for the training step. Only there may the decoder read true symbols, and is
-        there dropout; a model that predicts reads its own predictions.
+      training: bool, whether they are for the training step. Only then may the decoder read true symbols, and does
+        dropout apply; a model that predicts reads its own predictions.
       columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:
@@ -60,7 +60,7 @@ def replace_parts(parts, config, training=False, columns=None):
 
 
 def encode_forward(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
-    """Reads the sequences from left to right only. Arguments and results are those of seq2seq_copy.encode()."""
+    """Reads the sequences from left to right only. Arguments and results as for seq2seq_copy.encode()."""
     (cell,) = cells
     encoder_outputs, final_state = nn.dynamic_rnn(
         cell, encoder_inputs_embedded, sequence_length=encoder_inputs_length, dtype=tf.float32, time_major=True
@@ -69,5 +69,5 @@ def encode_forward(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
 
 
 def only_state(forward_state):
-    """Takes the place of concatenate_states() where there is one direction."""
+    """Replaces concatenate_states() if there is only one direction."""
     return forward_state

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def new_figure(width, height):
-    """Returns an empty matplotlib Figure, in inches. The user's matplotlibrc, which may need LaTeX, does not count."""
+    """Returns an empty matplotlib Figure, in inches. The user's matplotlibrc, which may need LaTeX, is ignored."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -35,7 +35,7 @@ def draw(maps, config, growth=None):
         float [rows, columns]) for each sequence. Rows and columns are steps and length, or fewer if neighbours were
         taken together.
       config: the settings.Config.
-      growth: dict from a batch to values like those of the maps, which go below all others; None for no such row.
+      growth: dict from a batch to values like those of the maps, drawn in a row below them; None for no such row.
 
     Returns:
       A matplotlib Figure.
@@ -61,7 +61,7 @@ def draw(maps, config, growth=None):
 
 
 def draw_panel(axes, inputs, symbols, values, names, style):
-    """Draws the map of one sequence, with its symbols unless they are very many."""
+    """Draws the map of one sequence, with its symbols unless there are too many."""
     extent = (-0.5, len(inputs) - 0.5, len(symbols) - 0.5, -0.5)
     aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
     image = axes.imshow(values, extent=extent, aspect=aspect, **COLORS)
@@ -83,7 +83,7 @@ def draw_growth(row, growth):
 
 
 def panels_of(batch, prediction, alignment):
-    """Returns what draw() draws of attention.
+    """Returns the maps of attention for draw().
 
     Args:
       batch: a helpers.Batch.
@@ -113,7 +113,7 @@ def fonts_for(characters):
     def found_in(path):
         try:
             return missing.intersection(font_manager.get_font(path).get_charmap())
-        except (OSError, RuntimeError):  # it is gone since matplotlib listed it, or cannot be read
+        except (OSError, RuntimeError):  # removed after matplotlib listed it, or not readable
             return set()
 
     missing = set(map(ord, characters))

@@ -1,9 +1,9 @@
-"""The page on which a trained model can be played with: one HTML file that holds the weights and runs the model.
+"""The page for playing with a trained model: one HTML file that holds the weights and runs the model.
 
     python -m support.pictures.page
 
-opens the page of the newest run. Its parts are in the folder page/: a template, a style, and modules of JavaScript, of
-which model.mjs is the model once more. Nothing is loaded from elsewhere.
+opens the page of the newest run. Its parts are in the folder page/: a template, a style, and JavaScript modules, where
+model.mjs is a second implementation of the model. Nothing is loaded from elsewhere.
 """
 
 import ast
@@ -33,15 +33,15 @@ MOST_BYTES = 5_000_000
 LARGEST_REST = 250_000  # bytes of a page besides weights and vocabulary
 LONGEST = 200  # symbols of a sequence or an answer on the page
 EXAMPLES = (20, 10)  # held-out sequences of the longest length, and others, that the page knows
-CHECKED = 4  # of them, whose answers by TensorFlow the page compares with its own
+CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
 def of_run(run, metrics):
-    """Returns the page of a run, UTF-8, with what it was after some early batches; None if it would be too large.
+    """Returns the page of a run, UTF-8, with its weights after some early batches; None if it would be too large.
 
     Args:
       run: the checkpoints.Run.
-      metrics: what report.metrics() returned.
+      metrics: dict from report.metrics().
     """
     if why_none(run.config):
         return None
@@ -55,7 +55,7 @@ def of_run(run, metrics):
 
 
 def why_none(config):
-    """Returns in words why a run has no page, or None if it has one."""
+    """Returns the reason why a run has no page, or None if it has one."""
     needed = size(config, moments=1)
     if needed <= MOST_BYTES:
         return None
@@ -63,7 +63,7 @@ def why_none(config):
 
 
 def size(config, moments):
-    """Returns how many bytes a page needs at most, with the weights of so many moments, of the model in the graph."""
+    """Returns the most bytes that a page of the model in the graph needs, with its weights at a number of moments."""
     count = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
     weights = moments * 4 * -(-4 * count // 3)  # in base64
     return weights + len(as_json(list(config.vocabulary))) + LARGEST_REST
@@ -75,7 +75,7 @@ def weights_of(model):
 
 
 def render(model, moments, held_out, result=""):
-    """Returns the page of a model as a text of HTML.
+    """Returns the page of a model, a str of HTML.
 
     Args:
       model: the seq2seq_copy.Model.
@@ -99,7 +99,7 @@ def render(model, moments, held_out, result=""):
 
 
 def describe(model, moments, held_out, result):
-    """Returns what the page knows of a run, as JSON can hold it (see page/data.mjs)."""
+    """Returns what the page knows of a run, ready for JSON (see page/data.mjs)."""
     config = model.config
     names = ("task", "vocab_size", "length_from", "length_to", "cell", "layers", "encoder", "attention")
     names += ("encoder_hidden_units", "input_embedding_size", "symbols")
@@ -148,7 +148,7 @@ def examples_of(held_out):
 
 
 def sources(config):
-    """Returns the files of source that the page shows, and the places in them that it links to."""
+    """Returns the source files that the page shows, and the places in them that it links to."""
     is_gru, is_forward = config.cell == "gru", config.encoder == "forward"
     loop_fn = "make_loop_fn.loop_fn_transition"
     wanted = {
@@ -175,9 +175,9 @@ def sources(config):
 
 
 def lines_of(node, names):
-    """Returns the first and last line of what names lead to: those of functions and classes, and last of a variable.
+    """Returns the first and last line of a function, class or variable, given its name after the names around it.
 
-    If the source no longer holds it, they are those of what is around it.
+    If the source no longer holds it, returns the lines of the innermost definition around it.
     """
     lines = 1, 1
     for name in names:
@@ -190,14 +190,14 @@ def lines_of(node, names):
 
 
 def names_of(node):
-    """Returns the names that a node of a syntax tree gives something."""
+    """Returns the names that a node of a syntax tree defines."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]
     return [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
 
 
 def bundle(names=MODULES):
-    """Returns modules of JavaScript as one script: each becomes a function that returns what it exports."""
+    """Returns JavaScript modules as one script: each becomes a function that returns its exports."""
     scripts = []
     for name in names:
         text = (PARTS / f"{name}.mjs").read_text(encoding="utf-8")
@@ -209,13 +209,13 @@ def bundle(names=MODULES):
 
 
 def as_json(value):
-    """Returns a value as JSON that can stand inside of a script of HTML, whatever the user's symbols are."""
+    """Returns a value as JSON that is safe inside an HTML script, whatever the user's symbols are."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def sha256(text):
-    """Returns how a content security policy names a script or style."""
+    """Returns the name of a script or style in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a run saves. matplotlib is imported where one is drawn, because it takes its time."""
+"""The pictures that a run saves. matplotlib is imported only where one is drawn, because it is slow to load."""
 
 import functools
 import io
@@ -22,7 +22,7 @@ def save_all(run, metrics):
 
     Args:
       run: the checkpoints.Run.
-      metrics: what report.metrics() returned.
+      metrics: dict from report.metrics().
 
     Raises:
       OSError: something cannot be written.
@@ -56,7 +56,7 @@ def loss_curve(rows, metrics, config):
 
     Args:
       rows: a history.Row for each batch. The losses are above 0.
-      metrics: what report.metrics() returned.
+      metrics: dict from report.metrics().
       config: the settings.Config.
 
     Returns:
@@ -127,11 +127,11 @@ def moving_average(values, window):
 
 
 def save(figure, path):
-    """Saves a figure, whole or not at all. A link stays; what it leads to is written.
+    """Saves a figure, whole or not at all. A link stays; its target is written.
 
     Args:
       figure: a matplotlib Figure.
-      path: a pathlib.Path whose ending says the format.
+      path: a pathlib.Path whose suffix gives the format.
 
     Raises:
       OSError: it cannot be written. An earlier picture of that name is untouched.
@@ -140,7 +140,7 @@ def save(figure, path):
 
 
 def encode(figure, ending):
-    """Returns the bytes of a picture in the format of a file's ending."""
+    """Returns the bytes of a picture in the format of a file suffix."""
     picture = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box

@@ -23,12 +23,12 @@ from support.run import folder as folders
 from support.run import history as histories
 from support.tensorflow import tensorflow_v1 as tf
 
-MOST_KEPT_WEIGHTS = 160_000  # of one batch; a page that shows those of five batches is then about 5 MB
+MOST_KEPT_WEIGHTS = 160_000  # after one batch; a page with those after five batches is then about 5 MB
 
 
 @dataclasses.dataclass
 class Run:
-    """A run that trains: all that is saved, restored and kept of it."""
+    """A run in training, with everything that is saved, restored and kept."""
 
     config: object  # the settings.Config
     folder: Path
@@ -40,19 +40,19 @@ class Run:
     writer: tf.io.TFRecordWriter
     generator: np.random.Generator  # that the training data is drawn from
     kept: int | None  # after how many batches the newest checkpoint was written; None before the first one
-    before_keeping: Callable = lambda: None  # what must have been done before a checkpoint may be written
+    before_keeping: Callable = lambda: None  # called before a checkpoint is written
 
     def has_ended_early(self):
-        """Returns whether the held-out exact match has reached --until, or was not better for --patience."""
+        """Returns whether the held-out exact match has reached --until, or has run out of --patience."""
         rows, config = self.history.rows, self.config
         return histories.has_reached(rows, config.until) or histories.has_lost_patience(rows, config.patience)
 
     def keep(self):
-        """Writes what happened since the last checkpoint to the disk: history, events, and a new checkpoint.
+        """Writes the history and events since the last checkpoint, and a new checkpoint, to the disk.
 
         Raises:
-          UserError: the newest checkpoint is gone. Nothing is written, because nobody could go on from there.
-          OSError: something cannot be written. The checkpoint before is untouched.
+          UserError: the newest checkpoint is gone. Nothing is written, because no run could resume from it.
+          OSError: something cannot be written. The previous checkpoint is untouched.
         """
         batches = len(self.history.rows)
         if self.kept == batches:
@@ -76,7 +76,7 @@ class Run:
         self.kept = batches
 
     def look_at_memory(self):
-        """Returns what dependence.of_longest() finds after the last batch. The mean goes into history and events."""
+        """Returns dependence.of_longest() after the last batch, and writes its mean into history and events."""
         found, batch = dependence.of_longest(self.model, self.held_out), self.history.rows[-1].batch
         if batch not in self.history.memory:
             changes = np.mean([changes for _, _, changes in found], axis=0)
@@ -100,7 +100,7 @@ class Run:
     def early_weights(self):
         """Returns a dict from each early batch to the weights that keep_weights() kept after it, float32 [count].
 
-        What is no such file is left out.
+        Files that are missing or do not fit the model are left out.
         """
         count, found = sum(variable.shape.num_elements() for variable in tf.trainable_variables()), {}
         for batch in dependence.EARLY_BATCHES:
@@ -141,7 +141,7 @@ def open_run(command, model, held_out, generator):
       A Run.
 
     Raises:
-      UserError: the folder cannot be used, another process trains the run, or what it holds is torn or does not belong
+      UserError: the folder cannot be used, another process trains the run, or its files are torn or do not belong
         together. Nothing in it has been touched.
       OSError: something cannot be written.
     """
@@ -164,7 +164,7 @@ def open_run(command, model, held_out, generator):
 
 
 def restore(folder, config, session, saver, history, generator):
-    """Reads all that a stopped run has left, and checks it, before anything in its folder is touched.
+    """Reads and checks everything that a stopped run has left, before anything in its folder is touched.
 
     Raises:
       UserError: something is torn, is missing, or does not belong together.
@@ -181,16 +181,16 @@ def restore(folder, config, session, saver, history, generator):
 
 
 def load_first_weights(config, session):
-    """Sets the weights to those that the run starts with, if they are another run's (see load_weights())."""
+    """Sets the weights to those of another run, if the run starts with them (see load_weights())."""
     if config.started_from:
         load_weights(Path(config.started_from), session)
 
 
 def load_weights(run, session):
-    """Sets the weights to those that another run ends with. Those of symbols that it does not know stay as they are.
+    """Sets the weights to the final ones of another run. The weights of symbols unknown to it stay as they are.
 
     Raises:
-      UserError: they cannot be read, or are of another model.
+      UserError: they cannot be read, or belong to another model.
     """
     checkpoint = folders.best_checkpoint(run) or folders.newest_checkpoint(run)
     try:
@@ -204,9 +204,9 @@ def load_weights(run, session):
 
 
 def restore_kept(folder, session, saver):
-    """Sets all variables to the weights that a run ends with: the best, with --keep best, else the newest.
+    """Sets all variables to the final weights of a run: the best, with --keep best, else the newest.
 
-    Arguments and errors are those of restore_newest().
+    Arguments and errors are the same as for restore_newest().
     """
     best = folders.best_checkpoint(folder)
     if best is None:
@@ -229,7 +229,7 @@ def restore_newest(folder, session, saver):
       The checkpoint's pathlib.Path.
 
     Raises:
-      UserError: there is no checkpoint, or it cannot be read, is torn, or is of another model than config.json.
+      UserError: there is no checkpoint, or it cannot be read, is torn, or does not fit the model in config.json.
     """
     checkpoint = folders.newest_checkpoint(folder)
     try:
@@ -242,7 +242,7 @@ def restore_newest(folder, session, saver):
 
 
 def restore_checkpoint(checkpoint, session, saver):
-    """Does what restore_newest() does, for one checkpoint."""
+    """Restores a given checkpoint, like restore_newest()."""
     path = os.fspath(checkpoint / "model")
     try:
         for file in checkpoint.iterdir():
@@ -263,9 +263,9 @@ def restore_checkpoint(checkpoint, session, saver):
 
 
 def write_state(path, generator_state, history, config):
-    """Writes what a checkpoint holds besides the variables.
+    """Writes the contents of a checkpoint besides the variables.
 
-    It is the generator's state, unseen sequences, early memory, and the settings that all of the run has in common.
+    These are the generator's state, unseen sequences, early memory, and the settings that a run never changes.
     """
     unseen = np.packbits([key in history.unseen for key in history.fingerprints])
     state = {"generator": generator_state, "unseen": base64.b64encode(unseen).decode(), "memory": history.memory}
@@ -274,7 +274,7 @@ def write_state(path, generator_state, history, config):
 
 
 def read_state(path, generator, history, config):
-    """Sets the state of a generator, and what a history holds besides its rows, from what write_state() wrote.
+    """Sets the state of a generator, and all of a history except its rows, from a file of write_state().
 
     Raises:
       UserError: the file is torn, or of a run with other settings.
@@ -309,7 +309,7 @@ def torn_error(checkpoint, reason):
 
 @contextlib.contextmanager
 def clear_write_errors(folder):
-    """Turns whatever is raised when something cannot be written into an OSError that names the run's folder."""
+    """Turns the errors of writing into an OSError that names the run's folder."""
     try:
         yield
     except (OSError, IndexError, tf.errors.OpError) as error:  # tf.io.TFRecordWriter raises the IndexError

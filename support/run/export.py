@@ -1,7 +1,7 @@
-"""A trained run as a SavedModel: a folder that TensorFlow loads and asks without this project.
+"""A trained run as a SavedModel: a folder that TensorFlow loads and runs without this project.
 
-It holds the model without loss and Adam. The signature is batch-major, unlike all else in this project: a server puts
-requests together along the first axis, and so does the row format of TensorFlow Serving.
+It holds the model without loss and Adam. The signature is batch-major, unlike everything else in this project: a server
+joins requests along the first axis, and so does the row format of TensorFlow Serving.
 """
 
 import os
@@ -20,14 +20,14 @@ def write(run, path, config, hold_signals):
 
     Args:
       run: pathlib.Path of the run's folder.
-      path: pathlib.Path of the SavedModel. Nothing is there yet.
+      path: pathlib.Path of the SavedModel, which must not exist yet.
       config: the settings.Config of the run.
       hold_signals: support.terminal.process.hold_signals.
 
     Raises:
       UserError: the checkpoint is torn or of another model.
-      OSError: something cannot be written. Nothing of it is left.
-      SystemExit: a signal came while the files were written. Nothing of them is left.
+      OSError: something cannot be written. Nothing is left behind.
+      SystemExit: a signal came while the files were written. Nothing is left behind.
     """
     with tf.Graph().as_default(), tf.Session() as session:
         inputs, outputs = connect(config)
@@ -71,7 +71,7 @@ def connect(config):
         predictions = tf.transpose(results["decoder_prediction"], name="predictions")  # [batch, decoder_time]
         of_all = tf.transpose(tf.nn.softmax(results["decoder_logits"]), [1, 0, 2])  # [batch, decoder_time, vocab_size]
         of_predicted = tf.gather(of_all, predictions, batch_dims=2)
-        # PAD stands only past the end of an answer, where all logits are zeros and all symbols equally probable.
+        # PAD occurs only past the end of an answer, where all logits are zeros and all symbols equally probable.
         is_answer = tf.cast(tf.not_equal(predictions, PAD), tf.float32)
         probabilities = tf.multiply(of_predicted, is_answer, name="probabilities")
     inputs = {"sequences": sequences, "lengths": lengths}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from support.run import platforms
 
-PARTIAL = ".seq2seq_copy-"  # how the name of what is being written begins
-STALE = 3600  # seconds, after which nobody writes it any more
+PARTIAL = ".seq2seq_copy-"  # prefix of the names of what is being written
+STALE = 3600  # seconds, after which no process is still writing it
 
 
 def write_whole(path, content):
@@ -29,7 +29,7 @@ def write_whole(path, content):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         tidy(path.parent)
-        with open(partial, "xb") as file:  # a new file: whoever knew the name could have put a link there
+        with open(partial, "xb") as file:  # a new file: another user who knew the name could have put a link there
             file.write(content)
         platforms.flush(partial)
         partial.replace(path)
@@ -42,7 +42,7 @@ def write_whole(path, content):
 
 
 def tidy(path):
-    """Removes from a folder what a process has left that was killed while it wrote."""
+    """Removes from a folder what killed processes have left half-written."""
     for left_over in path.glob(f"{PARTIAL}*.partial"):
         with contextlib.suppress(OSError):
             if time.time() - left_over.lstat().st_mtime > STALE:
@@ -51,7 +51,7 @@ def tidy(path):
 
 @contextlib.contextmanager
 def new_folder(path):
-    """Yields a folder to write into. It becomes path, with the folders above that do not exist yet, in one step.
+    """Yields a folder to write into. In one step it becomes path, with any missing folders above.
 
     If something is raised, nothing is left.
     """
@@ -77,14 +77,14 @@ def check_absent(path):
 
 
 def check_writable(path):
-    """Raises OSError if no file could be written at path, with the folders that it needs. Makes none."""
+    """Raises OSError if a file at path, with the folders that it needs, could not be written. Makes nothing."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     with contextlib.suppress(FileNotFoundError):
         path.stat()  # raises for links that lead in a circle
     target = behind_link(path.absolute())
     existing = target.parent
-    if not path.is_symlink():  # no folder is made for what a link leads to
+    if not path.is_symlink():  # no folder is made for the target of a link
         existing = next(folder for folder in target.parents if os.path.lexists(folder))
     for name in target.relative_to(existing).parts:
         with contextlib.suppress(FileNotFoundError):
@@ -93,5 +93,5 @@ def check_writable(path):
 
 
 def behind_link(path):
-    """Returns where a file is written whose path the user has typed: what a link leads to, or the path itself."""
+    """Returns where to write a file whose path the user has typed: the target of a link, or the path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -1,6 +1,6 @@
 """The folder of a run: config.json, history.csv, events, pictures, metrics.json and checkpoints/ (see docs/using.md).
 
-Each checkpoint is written under a temporary name, flushed, then renamed. So whenever a run is stopped, and however, a
+Each checkpoint is written under a temporary name, flushed, then renamed. So whenever and however a run is stopped, a
 folder below checkpoints/ whose name is a number is whole. The last two are kept.
 """
 
@@ -21,7 +21,7 @@ RUNS = Path("runs")
 LOCK = "lock"
 BEST = "best"  # the name of a checkpoint
 KEPT_CHECKPOINTS = 2
-SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them is not yet done with saving
+SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them has not finished saving
 
 
 def create(path, config):
@@ -33,7 +33,7 @@ def create(path, config):
 
     Returns:
       path: the folder's pathlib.Path.
-      lock: what keeps other processes from training the run for as long as it is kept.
+      lock: while it is kept, no other process can train the run.
 
     Raises:
       UserError: the folder is not empty, or another process has just made it.
@@ -115,7 +115,7 @@ def check_new(path):
 
 
 def _is_left_over(file):
-    """Returns whether a file is what a run leaves that is killed while it makes its folder."""
+    """Returns whether a file was left by a run that was killed while it made its folder."""
     return file.name == LOCK or file.name.startswith(files.PARTIAL)
 
 
@@ -134,7 +134,7 @@ def read_settings(run):
 
 
 def check_own(run):
-    """Raises UserError if there is a link in the folder of a run: what it leads to would be read or overwritten."""
+    """Raises UserError if there is a link in the folder of a run: its target would be read or overwritten."""
     folders = [run]
     while folders:
         try:
@@ -193,7 +193,7 @@ def keep_best(checkpoint):
 
 
 def batches_kept(run):
-    """Returns after how many batches the newest checkpoint of a run was written, or None if there is none."""
+    """Returns the number of batches before the newest checkpoint of a run, or None if there is none."""
     folders = checkpoints(run)
     return int(folders[-1].name) if folders else None
 
@@ -225,5 +225,5 @@ def write_json(path, value):
 
 
 def plain(settings):
-    """Returns a dict of settings as JSON can hold it."""
+    """Returns a dict of settings in the types of JSON."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}

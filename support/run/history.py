@@ -15,14 +15,14 @@ from support.run import platforms
 
 
 class Row(NamedTuple):
-    """What is known of one batch: the columns of history.csv."""
+    """The figures of one batch: the columns of history.csv."""
 
     batch: int
-    loss: np.float32  # nats a step, before the update
+    loss: np.float32  # nats per step, before the update
     gradient_norm: np.float32  # before clipping
     learning_rate: np.float32
-    held_out_exact_match: float | None = None  # share in 0 ... 1, after the update, of some batches
-    held_out_loss: float | None = None  # nats a step, after the update of the same batches; only of own data
+    held_out_exact_match: float | None = None  # share in 0 ... 1, after the update; only for some batches
+    held_out_loss: float | None = None  # nats per step, after the update; for the same batches, only with own data
 
 
 class History:
@@ -42,7 +42,7 @@ class History:
         self.memory = {}
 
     def record(self, batch, loss, gradient_norm, learning_rate):
-        """Adds a helpers.Batch that was trained on, and what its step returned.
+        """Adds a helpers.Batch that was trained on, and the results of its step.
 
         Raises:
           FloatingPointError: the loss or the gradient norm is not finite.
@@ -55,7 +55,7 @@ class History:
         self.unseen.difference_update(helpers.fingerprints(batch))
 
     def record_exact_match(self, share, loss=None):
-        """Adds what was found after the last batch: the share of held-out sequences that are exact, and their loss."""
+        """Adds the evaluation after the last batch: the share of held-out sequences that are exact, and their loss."""
         self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share), held_out_loss=loss)
 
 
@@ -83,7 +83,7 @@ def is_best(rows):
 
 
 def has_lost_patience(rows, patience):
-    """Returns whether so many evaluations have passed since the best one; False if patience is None."""
+    """Returns whether `patience` evaluations have passed since the best one; False if patience is None."""
     if patience is None:
         return False
     found = evaluations(rows)
@@ -113,7 +113,7 @@ def read_rows(path, batches):
       list of Row.
 
     Raises:
-      UserError: there are fewer rows, or other ones.
+      UserError: it cannot be read, or its first rows are not those of these batches.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What differs between Linux, macOS and Windows, and between file systems. docs/using.md says what follows from it."""
+"""Differences between Linux, macOS and Windows, and between file systems. docs/using.md describes the effects."""
 
 import errno
 import logging
@@ -8,7 +8,7 @@ import warnings
 
 import filelock
 
-# What asks a process to end. Windows has SIGBREAK for Ctrl-Break, no SIGHUP, and a SIGTERM that nothing can handle.
+# They ask a process to end. Windows has SIGBREAK for Ctrl-Break, no SIGHUP, and a SIGTERM that nothing can handle.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone
 NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def lock(path):
-    """Locks a file, which is made if need be, until this process ends, however it ends.
+    """Locks a file, which is created if necessary, until this process ends, however it ends.
 
     Args:
       path: pathlib.Path.
 
     Returns:
-      What must be kept for as long. If the file system has no locks, nothing is locked, and a warning says so.
+      The lock, which must be kept for as long. If the file system has no locks, a warning says so.
 
     Raises:
       BlockingIOError: another process holds the lock.
@@ -32,7 +32,7 @@ def lock(path):
     held = filelock.FileLock(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where there are no locks, filelock goes by whether the file exists
+            warnings.simplefilter("ignore")  # where there are no locks, filelock checks whether the file exists
             held.acquire(timeout=0)
     except filelock.Timeout:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), os.fspath(path)) from None
@@ -48,7 +48,7 @@ def lock(path):
 def flush(path):
     """Waits until a file, or the list of files of a folder, is on the disk. Windows cannot do the latter."""
     try:
-        # Windows flushes only what may be written.
+        # Windows flushes only files that are open for writing.
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except PermissionError:
         if path.is_dir():

@@ -1,6 +1,6 @@
 """What TensorBoard shows: the graph, the curves, the pictures, and the embeddings in its projector.
 
-tf.summary.FileWriter would write the same events from a thread of its own, where a full disk ends in a traceback.
+tf.summary.FileWriter would write the same events from its own thread, where a full disk ends in a traceback.
 """
 
 import io

@@ -1,8 +1,8 @@
 """The loss of the plain model for the compiled step, with backpropagation through time written out.
 
-TensorFlow derives the gradient of a loop from its operations, one by one. Here each loop has a gradient of its own: the
-loop forwards keeps what the loop backwards needs, and the gradient of a weight is one product over all steps after it.
-What is outside the loops is left to TensorFlow.
+TensorFlow derives the gradient of a loop from its operations, one by one. Here each loop has its own gradient: the
+forward loop keeps what the backward loop needs, and the gradient of a weight is one product over all steps afterwards.
+Everything outside the loops is left to TensorFlow.
 
 Source: Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 """
@@ -18,12 +18,12 @@ from seq2seq_copy import LSTMCell, embed, masked_loss
 from support.tensorflow import tensorflow_v1 as tf
 
 WRITTEN_OUT = ("LSTMCell", "encode", "concatenate_states", "make_loop_fn", "decode", "build_model")
-FINGERPRINT = "666ae63de6b91f9a"  # of the source of these
+FINGERPRINT = "666ae63de6b91f9a"  # of their source code
 
 
 @functools.cache
 def is_up_to_date():
-    """Returns whether seq2seq_copy.py still holds the functions that are written out here. A reader may edit them."""
+    """Returns whether seq2seq_copy.py, which a reader may edit, still holds the functions that are written out here."""
     source = "".join(inspect.getsource(getattr(seq2seq_copy, name)) for name in WRITTEN_OUT)
     return hashlib.sha256(source.encode()).hexdigest()[:16] == FINGERPRINT
 
@@ -39,7 +39,7 @@ def plain_loss(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_t
         return tf.matmul(embeddings, cell.kernel[:input_size]) + cell.bias, cell.kernel[input_size:]
 
     steps, batch_size = encoder_inputs.shape
-    # One-hot, so that the gradient of a look-up is a product. That of a gather adds up rows in any order on a GPU.
+    # One-hot, so that the gradient of a look-up is a product. A gather's gradient adds rows in any order on a GPU.
     symbols = tf.reshape(tf.one_hot(encoder_inputs, vocab_size), [-1, vocab_size])
     is_symbol = tf.transpose(tf.sequence_mask(encoder_inputs_length, steps))[:, :, tf.newaxis]
     is_symbol = tf.broadcast_to(is_symbol, [steps, batch_size, config.encoder_hidden_units])
@@ -78,7 +78,7 @@ def read(input_gates, kernel, is_symbol, backwards):
 
             def step(time, dc, dh):
                 select = partial(tf.where, is_symbol[time])
-                zeros = tf.zeros(shape)  # made here: outside, XLA names it by chance and does not know a program again
+                zeros = tf.zeros(shape)  # made outside, it gets a random name that the cache does not know
                 kept_now = [array[time] for array in kept]
                 dgates, earlier_dc = step_backwards(kept_now, select(dc, zeros), select(dh, zeros))
                 return (select(earlier_dc, dc), select(gradient_of_h(dgates, kernels), dh)), dgates
@@ -148,8 +148,8 @@ def loop(steps, step, state, shapes, backwards=False):
     return state, [array.stack() for array in kept]
 
 
-# A step of LSTMCell, and its gradient. The four gates are arrays of their own: XLA turns what is sliced from one array,
-# or joined in one, inside a loop into slow code. All are [batch, units].
+# A step of LSTMCell, and its gradient. The four gates are separate arrays: inside a loop, XLA turns the slicing of one
+# array, or joining into one, into slow code. All are [batch, units].
 
 
 def step_forwards(gates, c):

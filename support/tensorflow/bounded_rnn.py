@@ -1,7 +1,7 @@
-"""TensorFlow's recurrent loops with lengths that are known beforehand, for XLA.
+"""TensorFlow's recurrent loops with lengths that are known in advance, for XLA.
 
 tf.nn.raw_rnn does not know its length: it runs until every sequence is finished, and writes into an array that grows.
-XLA must know all sizes. bounded_raw_rnn has the same contract and a loop of known length; the other two follow.
+XLA must know all sizes. bounded_raw_rnn has the same contract and a loop of known length; the other two use it.
 """
 
 import functools
@@ -11,12 +11,12 @@ from support.tensorflow import tensorflow_v1 as tf
 
 
 def bounded_raw_rnn(cell, loop_fn, steps):
-    """Does what tf.nn.raw_rnn does, in a number of steps that is known beforehand.
+    """Does the same as tf.nn.raw_rnn, in a number of steps that is known in advance.
 
     Args:
       cell: an RNN cell.
-      loop_fn: as for tf.nn.raw_rnn. All shapes that it returns are known, and its loop_state is always None or always
-        of the same shape.
+      loop_fn: as for tf.nn.raw_rnn. All shapes that it returns must be known, and its loop_state must be always None or
+        always of the same shape.
       steps: int, as many as the longest sequence can need.
 
     Returns:
@@ -68,7 +68,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
 
 
 def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
-    """Does what tf.nn.dynamic_rnn does for time-major inputs of known shape, by bounded_raw_rnn."""
+    """Does the same as tf.nn.dynamic_rnn, for time-major inputs of known shape."""
     assert time_major
     steps, batch_size, _ = inputs.shape
     read = tf.TensorArray(dtype, steps, clear_after_read=False).unstack(inputs).read
@@ -83,7 +83,7 @@ def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
 
 
 def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
-    """Does what tf.nn.bidirectional_dynamic_rnn does for time-major inputs of known shape, by bounded_raw_rnn."""
+    """Does the same as tf.nn.bidirectional_dynamic_rnn, for time-major inputs of known shape."""
 
     def reverse(tensor):
         return tf.reverse_sequence(tensor, sequence_length, seq_axis=0, batch_axis=1)
@@ -97,7 +97,7 @@ def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, seque
 
 
 def bounded_loops(decoder_steps):
-    """Returns what takes the place of tf.nn for a decoder that makes at most so many steps."""
+    """Returns a replacement for tf.nn, for a decoder that makes at most decoder_steps steps."""
     return types.SimpleNamespace(
         raw_rnn=functools.partial(bounded_raw_rnn, steps=decoder_steps),
         dynamic_rnn=bounded_dynamic_rnn,

@@ -1,8 +1,7 @@
 """The programs that XLA compiles, kept in the user's cache folder for the next run.
 
-TensorFlow writes and reads them. It gets a folder for each combination of what a program depends on besides its
-computation, because its own file names say nothing about that. An entry is machine code, so the folders must belong to
-the user alone.
+TensorFlow writes and reads them. Its file names identify only the computation, so it gets a separate folder for each
+environment that a program depends on. An entry is machine code, so the folders must belong to the user alone.
 
     python -m support.tensorflow.compile_cache      empties the cache
 """
@@ -22,7 +21,7 @@ import platformdirs
 
 SETTING = "SEQ2SEQ_COPY_CACHE"  # an environment variable: off, or another folder than the user's cache folder
 FLAGS = "TF_XLA_FLAGS"
-FOLDER = "compiled-steps"  # in the cache folder; whatever else lies there is not ours
+FOLDER = "compiled-steps"  # in the cache folder; everything else there is not ours
 ENTRY = re.compile(r"xla_compile_cache__\d+__\d+__\w+\.pb")  # how TensorFlow names a program
 LARGEST_CACHE = 200_000_000  # bytes; a program has about two million
 SPARE = 50_000_000  # bytes of the disk that stay free
@@ -45,7 +44,7 @@ def cache_folder():
 def use():
     """Tells TensorFlow where to keep programs. It must be called before the first session: the flags are read then.
 
-    Where programs cannot be kept, a run takes longer, but it runs.
+    If programs cannot be kept, a run only takes longer.
     """
     if "persistent_cache" in os.environ.get(FLAGS, ""):
         return
@@ -67,7 +66,7 @@ def use():
 
 
 def environment():
-    """Returns a name for all that a compiled program depends on besides the computation."""
+    """Returns a name for everything that a compiled program depends on besides the computation."""
     processor = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -85,13 +84,13 @@ def is_private(folder):
 
 
 def entries(root):
-    """Returns the programs below a cache_folder(), those used last first."""
+    """Returns the programs below a cache_folder(), the most recently used first."""
     paths = [path for path in root.glob("tensorflow-*/*.pb") if ENTRY.fullmatch(path.name)]
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def shrink(root):
-    """Deletes the oldest programs if there are too many bytes of them."""
+    """Deletes the oldest programs if all together are larger than LARGEST_CACHE."""
     size = 0
     for entry in entries(root):
         size += entry.stat().st_size
@@ -118,7 +117,7 @@ def main():
     size = sum(entry.stat().st_size for entry in programs)
     for entry in programs:
         entry.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # another one is still there
+        with contextlib.suppress(OSError):  # other programs are still there
             entry.parent.rmdir()
     count = f"{len(programs)} compiled program{'' if len(programs) == 1 else 's'}"
     print(f"deleted {count}, {size / 1e6:.1f} MB" + (f", from {root}" if programs else ""))

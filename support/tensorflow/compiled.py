@@ -1,6 +1,6 @@
 """The training step compiled by XLA, many steps in one call.
 
-The step is the one of seq2seq_copy.py, made by the same functions; only the plain model's loops are written anew, with
+The step is the same as in seq2seq_copy.py, made by the same functions; only the plain model's loops are rewritten, with
 their gradients (backpropagation.py). XLA compiles the step inside a loop over batches, because one call into a compiled
 program takes half as long as a step.
 """
@@ -17,7 +17,7 @@ from support.tensorflow import backpropagation, compile_cache, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.bounded_rnn import bounded_loops
 
-MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait for its end
+MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait until it ends
 LARGEST_CALL = 1_000_000  # symbols times units of all layers
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class CompiledModel(Model):
             self.losses_and_gradient_norms = steps(self.count, *self.batches, self.learning_rates)
 
     def loss_and_gradients(self, inputs, lengths, targets, target_lengths):
-        """Connects the model to a batch of the largest size, once for each size; the smallest that holds it is run."""
+        """Builds the model once for each size of batch; the smallest size that holds a batch is run."""
 
         def compute(length, decoder_steps):
             batch = (inputs[:length], lengths, targets[:decoder_steps], target_lengths)
@@ -82,18 +82,18 @@ class CompiledModel(Model):
         if len(sizes) == 1:
             return compute(*sizes[0])
         longest = [tf.reduce_max(lengths), tf.reduce_max(target_lengths) + EXTRA_DECODER_STEPS]
-        too_small = tf.reduce_any(tf.less(sizes, longest), axis=1)  # [sizes]; each holds the ones before
+        too_small = tf.reduce_any(tf.less(sizes, longest), axis=1)  # [sizes]; each has room for the ones before
         return tf.switch_case(tf.reduce_sum(tf.cast(too_small, tf.int32)), [partial(compute, *size) for size in sizes])
 
     def open_session(self):
-        # A session with options of its own forgets which devices are visible.
+        # A session with its own options forgets which devices are visible.
         options = tf.ConfigProto(device_count={"GPU": len(tf.config.get_visible_devices("GPU"))})
-        # TensorFlow's own optimizer names constants by chance, and XLA would not know a program again.
+        # TensorFlow's own optimizer gives constants random names, so that XLA would not recognise a cached program.
         options.graph_options.rewrite_options.disable_meta_optimizer = True
         return tf.Session(config=options)
 
     def take_steps(self, batches, learning_rates):
-        """Does what Model.take_steps() does, for at most most_steps(config) batches."""
+        """Does the same as Model.take_steps(), for at most most_steps(config) batches."""
         arrays = [np.zeros(placeholder.shape, np.int32) for placeholder in self.batches]
         for index, batch in enumerate(batches):
             fill([array[index] for array in arrays], batch)
@@ -109,7 +109,7 @@ def compile_model(config, parts, training_parts):
         try:
             return CompiledModel(config, parts, training_parts)
         except tf.errors.OpError:
-            if not compile_cache.forget():  # a program that was kept may be to blame
+            if not compile_cache.forget():  # a cached program may be to blame
                 raise
             return CompiledModel(config, parts, training_parts)
 
@@ -121,7 +121,7 @@ def fill(arrays, batch):
 
 
 def reading_once():
-    """Returns a variable scope that reuses the model's variables, and reads each where it is asked for.
+    """Returns a variable scope that reuses the model's variables, and reads each one where it is requested.
 
     Without it, a variable would be read again at each step of a loop.
     """
@@ -134,7 +134,7 @@ def reading_once():
 
 @contextlib.contextmanager
 def warning_if_not_compiled():
-    """Warns if XLA does not compile what is run inside, and continues after it."""
+    """Warns if XLA does not compile the code inside, and continues after it."""
     try:
         yield
     except tf.errors.ResourceExhaustedError:

@@ -1,4 +1,4 @@
-"""Which device trains: the CPU, or a GPU where there is one and it is faster. All else runs on the CPU."""
+"""Which device trains: the CPU, or a GPU where there is one and it is faster. Everything else runs on the CPU."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from support.errors import UserError
 from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
 
-FOR_A_GPU = 20_000_000  # multiplications of a decoder step; on fewer the CPU is faster
+FOR_A_GPU = 20_000_000  # multiplications of a decoder step; with fewer the CPU is faster
 DETERMINISTIC = "xla_gpu_deterministic_ops"  # a flag of XLA; one that XLA does not know ends the process
 
 
 def choose(config):
-    """Lets TensorFlow use a GPU if that is to train, and says on a terminal which device it is, if there is a choice.
+    """Lets TensorFlow use a GPU if that should train. If there is a choice, says on a terminal which device trains.
 
     It must be called before the first session: the device and the flags of XLA are then fixed.
 
@@ -47,7 +47,7 @@ def uses_gpu(config):
 
 
 def reason(config):
-    """Returns which of both devices trains and why, in a line."""
+    """Returns which device trains and why, in one line."""
     if config.device != "auto":
         return f"on the {config.device.upper()} (--device {config.device})"
     if uses_gpu(config):
@@ -56,7 +56,7 @@ def reason(config):
 
 
 def be_deterministic():
-    """Lets a GPU add up in a fixed order, so that a run comes to the same bits again."""
+    """Makes a GPU add up in a fixed order, so that a repeated run gives the same bits."""
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     flags = os.environ.get("XLA_FLAGS", "")
     if DETERMINISTIC not in flags:

@@ -1,4 +1,4 @@
-"""How TensorFlow is started: environment variables, threads, and without its noise."""
+"""How TensorFlow is started: environment variables, threads, and no noise."""
 
 import contextlib
 import functools
@@ -9,16 +9,16 @@ from support.tensorflow import compile_cache
 
 XLA_FLAGS = os.environ.get("XLA_FLAGS", "")  # the user's own
 THREADS = "TF_NUM_INTRAOP_THREADS"
-FOR_ONE_THREAD = 8_000_000  # multiplications of a decoder step; a second thread costs more than it gains on fewer
+FOR_ONE_THREAD = 8_000_000  # multiplications of a decoder step; with fewer, a second thread costs more than it gains
 
 
 def set_environment():
     """Sets the environment variables that TensorFlow reads when it is imported, unless the user has set them."""
-    # A training step is many small operations. One thread for each is fastest, with two of them at a time.
+    # A training step is many small operations. One thread per operation is fastest, with two operations at a time.
     os.environ.setdefault(THREADS, "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else it takes all memory of a GPU at once
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # otherwise it takes all memory of a GPU at once
 
 
 def prepare_training(config):
@@ -39,7 +39,7 @@ def threads(config):
 
 
 def multiplications(config):
-    """Returns how many multiplications a step of the decoder's cell makes for a batch, by which devices are chosen."""
+    """Returns how many multiplications a step of the decoder's cell makes for a batch. Devices are chosen by it."""
     units = config.encoder_hidden_units * len(config.directions)  # of the decoder
     return config.batch_size * (config.input_embedding_size + units) * 4 * units
 
@@ -66,7 +66,7 @@ def import_tensorflow():
 def silent_stderr():
     """Discards everything that is written to file descriptor 2.
 
-    C++ writes there about drivers and processors, before TensorFlow's own log level counts.
+    TensorFlow's C++ code writes there about drivers and processors before its log level takes effect.
     """
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -79,8 +79,8 @@ def silent_stderr():
 
 
 def silent_compilation():
-    """Returns a context in which XLA compiles. TensorFlow 2.16 writes to stderr that it does.
+    """Returns a context for compiling with XLA, which TensorFlow 2.16 announces on stderr.
 
-    XLA ends the process if it does not know a flag of the user, and says so there.
+    With flags of the user, nothing is silenced: if XLA does not know one, it says so there and ends the process.
     """
     return contextlib.nullcontext() if XLA_FLAGS else silent_stderr()

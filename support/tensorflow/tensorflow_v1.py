@@ -2,7 +2,7 @@
 
     from support.tensorflow import tensorflow_v1 as tf
 
-This module stands for `tensorflow.compat.v1` and hands on its names (PEP 562). The import of TensorFlow takes seconds,
+This module stands for `tensorflow.compat.v1` and passes on its names (PEP 562). The import of TensorFlow takes seconds,
 so it waits until the first name is asked for. `--help` never asks for one.
 """
 

@@ -44,7 +44,7 @@ class Command(NamedTuple):
 
 
 def flag_parser():
-    """Returns the parser of the command line. What was not typed is not among the values that it returns."""
+    """Returns the parser of the command line. Its result holds only the flags that were typed."""
     parser = OneLineErrorParser(
         prog=PROGRAM,
         description="Trains a sequence-to-sequence model to repeat random integer sequences (or another task, or "
@@ -145,7 +145,7 @@ def read_flags(given):
 
 @contextlib.contextmanager
 def naming(name):
-    """Lets a UserError about a folder name the flag that the folder was typed with."""
+    """Makes a UserError about a folder name the flag that the folder was typed with."""
     try:
         yield
     except UserError as error:
@@ -206,7 +206,7 @@ def new_run(given):
 
 
 def start_config(run, given):
-    """Returns the Config of a new run that starts with the weights of another. Its model is that of the other.
+    """Returns the Config of a new run that starts with the weights of another run, and so has the same model.
 
     Raises:
       UserError: flags ask for another model, or for symbols that the other run does not have.
@@ -227,7 +227,7 @@ def start_config(run, given):
 
 
 def with_data(config, user_pairs):
-    """Returns a Config with what only the user's pairs can tell."""
+    """Returns a Config with the fields that are read from the user's pairs."""
     paths = {name: getattr(config, name) for name in DATA_FILES}
     try:
         paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
@@ -333,7 +333,7 @@ def command_to_resume(run, run_dir, given):
 
 
 def check_resumable(run, config, given):
-    """Raises UserError if flags contradict the settings of a stopped run, or if it has come to its end."""
+    """Raises UserError if flags contradict the settings of a stopped run, or if it has finished."""
     wrong = [name for name in given if name in config.fixed and given[name] != config.fixed[name]]
     if wrong:
         saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}

@@ -1,4 +1,4 @@
-"""Flags of the command line, read off the fields of settings.Config."""
+"""Flags of the command line, derived from the fields of settings.Config."""
 
 import argparse
 import difflib
@@ -12,7 +12,7 @@ METAVARS = {"int": "N", "float": "X", "Path": "FILE"}
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
-    """argparse, with an error that is one line instead of the usage and the error."""
+    """argparse with errors of one line, without the usage."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {outside.message(message.removeprefix('argument '))} (see --help)\n")
@@ -21,7 +21,7 @@ class OneLineErrorParser(argparse.ArgumentParser):
         """Returns a dict of what was typed. arguments: list of str; None for the command line of this process."""
         arguments = sys.argv[1:] if arguments is None else arguments
         for argument in arguments:
-            if argument.startswith("--") and argument.endswith("=--"):  # which argparse takes for no value, or a list
+            if argument.startswith("--") and argument.endswith("=--"):  # argparse reads no value here, or a list
                 self.error(f"{argument[:-3]}: '--' is not a value")
         known, others = self.parse_known_args(arguments)
         if others:
@@ -29,7 +29,7 @@ class OneLineErrorParser(argparse.ArgumentParser):
         return vars(known)
 
     def suggestion(self, others):
-        """Returns the flag that was probably meant by what was typed, in words; an empty str if none is similar."""
+        """Returns a question that names the flag that was probably meant; an empty str if none is similar."""
         flags = [option for action in self._actions for option in action.option_strings]
         typed = [argument.partition("=")[0] for argument in others if argument.startswith("-")]
         meant = [found for argument in typed for found in difflib.get_close_matches(argument, flags, 1)]

@@ -1,4 +1,4 @@
-"""The user's own pairs as a test: each input is asked once, and its answer judged by all the targets that it has."""
+"""The user's own pairs as a test: each input is asked once, and its answer compared with all its targets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Judged(NamedTuple):
 
 
 def distance(answer, target):
-    """Returns how many symbols must be put in, left out or replaced. A symbol that is unknown equals no other."""
+    """Returns how many symbols must be inserted, deleted or replaced. An unknown symbol equals no other."""
     if answer is None:
         return len(target)
     return Levenshtein.distance(answer, [None if symbol == UNKNOWN else symbol for symbol in target])
@@ -83,7 +83,7 @@ def ask(pairs, lines, model, search=()):
 
 
 def figures(judged):
-    """Returns the figures of a list of Judged, as JSON can hold them. None stands for the share of nothing."""
+    """Returns the figures of a list of Judged, a dict in the types of JSON. A share of nothing is None."""
     right = np.array([each.is_right for each in judged], bool)
     lengths, target_lengths = (np.array([len(part) for part in parts]) for parts in list(zip(*judged))[:2])
     symbols = int(target_lengths.sum())

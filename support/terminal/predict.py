@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def predict_all(sequences, model, flags):
-    """Prints the answers to the sequences of the command line, or for ["-"] those of standard input.
+    """Prints the answers to the sequences of the command line or, for ["-"], of standard input.
 
     Args:
       sequences: list of str, each the symbols of one sequence, separated by spaces.
@@ -43,13 +43,13 @@ def predict_all(sequences, model, flags):
 
 
 def number(lines):
-    """Yields each line after its name."""
+    """Yields the name of each line, and the line."""
     for line_number, line in enumerate(lines, start=1):
         yield f"line {line_number}", line
 
 
 def check(sequences, config):
-    """Raises UserError if a sequence of the command line is none that the model can read."""
+    """Raises UserError if the model cannot read a sequence of the command line."""
     for sequence in sequences:
         try:
             parse(sequence, *known_symbols(config), splitter(config))
@@ -58,7 +58,7 @@ def check(sequences, config):
 
 
 def known_symbols(config):
-    """Returns a dict from how a symbol is written to the symbol, and in words which these are."""
+    """Returns a dict from the name of each symbol to the symbol, and words that describe these symbols."""
     names = config.vocabulary
     symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
     return symbols, "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
@@ -101,7 +101,7 @@ def typed_line():
 
 
 def predict(lines, model, flags, one_by_one=False):
-    """Prints the answers to sequences. Warns of each line that has something wrong, by its name.
+    """Prints the answers to sequences. Warns of each faulty line, by its name.
 
     Args:
       lines: iterable of (name, line), two str.
@@ -137,7 +137,7 @@ def predict(lines, model, flags, one_by_one=False):
             yield sequence
 
     def print_records():
-        """Prints what JSON says of bad lines, once all lines before them are answered."""
+        """Prints the JSON of bad lines, once all lines before them are answered."""
         while flags.json and records and records[0][0] == answered:
             print(records.popleft()[1])
 
@@ -199,8 +199,8 @@ def parse(line, symbols, known, split=str.split):
 
     Args:
       line: str.
-      symbols: dict from how a symbol is written to the symbol.
-      known: str, which symbols these are.
+      symbols: dict from the name of each symbol to the symbol.
+      known: str, words that describe these symbols.
       split: function from a line to a list of str.
 
     Raises:
@@ -213,7 +213,7 @@ def parse(line, symbols, known, split=str.split):
         raise ValueError("no symbols")
     if len(words) > LONGEST_SEQUENCE:
         raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
-    unknown = symbols.get(UNKNOWN_NAME)  # --min-count makes it a symbol
+    unknown = symbols.get(UNKNOWN_NAME)  # a symbol with --min-count
     for word in words:
         if word not in symbols and unknown is None:
             raise ValueError(f"{word[:20]!r} is not a symbol {known}")
@@ -224,7 +224,7 @@ def groups(sequences, answer_steps, most_steps):
     """Yields lists of sequences that are decoded together, in at most most_steps steps of all sequences.
 
     Each sequence may take as many steps as the longest of its list: answer_steps(length). A sequence that needs more
-    than most_steps gets a list of its own. With most_steps = 0 each does, before the next one is asked for.
+    than most_steps gets its own list. With most_steps = 0 each does, before the next one is asked for.
     """
     group, longest = [], 0
     for sequence in sequences:

@@ -1,4 +1,4 @@
-"""The flags that say how a trained model answers, and what is shown of it."""
+"""The flags for how a trained model answers, and how much of it is shown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from support.settings import LONGEST_SEQUENCE
 from support.terminal.flags import flag_type
 from support.values import decimal_number, whole_number
 
-LARGEST_BEAM = 1_000  # patience ends here
+LARGEST_BEAM = 1_000  # a larger one would try the user's patience
 MOST_DRAWN = 4  # sequences in one picture
 
 
 class PredictFlags(NamedTuple):
-    """How a trained model answers, and what is shown of it."""
+    """How a trained model answers, and how much of it is shown."""
 
     beam: int = 1
     n_best: int = 1

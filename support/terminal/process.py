@@ -1,4 +1,4 @@
-"""How the process starts and ends: messages, exit status, the step it is at, and Ctrl-C or SIGTERM on the way."""
+"""How the process starts and ends: messages, exit status, the current step, and Ctrl-C or SIGTERM on the way."""
 
 import contextlib
 import logging
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 
 class Stop:
-    """Whether training is to stop, and with which exit status. It stops at the end of a call of the session."""
+    """Whether training should stop, and with which exit status. It stops after the current call of the session."""
 
     status = 0
 
     def request(self, status):
-        """Asks training to stop with an exit status. The first that asks decides."""
+        """Asks training to stop with an exit status. The first request decides."""
         self.status = self.status or status
 
 
 @contextlib.contextmanager
 def stop_at_signal(stop):
-    """Lets signals ask a Stop.
+    """Lets signals request a Stop.
 
-    A second Ctrl-C or SIGTERM ends the process. SIGHUP may come from the terminal and from the shell, so it does not.
+    A second Ctrl-C or SIGTERM ends the process. A second SIGHUP does not: terminal and shell may each send one.
     """
 
     def receive(number, frame):
@@ -53,7 +53,7 @@ def stop_at_signal(stop):
 def hold_signals():
     """Holds back the signals that end a process. Yields a function that raises SystemExit if one has come.
 
-    A handler that raises could interrupt TensorFlow at any point, and it does not survive that at every point.
+    A handler that raises could interrupt TensorFlow at any point, but it does not survive that at every point.
     """
     received = []
 
@@ -67,7 +67,7 @@ def hold_signals():
 
 @contextlib.contextmanager
 def handling(handler):
-    """Sets the handler of the signals that end a process, and afterwards the earlier ones."""
+    """Sets the handler of the signals that end a process, and restores the earlier ones afterwards."""
     earlier = [signal.getsignal(number) for number in platforms.SIGNALS]
     handle(handler, platforms.SIGNALS)
     try:
@@ -98,12 +98,12 @@ def write(text, stop):
     except OSError as error:
         silence(1)
         stop.request(1)
-        if not isinstance(error, BrokenPipeError):  # the reader of the pipe has had enough
+        if not isinstance(error, BrokenPipeError):  # the reader has closed the pipe
             log.warning("cannot write standard output: %s", error.strerror)
 
 
 def silence(descriptor):
-    """Sends all that is written to a file descriptor to nowhere from now on."""
+    """Discards everything that is written to a file descriptor from now on."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere != descriptor:
         os.dup2(nowhere, descriptor)
@@ -114,15 +114,15 @@ def run(main):
     """Runs the command and ends the process.
 
     Args:
-      main: function without arguments that returns an exit status. What it raises for the user becomes one line on
-        stderr.
+      main: function without arguments that returns an exit status. An error that it raises for the user becomes one
+        line on stderr.
 
     Raises:
       SystemExit: always.
     """
     handle(signal.SIG_DFL, [signal.SIGINT])  # outside of training, Ctrl-C simply ends the process
     open_closed_streams()
-    # Each line of output shows at once, in a pipe as well. A symbol that the terminal does not know ends no run.
+    # Each line of output shows at once, in a pipe as well. A symbol that the terminal cannot show does not end a run.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     show_warnings()
     try:
@@ -137,9 +137,9 @@ def run(main):
 
 
 def open_closed_streams():
-    """Sends to nowhere what is written to standard output or error, if they were closed before the process started.
+    """Discards standard output or error if it was closed before the process started.
 
-    Else the next file that is opened would take their place, and get what TensorFlow writes there.
+    Otherwise the next file that is opened would take its place, and receive what TensorFlow writes there.
     """
     for descriptor, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
@@ -158,14 +158,14 @@ class Messages(logging.Handler):
 def show_warnings():
     """Prints what support/ logs on stderr, a line each, like all other messages."""
     logging.getLogger("support").addHandler(Messages())
-    logging.getLogger("support").propagate = False  # TensorFlow has a handler of its own for all that is logged
+    logging.getLogger("support").propagate = False  # TensorFlow has its own handler for everything that is logged
 
 
 def explain(error):
-    """Returns the exit status for an exception, and a line for the user or None. Raises what is not for the user."""
+    """Returns the exit status for an exception, and a line for the user or None. Raises one that is not for users."""
     if isinstance(error, UserError):
         return error.status, str(error)
-    if isinstance(error, BrokenPipeError):  # the reader of stdout has had enough
+    if isinstance(error, BrokenPipeError):  # the reader of stdout has closed the pipe
         return 1, None
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)

@@ -53,7 +53,7 @@ def batch_report(row, batch, prediction, config):
     """Returns the text printed while training.
 
     Args:
-      row: the history.Row of the batch. Its loss is that before the update.
+      row: the history.Row of the batch. Its loss is from before the update.
       batch: the helpers.Batch.
       prediction: int32 [decoder_time, batch], made after the update.
       config: the settings.Config.
@@ -83,7 +83,7 @@ def show(sequence, names):
 
 
 def show_without_pad(sequence, names):
-    """Does what show() does, without the PADs at the end."""
+    """Does the same as show(), without the PADs at the end."""
     return show(np.trim_zeros(sequence, "b"), names)
 
 
@@ -92,11 +92,11 @@ def metrics(run, exact, correct_tokens, batches_per_second):
 
     Args:
       run: the checkpoints.Run.
-      exact: bool [sequences], correct_tokens: int [sequences], what evaluate() returned for all held-out sequences.
+      exact: bool [sequences], correct_tokens: int [sequences], the results of evaluate() for all held-out sequences.
       batches_per_second: float, or None if there was no batch left to train on.
 
     Returns:
-      dict of what JSON can hold. Shares are in 0 ... 1, or None where there is no sequence.
+      dict in the types of JSON. Shares are in 0 ... 1, or None where there is no sequence.
     """
     config, history, held_out = run.config, run.history, run.held_out
     lengths = held_out.lengths
@@ -121,7 +121,7 @@ def metrics(run, exact, correct_tokens, batches_per_second):
 
 
 def metrics_of_pairs(figures):
-    """Returns what the user's own pairs add to metrics(). figures: what judge.judge_run() returned."""
+    """Returns the part of metrics() about the user's own pairs. figures: the result of judge.judge_run()."""
     held_out = figures["held_out"]
     return figures | {name: held_out[name] for name in ("exact_match", "exact_match_by_length", "symbol_error_rate")}
 
@@ -133,7 +133,7 @@ def line(title, match):
 
 
 def report_of_pairs(figures, title):
-    """Returns the lines about some of the user's own pairs. figures: what judge.figures() returned."""
+    """Returns the lines about some of the user's own pairs. figures: the result of judge.figures()."""
     lines = [outside.printable(title), line("exact match", figures["exact_match"])]
     lines.append(f"  {'symbol error rate':<22}  {figures['symbol_error_rate']:8.2%}")
     for side in ("inputs", "targets"):
@@ -158,7 +158,7 @@ def final_report_of_pairs(metrics):
 
 
 def final_report(metrics):
-    """Returns the text printed at the end, from what metrics() returned."""
+    """Returns the text printed at the end, from the result of metrics()."""
     batch_size, loss = metrics["batch_size"], decimals(metrics["loss"])
     heading = f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})"
     if "held_out" in metrics:
@@ -178,7 +178,7 @@ def final_report(metrics):
 
 
 def places(run):
-    """Returns the lines that say where a checkpoints.Run has left its pictures, its page and all else."""
+    """Returns the lines that say where a checkpoints.Run has left its pictures, its page and everything else."""
     loss, *others, model = run.config.plots.items()
     lines = [f"loss curve in {loss[1]}, all else in {run.folder}", *(f"{name} in {path}" for name, path in others)]
     lines.append(page.why_none(run.config) or f"look inside: {model[1]}")

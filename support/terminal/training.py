@@ -1,4 +1,4 @@
-"""A run from its first batch to its report: what listens while seq2seq_copy.train() trains."""
+"""A run from its first batch to its report: the code around seq2seq_copy.train()."""
 
 import itertools
 import time
@@ -56,7 +56,7 @@ def sizes_of_calls(done, config, most):
       most: int.
     """
     while done < config.max_batches:
-        # The next batch that is a multiple of each, and the end of the call behind it.
+        # A call ends after the next batch that is a multiple of either.
         ends = [-(-done // every) * every + 1 for every in (config.keep_every, config.batches_in_epoch)]
         before, done = done, min(*ends, config.max_batches, done + most)
         yield done - before
@@ -106,7 +106,7 @@ def listen(model, batches, run, stop, most):
 
 
 def has_ended_early(run, stop):
-    """Returns whether --until or --patience ends the run, and then says so."""
+    """Returns whether --until or --patience ends the run, and prints it if so."""
     if not run.has_ended_early():
         return False
     process.write(report.early_end(run.history.rows, run.config), stop)
@@ -115,7 +115,7 @@ def has_ended_early(run, stop):
 
 def held_out_loss(model, batch):
     """Returns the loss of a helpers.Batch, float; the decoder reads its own predictions, as for an evaluation."""
-    loss = model.session.graph.get_tensor_by_name("loss/loss:0")  # model.loss may be that of the training parts
+    loss = model.session.graph.get_tensor_by_name("loss/loss:0")  # model.loss may be the loss of the training parts
     total, size = 0.0, model.config.evaluation_batch
     for start in range(0, batch.lengths.size, size):
         part = helpers.take(batch, start, start + size)

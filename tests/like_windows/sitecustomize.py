@@ -1,4 +1,4 @@
-"""Takes from Python what Windows lacks. Python imports this module at its start if it is on PYTHONPATH."""
+"""Takes from Python what Windows lacks. Python imports this module when it starts if it is on PYTHONPATH."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ import sys
 
 sys.modules["fcntl"] = None  # importing it is an ImportError
 sys.modules["termios"] = None
-shutil._use_fd_functions = False  # shutil.rmtree opens no folders there
+shutil._use_fd_functions = False  # shutil.rmtree opens no folders on Windows
 del signal.SIGHUP
 
 real_open, real_fsync = os.open, os.fsync

@@ -5,7 +5,7 @@ import { colorOf, css, textOn, whenThemeChanges } from "./colors.mjs";
 import { counted, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
 import { EOS, FIRST_SYMBOL, PAD } from "./model.mjs";
 
-const MOST_KEYS = 40; // symbols that can be clicked at once
+const MOST_KEYS = 40; // symbols with a key to click
 
 export function askSection(app) {
   const { run } = app, input = find("sequence"), keys = find("keys"), { length_from: from, length_to: to } = run.config;
@@ -92,14 +92,14 @@ export function askSection(app) {
     write(find("verdict"), verdict(right));
   }
 
-  /** Says what the model writes, and whether it is right. */
+  /** Returns a text about what the model writes, and whether it is right. */
   function verdict(right) {
     const written = app.steps.map(({ prediction }) => prediction), end = written.indexOf(EOS);
     const text = `It writes ${app.text(end < 0 ? written : written.slice(0, end)) || "nothing"}${end < 0 ? ", and no EOS" : ", then EOS"}.`;
     if (!right) return text;
     const wrong = right.flatMap((symbol, time) => (symbol === written[time] ? [] : [time]));
     if (!wrong.length && written.length === right.length) return `${text} All of it is right.`;
-    if (!wrong.length) return `${text} It should have ended before.`;
+    if (!wrong.length) return `${text} It should have ended earlier.`;
     const places = wrong.slice(0, 4).map((time) => `the ${ordinal(time + 1)} should be ${app.spoken(right[time])}`);
     return `${text} ${wrong.length} of ${right.length} ${wrong.length === 1 ? "is" : "are"} wrong: ${listed(places)}${wrong.length > 4 ? ", and more" : ""}.`;
   }
@@ -108,7 +108,7 @@ export function askSection(app) {
   return update;
 }
 
-/** The line that stays in sight: the sequence, the answer, and what a person has changed. */
+/** The line that stays in sight: the sequence, the answer, and the user's changes. */
 export function barSection(app) {
   find("undo").onclick = () => {
     app.undo();

@@ -40,7 +40,7 @@ export function cellDrawing(app, name) {
 
   function beforeRows(x, before, limit) {
     const size = app.run.config.input_embedding_size;
-    const part = (u) => (u < size ? "of the embedding" : app.run.config.attention === "luong" ? "of the attentional state" : "of what it attends to");
+    const part = (u) => (u < size ? "of the embedding" : app.run.config.attention === "luong" ? "of the attentional state" : "of the attended context");
     const states = Object.entries(before).map(([name, values]) => ({
       label: `${name} before`, values, scale: "signed", limit: name === "c" ? limit : 1, tell: (u) => `${name} = ${decimals(values[u])} before the step`,
     }));
@@ -62,7 +62,7 @@ export function cellDrawing(app, name) {
 
 /**
  * Makes drawings of states over time: a column for each step, above it a button with its symbol.
- *   choose(step): what a click on a step does.  describe(part, unit, step): what the readout says.
+ *   choose(step): called by a click on a step.  describe(part, unit, step): returns the readout.
  */
 export function timeline(app, title, choose, describe, parts = app.model.parts) {
   const buttons = make("div", { className: "timeline-steps", role: "group", "aria-label": `Steps: ${title}` }), drawings = new Map();
@@ -114,7 +114,7 @@ export function arrowKeys(group) {
   });
 }
 
-/** Adds buttons that go to the step before and to the next one. go(difference) returns whether there is one. */
+/** Adds buttons for the previous and the next step. go(difference) returns whether there is such a step. */
 export function stepper(app, where, go) {
   const buttons = [[-1, "‹", "The step before"], [1, "›", "The next step"]].map(([difference, text, name]) => [difference, make("button", {
     type: "button", "aria-label": name, title: name, onclick: () => {
@@ -126,7 +126,7 @@ export function stepper(app, where, go) {
   app.whenUpdated(() => buttons.forEach(([difference, button]) => { button.disabled = !go(difference, false); }));
 }
 
-/** Makes the choice of a layer, if there are several. */
+/** Adds buttons to choose a layer, if there are several. */
 export function layerChoice(app, where) {
   const { layers } = app.run.config;
   if (layers < 2) return;

@@ -22,7 +22,7 @@ function scaleOf(name) {
   return isDark() ? DARK_BLUE_TO_RED : BLUE_TO_RED;
 }
 
-/** Returns red, green and blue of a value: of a share in 0 ... 1, or of a signed number in -limit ... limit. */
+/** Returns red, green and blue for a value: a share in 0 ... 1, or a signed number in -limit ... limit. */
 export function colorOf(name, value, limit = 1) {
   const stops = scaleOf(name), share = name === "share" ? value : (value / (limit || 1) + 1) / 2;
   const place = Math.min(1, Math.max(0, share || 0)) * (stops.length - 1), index = Math.min(Math.floor(place), stops.length - 2);
@@ -32,7 +32,7 @@ export function colorOf(name, value, limit = 1) {
 
 export const css = ([red, green, blue]) => `rgb(${red} ${green} ${blue})`;
 
-/** Returns a colour in which text is readable on another one. */
+/** Returns a colour for text that is readable on another colour. */
 export function textOn([red, green, blue]) {
   const [r, g, b] = [red, green, blue].map((channel) => (channel / 255) ** 2.2);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2 ? "#0b1620" : "#ffffff";

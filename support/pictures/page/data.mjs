@@ -1,11 +1,11 @@
-// What page.py wrote into the page: settings, symbols, weights after some batches, examples and sources.
+// The data that page.py wrote into the page: settings, symbols, weights after some batches, examples and sources.
 
 import { EOS, FIRST_SYMBOL, PAD, makeModel } from "./model.mjs";
 
 const MOST_SYMBOLS = 200; // of a sequence on this page
 const SPACE = "\u2423"; // how a space is written where each character is a symbol
 
-/** Returns the little-endian float32 numbers of a base64 text. */
+/** Returns the float32 numbers of a base64 text, little-endian. */
 function decodeFloats(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)), view = new DataView(bytes.buffer);
   return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
@@ -45,7 +45,7 @@ export function unparse(symbols, run) {
 export function parse(text, run) {
   const words = split(text, run);
   if (!words.length) throw new Error("No symbols yet. Type some, or click them.");
-  if (words.length > MOST_SYMBOLS) throw new Error(`${words.length} symbols; on this page there may be ${MOST_SYMBOLS}.`);
+  if (words.length > MOST_SYMBOLS) throw new Error(`${words.length} symbols; this page allows ${MOST_SYMBOLS}.`);
   for (const word of words) {
     if (!run.symbols.has(word)) {
       const isRun = [...word].length > 1 && [...word].every((character) => run.symbols.has(character));
@@ -56,7 +56,7 @@ export function parse(text, run) {
   return words.map((word) => run.symbols.get(word));
 }
 
-/** Returns what the model should write, if that is known: symbols, EOS and, unless an answer ends there, PADs. */
+/** Returns the right answer, if it is known: symbols, EOS and, unless an answer ends there, PADs. */
 export function rightAnswer(sequence, run) {
   const { task, longest_answer: hasOwnData, vocab_size: size } = run.config;
   const letters = size - FIRST_SYMBOL, key = sequence.join();

@@ -1,4 +1,4 @@
-// The decoder, step by step: what loop_fn does between two steps, and what a person feeds back instead.
+// The decoder, step by step: the work of loop_fn between two steps, and the symbols that the user feeds back instead.
 
 import { arrowKeys, cellDrawing, stepper, timeline } from "./cell.mjs";
 import { colorOf, css, whenThemeChanges } from "./colors.mjs";
@@ -6,12 +6,12 @@ import { decimals, find, listed, make, ordinal, probability, resize, setAttribut
 import { EOS, FIRST_SYMBOL } from "./model.mjs";
 import { strips } from "./strips.mjs";
 
-const MOST_BARS = 32; // symbols whose probability is shown; of a larger vocabulary the likeliest
-const MOST_STEPS = 300; // that are shown
+const MOST_BARS = 32; // symbols whose probability is shown; with a larger vocabulary, the likeliest
+const MOST_STEPS = 300; // steps that are shown
 
 export function decoderSection(app) {
   const { config } = app.run, isLarge = config.vocab_size > MOST_BARS;
-  write(find("decoder-text"), "The cell makes a step. Then loop_fn decides which symbol is the most likely one, and what the cell reads next. The first step reads EOS. Choose a step.");
+  write(find("decoder-text"), "The cell makes a step. Then loop_fn finds the most likely symbol, and decides what the cell reads next. The first step reads EOS. Choose a step.");
   find("decoder-text").after(app.links({ decode: "decode", loop_fn_transition: "loop_fn_transition", ...(config.attention === "none" ? {} : { attention: config.attention }) }));
   app.decoderStep = 0;
   const choose = (time) => {

@@ -1,4 +1,4 @@
-// What each predicted symbol depends on: support/model/dependence.py once more.
+// What each predicted symbol depends on: support/model/dependence.py in JavaScript.
 
 import { FIRST_SYMBOL, decode, encode } from "./model.mjs";
 
@@ -12,7 +12,7 @@ function arraySplit(array, most) {
   return Array.from({ length: parts }, (_, part) => array.slice(start(part), start(part + 1)));
 }
 
-/** Returns how far a symbol is shifted to become each of the others, or at most that many, evenly spread. */
+/** Returns the shifts that turn a symbol into each of the others, or at most `most` of them, evenly spread. */
 export function spread(symbols, most) {
   const count = Math.min(Math.max(1, symbols - 1), most), first = Math.min(1, symbols - 1);
   const step = count > 1 ? (symbols - 1 - first) / (count - 1) : 0;
@@ -25,7 +25,7 @@ const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /**
  * Measures how much each predicted symbol depends on each input symbol.
- * Yields the share of the work that is done, so that whoever calls can pause. Returns rows of a map, 0 ... 1.
+ * Yields the share of the work that is done, so that the caller can pause. Returns rows of a map, 0 ... 1.
  */
 export function* dependence(model, sequence) {
   const symbols = model.config.vocab_size - FIRST_SYMBOL, answer = decode(model, encode(model, sequence));

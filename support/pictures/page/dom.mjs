@@ -1,4 +1,4 @@
-// Small helpers for the page. Text of the user only ever becomes textContent, never HTML.
+// Small helpers for the page. Text from the user only ever becomes textContent, never HTML.
 
 export const find = (id) => document.getElementById(id);
 
@@ -13,7 +13,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Lets an element have so many children; those that stay keep the focus. Returns them. */
+/** Gives an element a number of children, and returns them. Children that stay keep the focus. */
 export function resize(element, count, makeChild) {
   while (element.childElementCount > count) element.lastElementChild.remove();
   while (element.childElementCount < count) element.append(makeChild(element.childElementCount));
@@ -24,14 +24,14 @@ export function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
 
-/** Writes a text, unless it is there already: a screen reader would say it again. */
+/** Writes a text unless it is already there: a screen reader would repeat it. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 export const decimals = (value, digits = 2) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
 
-/** Returns a probability as text. It is 1 or 0 only if it is. */
+/** Returns a probability as text, which is 1 or 0 only if the probability is. */
 export function probability(value) {
   if (value < 1 && value >= 0.995) return "> 0.99";
   return value > 0 && value < 0.005 ? "< 0.01" : decimals(value);
@@ -46,7 +46,7 @@ export function ordinal(number) {
 
 export const listed = (words) => (words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
-/** Runs a generator in short slices, so that the page stays alive. Returns a function that stops it. */
+/** Runs a generator in short slices, so that the page stays responsive. Returns a function that stops it. */
 export function inSlices(generator, progress, done) {
   let timer = setTimeout(function slice() {
     const end = performance.now() + 12;

@@ -1,4 +1,4 @@
-// The encoder, symbol by symbol, and the state that it leaves: its parts, and what a person changes in them.
+// The encoder, symbol by symbol, and the state that it leaves: its parts, and the user's changes to them.
 
 import { cellDrawing, layerChoice, stepper, timeline } from "./cell.mjs";
 import { parse, unparse } from "./data.mjs";
@@ -16,7 +16,7 @@ export function encoderSection(app) {
   const { directions, isGru } = app.model, units = app.run.config.encoder_hidden_units, cell = isGru ? "a GRU" : "an LSTM";
   const reads = directions.length > 1 ? `Two cells read the sequence, one from each end. Each is ${cell}.` : `One cell reads the sequence, from the left. It is ${cell}.`;
   const holds = isGru ? `${counted(units, "number")}: h, its memory and its output` : `${counted(units, "number")} c, its memory, and ${units.toLocaleString("en")} h, its output`;
-  write(find("encoder-text"), `${reads} After a symbol it holds ${holds}. That is a column below: red above 0, blue below 0. Choose a step to see its gates.`);
+  write(find("encoder-text"), `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. Choose a step to see its gates.`);
   find("encoder-text").after(app.links({ encode: "encode", cell: isGru ? "GRUCell" : "LSTMCell" }));
   layerChoice(app, "encoder-text");
   app.encoderStep = { direction: "forward", place: 2 };
@@ -60,7 +60,7 @@ export function encoderSection(app) {
   };
 }
 
-/** The parts of the state: for each layer c and h, and each of these from each direction. */
+/** The parts of the state: c and h for each layer, each from each direction. */
 export function stateParts(app) {
   const { parts, directions } = app.model, units = app.run.config.encoder_hidden_units, { layers } = app.run.config;
   return Array.from({ length: layers }, (_, layer) => parts.flatMap((part) => directions.map((direction, side) => ({
@@ -69,7 +69,7 @@ export function stateParts(app) {
   })))).flat();
 }
 
-/** Returns the state with the changes that marks ask for: for each layer and part OWN, ZERO or OTHER of each unit. */
+/** Returns the state with the changes in marks: for each layer and part, OWN, ZERO or OTHER for each unit. */
 export function changedState(own, other, marks) {
   return own.map((layer, index) => Object.fromEntries(Object.entries(layer).map(([part, values]) => {
     const mark = marks[index][part];
@@ -79,9 +79,9 @@ export function changedState(own, other, marks) {
 
 export function stateSection(app) {
   const { model: { isGru, directions }, run: { config } } = app, size = config.encoder_hidden_units * directions.length;
-  const joined = directions.length > 1 ? "What both have read last is joined: " : "What it holds at the end: ";
+  const joined = directions.length > 1 ? "The final states of both are joined: " : "What it holds at the end: ";
   const count = size * (isGru ? 1 : 2) * config.layers, knows = config.attention === "none" ? "They are all that the decoder learns about the symbols." : "The decoder starts from them. With attention, it looks back at the encoder's outputs too.";
-  write(find("state-text"), `${joined}${counted(count, "number")}. ${knows} Click a number: once for zero, twice for that of the other sequence.`);
+  write(find("state-text"), `${joined}${counted(count, "number")}. ${knows} Click a number once to make it zero, twice to take it from the other sequence.`);
   find("state-text").after(app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "only_state" }));
   const readout = make("p", { className: "readout" }, "Point at a number, or use the arrow keys, to read it. Enter changes it.");
   const rows = stateParts(app).map((place) => {
@@ -90,7 +90,7 @@ export function stateSection(app) {
       readout, hint: readout.textContent, name: `${title}: the numbers that the decoder starts from`,
       describe: (_, unit) => {
         const own = app.encoded.state[layer][part][start + unit], other = app.otherEncoded.state[layer][part][start + unit];
-        const says = ["its own", "now zero", "now that of the other sequence"][marks()[unit]];
+        const says = ["its own", "now zero", "now from the other sequence"][marks()[unit]];
         return `${title}, unit ${unit + 1}: ${decimals(own)}; of the other sequence ${decimals(other)}. It is ${says}.`;
       },
       activate: (_, unit) => {
@@ -139,7 +139,7 @@ export function stateSection(app) {
 
   return () => {
     find("keep").checked = app.keepsZero;
-    write(find("other-answer"), problem || `By itself it is answered by ${app.text(app.otherSteps.map(({ prediction }) => prediction))}.`);
+    write(find("other-answer"), problem || `On its own, its answer is ${app.text(app.otherSteps.map(({ prediction }) => prediction))}.`);
     const limits = { c: limitOf(app.startState.map((layer) => layer.c ?? [])), h: 1 };
     keys.forEach((key, index) => key.draw(limits[app.model.parts[index]]));
     for (const { layer, part, start, end, drawing, buttons, marks } of rows) {

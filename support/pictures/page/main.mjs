@@ -1,4 +1,4 @@
-// The page: what is asked, which weights answer, what a person has changed, and all that follows from these.
+// The page: the question, the weights that answer, the user's changes, and everything that follows from these.
 
 import { askSection, barSection } from "./ask.mjs";
 import { readRun } from "./data.mjs";
@@ -41,7 +41,7 @@ const app = {
     return make("button", { type: "button", className: "link", title: `Show ${key} in ${file}`, onclick: () => showSource(file, first, last) }, text);
   },
 
-  /** Returns a line that names functions of the script, each with a link to its place. */
+  /** Returns a line that names functions of the script, each with a link to its source. */
   links(functions) {
     const parts = Object.entries(functions).map(([key, name]) => make("span", {}, make("code", {}, name), " ", app.link(key)));
     return make("p", { className: "in-script" }, "In the script: ", ...parts);
@@ -56,7 +56,7 @@ const app = {
     app.clearMarks();
     app.fed.clear();
   },
-  /** What a person has changed, in words. */
+  /** The user's changes, in words. */
   changes() {
     const marks = app.marks.flatMap((layer) => Object.values(layer).flatMap((mark) => [...mark]));
     const count = (kind) => marks.filter((mark) => mark === kind).length, said = [];
@@ -96,12 +96,12 @@ function showSource(file, first, last) {
   text.querySelector(".meant")?.scrollIntoView({ block: "start" });
 }
 
-/** Compares with what TensorFlow answered when the page was made. */
+/** Compares the page's answers with TensorFlow's when the page was made. */
 function check() {
   const model = run.model(run.moments.length - 1);
   const wrong = run.checked.filter(({ input, prediction }) => predictions(decode(model, encode(model, input))).join() !== prediction.join());
   if (wrong.length) {
-    const text = "This page does not answer as TensorFlow did. Has the script been changed? Then the page does not know how, and shows the model as it was written.";
+    const text = "This page does not answer as TensorFlow did. Has the script been changed? The page cannot know the changes, and shows the original model.";
     Object.assign(find("warning"), { textContent: text, hidden: false });
   } else find("check").textContent = `Checked just now: it answers ${counted(run.checked.length, "held-out sequence")} as TensorFlow did.`;
 }

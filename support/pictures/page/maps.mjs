@@ -8,7 +8,7 @@ import { legend, strips } from "./strips.mjs";
 export function mapSection(app) {
   const { run } = app, found = new Map(); // maps by moment and sequence
   find("dependence-text").append(
-    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers anew. The stronger the blue, the more the probability of the first answer changes. So the symbol of the row depends on the symbol of the column. What you have changed above does not count here.",
+    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers again. The stronger the blue, the more the probability of the first answer changes, so the more the symbol of the row depends on the symbol of the column. Your changes above have no effect here.",
   );
   const drawing = strips({
     name: "Map: a row for each symbol of the answer, a column for each symbol of the input",
@@ -44,7 +44,7 @@ export function mapSection(app) {
 
   const keyOf = (moment, sequence) => `${moment}: ${sequence.join()}`;
 
-  /** Measures the map of the moment, then those of the other moments, in the background. */
+  /** Measures the map of the current moment, then the maps of the others, in the background. */
   function measure() {
     stop();
     if (!isNear) return;

@@ -1,5 +1,5 @@
-// The model of seq2seq_copy.py once more: one sequence at a time, and every number of every step is kept to be looked
-// at. A matrix is {shape: [rows, columns], values: Float32Array}, row by row. A vector is an array of numbers.
+// The model of seq2seq_copy.py in JavaScript: one sequence at a time, and every number of every step is kept to be
+// shown. A matrix is {shape: [rows, columns], values: Float32Array}, row by row. A vector is an array of numbers.
 
 export const PAD = 0;
 export const EOS = 1;
@@ -38,7 +38,7 @@ function dot(a, b) {
   return sum;
 }
 
-/** Returns the part of the given number of parts, all of the same size. */
+/** Returns a vector's part, given its index and the number of parts, all of the same size. */
 function split(vector, parts, part) {
   const size = vector.length / parts;
   return vector.slice(part * size, (part + 1) * size);
@@ -125,7 +125,7 @@ export function embed(model, symbol) {
 /**
  * encode and concatenate_states. Returns
  *   directions: for each direction its steps, in the order in which it reads,
- *   outputs: for each place of the sequence the outputs of all directions, side by side,
+ *   outputs: for each place of the sequence, the outputs of all directions side by side,
  *   state: for each layer {c, h} or {h}, what the decoder starts from.
  */
 export function encode(model, sequence) {
@@ -140,7 +140,7 @@ export function encode(model, sequence) {
     });
   }
   const last = sequence.length - 1;
-  const places = sequence.map((_, place) => ({ forward: place, backward: last - place })); // when each is read
+  const places = sequence.map((_, place) => ({ forward: place, backward: last - place })); // the step at which each direction reads it
   const outputs = places.map((when) => concatenate(...model.directions.map((name) => directions[name][when[name]].output)));
   const state = model.decoder.map((_, layer) => Object.fromEntries(model.parts.map((part) => {
     const ends = model.directions.map((name) => directions[name][last].layers[layer].state[part]);
@@ -149,7 +149,7 @@ export function encode(model, sequence) {
   return { sequence, directions, outputs, state };
 }
 
-/** weighted_mean: what the decoder looks at, with the weights that sum to 1. */
+/** weighted_mean: the context that the decoder looks at, with weights that sum to 1. */
 function attend(scores, outputs) {
   const weights = softmax(scores), context = zeros(outputs[0].length);
   outputs.forEach((output, place) => output.forEach((value, unit) => { context[unit] += weights[place] * value; }));
@@ -158,12 +158,12 @@ function attend(scores, outputs) {
 
 /**
  * decode, and the loop_fn that it runs. Returns a step for each symbol that is written.
- * encoded: what encode() returned; of it, only attention reads the outputs.
- * changes: what a person has changed:
+ * encoded: the result of encode(); only attention reads its outputs.
+ * changes: the user's changes:
  *   state: what the decoder starts from instead,
  *   fed: a Map from a step to the symbol that is fed back after it instead of the prediction,
  *   before: a function that may change the state before each step,
- *   count: how many steps to make. Without it there are three more than symbols; with own data an answer ends at EOS.
+ *   count: how many steps to make. By default three more than there are symbols; with own data an answer ends at EOS.
  */
 export function decode(model, encoded, changes = {}) {
   const { config, outputWeights, outputBias } = model, { outputs, sequence } = encoded;

@@ -1,4 +1,4 @@
-// Questions that are answered by doing. Nothing is known beforehand: what is said is measured on this model.
+// Questions that the user answers by trying. All results are measured on this model.
 
 import { rightAnswer } from "./data.mjs";
 import { spread } from "./dependence.mjs";
@@ -37,7 +37,7 @@ export function questionSection(app) {
   });
 }
 
-/** Returns the examples of one length, of which there are most. */
+/** Returns the examples of the most frequent length. */
 function groupOfExamples(app) {
   const groups = new Map();
   for (const example of app.run.examples) groups.set(example.input.length, [...(groups.get(example.input.length) ?? []), example]);
@@ -47,12 +47,12 @@ function groupOfExamples(app) {
 function memoryQuestion(app) {
   const examples = groupOfExamples(app), seen = new Map();
   const drawing = strips({
-    name: "How often each symbol of the answer is right: a row for each weights, a column for each place",
+    name: "How often each symbol of the answer is right: a row for each set of weights, a column for each place",
     describe: (row, place) => `after batch ${[...seen.keys()].sort((a, b) => a - b).map((moment) => app.run.moments[moment].batch)[row]}, the ${ordinal(place + 1)} symbol: right in ${percent(rows[row].values[place])}`,
   });
   let rows = [];
 
-  /** Returns, for each place of an answer, in which share of the examples its symbol is right. */
+  /** Returns, for each place of an answer, the share of the examples in which its symbol is right. */
   function shares(moment) {
     const right = [], all = [], model = app.run.model(moment);
     for (const { input } of examples) {
@@ -208,7 +208,7 @@ function fedQuestion(app) {
   let key = "", said = "";
   return {
     title: "What if it reads another symbol?", place: "logits", extra: [button, summary],
-    text: "In a step of the decoder, feed back another symbol than the argmax. What becomes of the rest?",
+    text: "In a step of the decoder, feed back a symbol other than the argmax. What happens to the rest?",
     guesses: ["nothing changes", "one symbol", "the rest is lost"],
     look() {
       const now = `${app.moment}: ${app.sequence.join()}`;

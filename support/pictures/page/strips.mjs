@@ -1,20 +1,20 @@
-// A drawing of rows of numbers as colours: of states, gates, and maps. Pointer and arrow keys read single numbers.
+// Draws rows of numbers as colours: states, gates, and maps. Pointer and arrow keys read single numbers.
 
 import { colorOf, css, gradient, isDark, textOn, whenThemeChanges } from "./colors.mjs";
 import { decimals, make, setAttributes, write } from "./dom.mjs";
 
 const LABEL = "12px system-ui, sans-serif";
-const all = new Set(); // drawings, to be drawn anew when their width or the theme changes
+const all = new Set(); // drawings, to be redrawn when their width or the theme changes
 
 const resized = globalThis.ResizeObserver && new ResizeObserver((entries) => entries.forEach(({ target }) => target.redraw()));
 whenThemeChanges(() => all.forEach((drawing) => drawing.redraw()));
 
 /**
  * Makes a drawing.
- *   name: what it shows, for a screen reader.
- *   describe(row, column): what the readout says of a cell.
- *   activate(row, column): what a click or the Enter key does with it, if anything.
- *   hint: what the readout says where no cell is chosen.  readout: an element for it that several drawings share.
+ *   name: its content, for a screen reader.
+ *   describe(row, column): returns the readout for a cell.
+ *   activate(row, column): called by a click or the Enter key, if anything.
+ *   hint: the readout if no cell is chosen.  readout: an element for it that several drawings share.
  * Returns {element, draw}. draw() takes rows of {label, values, scale, limit, gap}, and options: the largest cell
  * (cellWidth, cellHeight), columnLabels, selected (a column), mark(row, column) and columns, if more than are drawn.
  */
@@ -124,7 +124,7 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
     if (moves[event.key]) {
       const [down, right] = cursor ? moves[event.key] : [0, 0], at = cursor ?? { row: 0, column: 0 };
       const row = Math.min(rows.length - 1, Math.max(0, at.row + down));
-      setAttributes(readout, { "aria-live": "polite" }); // a pointer would say too much
+      setAttributes(readout, { "aria-live": "polite" }); // with a pointer, a screen reader would say too much
       moveTo({ row, column: Math.min(rows[row].values.length - 1, Math.max(0, at.column + right)) });
     } else if ((event.key === "Enter" || event.key === " ") && cursor && activate) {
       activate(cursor.row, cursor.column);
@@ -170,7 +170,7 @@ function drawMark(context, mark, left, top, { cell, height }, color) {
   }
 }
 
-/** Makes the key to a scale of colours, from its lowest to its highest value. */
+/** Makes the legend of a scale of colours, from its lowest to its highest value. */
 export function legend(scale, text) {
   const bar = make("span", { className: "ramp" }), low = make("span"), high = make("span");
   const element = make("p", { className: "legend" }, text, " ", low, bar, high);
@@ -185,5 +185,5 @@ export function legend(scale, text) {
   };
 }
 
-/** Returns the largest size of a number among vectors, for a scale of both signs. */
+/** Returns the largest absolute value among vectors, for a scale of both signs. */
 export const limitOf = (vectors) => Math.max(1e-9, ...vectors.map((vector) => vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
