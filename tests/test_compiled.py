@@ -84,7 +84,7 @@ def test_the_written_out_gradients_are_those_of_the_plain_graph(reference, compi
 
 @pytest.mark.short
 def test_the_written_out_loops_are_written_for_the_script_as_it_is(monkeypatch):
-    """If it fails after a change of the script, check that backpropagation.py computes the same, then renew FINGERPRINT."""
+    """If this fails after a change of the script, check that backpropagation.py still fits, then renew FINGERPRINT."""
     assert backpropagation.is_up_to_date()
     monkeypatch.setattr(seq2seq_copy, "encode", seq2seq_copy.decode)
     assert not backpropagation.is_up_to_date.__wrapped__()
