@@ -1,4 +1,4 @@
-"""What a second worker brings, and what 2 to 64 machines would bring, in one run.
+"""How much a second worker speeds up a run, and how much 2 to 64 machines would.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --rounds 1 --seconds 0.5    a quick look

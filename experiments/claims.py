@@ -126,7 +126,7 @@ QUESTIONS = {  # a claim, and the variants that test it
 }
 
 
-# Variants that the script has no setting for: parts that replace those of the plain model.
+# Variants that the script has no setting for: they replace parts of the plain model.
 
 
 def cell_with_forget_bias(bias):
@@ -184,7 +184,7 @@ def feed_any_above(threshold, seed):
 
 
 def parts_of(variant):
-    """Returns the Parts that a Variant predicts with, and those that it is trained with."""
+    """Returns the Parts that a Variant predicts with, and the Parts that it is trained with."""
     parts = PLAIN
     if variant.decoder_units is not None:
         parts = parts._replace(concatenate_states=bridge(variant.decoder_units))

@@ -122,7 +122,7 @@ def read_at_all_lengths(fitted, asked, kinds, from_end):
 def peel(states, symbols, asked, kinds, from_end=False):
     """Reads one position after the other, and subtracts the effects of the symbols that were read from the state.
 
-    Arguments and result are the same as for read(). The effects are those of the readout's own answers, so errors
+    Arguments and result are the same as for read(). The readout's own answers decide what is subtracted, so errors
     spread.
     """
     answers = np.zeros([len(asked), symbols.shape[1]], int)

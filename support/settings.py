@@ -241,7 +241,7 @@ class Config:
 
     @property
     def plots(self):
-        """The path of each picture and the page, by name: beside that of the loss, such as memory.png for loss.png."""
+        """The path of each picture and the page, by name: all beside the loss, such as memory.png beside loss.png."""
         others = ["memory"] + ["attention"] * (self.attention != "none") + ["model"]
         stem = self.plot.stem
         paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}

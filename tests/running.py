@@ -34,7 +34,7 @@ def server(modules=SLOW_TO_IMPORT):
 
 
 def start_process(arguments, folder, env=None, **options):
-    """Starts the command in its own process. The options are those of subprocess.Popen and fork_server.run()."""
+    """Starts the command in its own process. Options as for subprocess.Popen and fork_server.run()."""
     altered = {name: options.pop(name) for name in ALTERED if name in options}
     command, env = [sys.executable, str(ROOT / "seq2seq_copy.py")], dict(os.environ) if env is None else env
     if altered:

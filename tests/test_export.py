@@ -73,7 +73,7 @@ def exported(request, tmp_path_factory):
 
 
 def sequences_for(config):
-    """Returns sequences that the model can read, of many lengths; some are longer than those of its training."""
+    """Returns sequences that the model can read, of many lengths; some are longer than in training."""
     generator = np.random.default_rng(0)
     return [generator.integers(2, config.vocab_size, size=length, dtype=np.int32) for length in (3, 1, 12, 5, 4, 8)]
 

@@ -75,7 +75,7 @@ def read_flags(typed, addresses, index):
 
 
 def agree(cluster, command, typed):
-    """Returns the Command with the settings of worker 0. All workers raise UserError if those of one differ."""
+    """Returns the Command with the settings of worker 0. All workers raise UserError if any worker's differ."""
     program = b"".join(path.read_bytes() for path in sorted([*ROOT.glob("*.py"), *ROOT.glob("support/**/*.py")]))
     own = {"this program": hashlib.sha256(program).hexdigest()[:12]}
     own |= {"TensorFlow": tf.__version__, "NumPy": np.__version__}

@@ -142,7 +142,7 @@ def without_rare(pairs, held_out, min_count, known, path):
 def read_known(flag, path, names, symbols="words"):
     """Reads a file of pairs; names is the known vocabulary, a list of str.
 
-    Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises UserError like read().
+    Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises the same errors as read().
     """
     reader = _Reader(symbols, names)
     reader.add(flag, path, may_add_symbols=False)

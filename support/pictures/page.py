@@ -80,7 +80,7 @@ def render(model, moments, held_out, result=""):
     Args:
       model: the seq2seq_copy.Model.
       moments: dict from a batch to all weights after it, float32 [count], in the order of tf.trainable_variables().
-        The last are those of the model.
+        The last are the current ones.
       held_out: a helpers.Batch, from which the page gets examples.
       result: str, what the run has achieved.
     """

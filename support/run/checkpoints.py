@@ -132,9 +132,9 @@ def open_run(command, model, held_out, generator):
 
     Args:
       command: the command.Command.
-      model: the seq2seq_copy.Model; its variables are set to those of the checkpoint.
+      model: the seq2seq_copy.Model; its variables are restored from the checkpoint.
       held_out: the helpers.Batch of all held-out sequences.
-      generator: the np.random.Generator that the training data is drawn from; its state is set to that of the
+      generator: the np.random.Generator that the training data is drawn from; its state is restored from the
         checkpoint.
 
     Returns:
@@ -216,7 +216,7 @@ def restore_kept(folder, session, saver):
 
 
 def restore_newest(folder, session, saver):
-    """Sets all variables of the default graph to those of a run's newest checkpoint.
+    """Restores all variables of the default graph from a run's newest checkpoint.
 
     The graph may hold fewer variables than the checkpoint: an export has neither Adam's state nor the step.
 

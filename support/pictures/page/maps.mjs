@@ -8,7 +8,7 @@ import { legend, strips } from "./strips.mjs";
 export function mapSection(app) {
   const { run } = app, found = new Map(); // maps by moment and sequence
   find("dependence-text").append(
-    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers again. The stronger the blue, the more the probability of the first answer changes, so the more the symbol of the row depends on the symbol of the column. Your changes above have no effect here.",
+    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers again. The stronger the blue, the more the probability of the first answer changes, so the more the symbol of the row depends on the symbol of the column. Your changes above do not affect this map.",
   );
   const drawing = strips({
     name: "Map: a row for each symbol of the answer, a column for each symbol of the input",
