@@ -106,7 +106,7 @@ def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
 
 
 def concatenate_states(forward_state, backward_state):
-    """Joins the final states of both directions: the plain decoder gets no other information about the symbols."""
+    """Joins the final states of both directions. The plain decoder gets no other information about the symbols."""
     c = tf.concat([forward_state.c, backward_state.c], axis=1, name="encoder_final_state_c")
     h = tf.concat([forward_state.h, backward_state.h], axis=1, name="encoder_final_state_h")
     return LSTMStateTuple(c, h)  # [batch, 2 * encoder_hidden_units] each
@@ -242,7 +242,7 @@ def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_
         cells = [parts.cell(direction, units, input_size) for direction in config.directions]
         encoder_outputs, final_states = parts.encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn)
         encoder_final_state = parts.concatenate_states(*final_states)
-    decoder_lengths = tf.add(decoder_targets_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # [batch]
+    decoder_lengths = tf.add(decoder_targets_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # + 3, [batch]
     with tf.variable_scope("decoder"):
         loop_fn = parts.make_loop_fn(
             embeddings,
@@ -264,7 +264,8 @@ class Model:
     """The graph of a settings.Config, its tensors as attributes, and a session that holds the weights.
 
     parts make the model that predicts, training_parts the one that is trained, with the same weights. They differ with
-    teacher forcing, for example. Without training_parts the model cannot be trained.
+    teacher forcing, for example. Without training_parts the model cannot be trained. By default the command uses a
+    subclass whose training step XLA compiles (support/tensorflow/compiled.py).
     """
 
     def __init__(self, config, parts=PLAIN, training_parts=None):
@@ -291,6 +292,7 @@ class Model:
         self.session.run(tf.global_variables_initializer())
 
     def connect(self, parts):
+        """Builds the model of some parts on the placeholders."""
         return build_model(*self.placeholders, self.config, parts, tf.nn)
 
     def add_train_op(self):
@@ -302,6 +304,7 @@ class Model:
         self.train_op, self.gradient_norm = apply_gradients(gradients, self.learning_rate, self.config)
 
     def open_session(self):
+        """Returns the session; the compiled model opens one with options."""
         return tf.Session()
 
     def feed(self, batch):
