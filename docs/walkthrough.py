@@ -9,8 +9,8 @@
 # %% [markdown]
 # # How a sequence-to-sequence model learns to repeat
 #
-# A model reads `5 7 8` and writes `5 7 8`. This sounds easy, but it reads the symbols one by one, keeps nothing but 80
-# numbers, and writes from these numbers alone. So it has to *remember*.
+# A model reads `5 7 8` and writes `5 7 8`. This sounds easy, but the model reads the symbols one by one, keeps nothing
+# but 80 numbers, and writes from these numbers alone. So it has to *remember*.
 #
 # This notebook takes [`seq2seq_copy.py`](../seq2seq_copy.py) apart, in the order in which a live coding session of 2017
 # put such a model together. Each part is run by itself, so that you can look at it. `show` prints the source of a part,
@@ -52,7 +52,7 @@ def show(part):
 # %% [markdown]
 # ## 1. A batch and its padding
 #
-# Sequences have different lengths, but the columns of a matrix do not. So shorter sequences are filled up with 0, the
+# Sequences have different lengths, but the columns of a matrix do not. So shorter sequences are padded with 0, the
 # symbol PAD. The matrix is *time-major*: a sequence is a column, read from top to bottom, and a row is one step of
 # time.
 
@@ -142,7 +142,7 @@ print("the first symbol of the first sequence is 5:", np.array_equal(embedded[0,
 # ## 4. Two directions, and the state between encoder and decoder
 #
 # One LSTM reads each sequence from the left, another one from the right. After every symbol each of them outputs 20
-# numbers. Side by side they are the encoder's outputs, which the plain model never uses.
+# numbers. Side by side they are the encoder's outputs, which a model without attention never uses.
 
 # %%
 show(LSTMCell.__call__)
@@ -187,9 +187,9 @@ plt.show()
 # %% [markdown]
 # ## 5. `loop_fn`, called by hand
 #
-# `tf.nn.raw_rnn` runs the decoder's cell, and calls `loop_fn` between steps: which sequences are finished, what does
-# the cell read next, what does this step emit? Here you are `raw_rnn`. First, `loop_fn` and the cell, on the weights of
-# the graph.
+# `tf.nn.raw_rnn` runs the decoder's cell, and between steps it asks `loop_fn`: which sequences are finished, what does
+# the cell read next, what does this step emit? Here you play the part of `raw_rnn`. First make `loop_fn` and a cell
+# that use the weights of the graph.
 
 # %%
 show(make_loop_fn)
@@ -222,8 +222,8 @@ for time in (1, 2, 3):
     print(f"step {time}: logits {values['decoder_logits'].shape}, predictions {values['decoder_prediction']}")
 
 # %% [markdown]
-# `raw_rnn` inside the graph does the same, until every sequence is finished. Its first three rows are
-# yours. (The last sequence has one symbol. It is finished after four steps, and PAD from then on.)
+# `raw_rnn` inside the graph does the same, until every sequence is finished. Its first three rows are yours. (The last
+# sequence has one symbol. It is finished after four steps, and its predictions are PAD from then on.)
 
 # %%
 print(session.run(model.decoder_prediction, model.feed(batch)))
@@ -254,8 +254,8 @@ print(f"the graph  {session.run(model.loss, model.feed(batch)):.4f}")
 # ## 7. Backpropagation through time
 #
 # Training needs the gradient of the loss: how much it would change with each weight. TensorFlow derives the gradient
-# from the graph. Here you do it by hand, for the kernel of the decoder's cell. First forwards, and keep what each step
-# computes.
+# from the graph. Here you do it by hand, for the kernel of the decoder's cell. First run forwards, and keep what each
+# step computes.
 
 # %%
 of_kernel = "decoder/cell/lstm_cell/kernel"
@@ -282,7 +282,7 @@ for x in table[symbols_read]:
     h = o * np.tanh(c)
 
 # %% [markdown]
-# Then backwards, from the last step to the first. At each step the error arrives from two sides: from the logits of
+# Then go backwards, from the last step to the first. At each step the error arrives from two sides: from the logits of
 # this step, and from the step after it. The gates pass it on. A gradient is written with a d: `dh` says how the loss
 # changes with `h`. The gradient of the kernel adds up over the steps, because every step uses the same kernel. The
 # argmax passes nothing on: a small change of the logits does not change the symbol.
@@ -309,9 +309,9 @@ print(f"largest number in the gradient of the kernel:     {np.abs(by_tensorflow)
 print(f"largest difference from TensorFlow's gradient:    {np.abs(dkernel - by_tensorflow).max():.6f}")
 
 # %% [markdown]
-# What is left after the first step, `dc` and `dh`, is the gradient of the encoder's final state. Through these 80
-# numbers the decoder's errors reach the encoder, where the same loop runs on. With forget gates that start open, they
-# arrive: the size of `dc` grows from step to step instead of dying out.
+# What is left at the end, `dc` and `dh`, is the gradient with respect to the encoder's final state. Through these 80
+# numbers the decoder's errors reach the encoder, where the same loop runs on. Because the forget gates start open, the
+# errors arrive: the size of `dc` grows from step to step instead of dying out.
 
 # %%
 print("size of dc, from the last step to the first:", np.round(sizes, 4))
@@ -363,8 +363,8 @@ losses, kept = train(model, training_batches, shown)
 # %% [markdown]
 # ## 9. The loss curve
 #
-# Pale, the loss of each batch; dark, the mean of 50. The scale is logarithmic: from one line of the grid to the next,
-# the loss is ten times smaller.
+# The pale line is the loss of each batch, the dark one the mean of 50. The scale is logarithmic: from one line of the
+# grid to the next, the loss is ten times smaller.
 
 # %%
 figure, axes = plt.subplots(figsize=(8, 4))
@@ -392,10 +392,10 @@ for length in np.unique(held_out.lengths):
 # %% [markdown]
 # ## 10. Memory
 #
-# The decoder never looks at its inputs again. What it writes, it must remember. To see what, `dependence.dependence`
-# replaces each input symbol by all others, one place at a time, and watches the probability of every symbol of the
-# answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, ask a network for images in this
-# way.)
+# The decoder never looks at its inputs again. What it writes, it must remember. To see what it remembers,
+# `dependence.dependence` replaces each input symbol by all others, one place at a time, and watches the probability of
+# every symbol of the answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, examine an
+# image classifier in this way.)
 #
 # Section 8 kept the weights of four moments. With each of them the model answers anew.
 
@@ -475,9 +475,9 @@ IFrame("/files/plots/walkthrough.html", "100%", 800)
 # %% [markdown]
 # ## 11. Attention
 #
-# Attention frees the decoder from remembering. At each step it weighs the encoder's outputs anew, all of them, and
-# reads their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`. The rest of the model stays
-# as it is.
+# Attention frees the decoder from remembering. At each step it weights all of the encoder's outputs anew, and reads
+# their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`. The rest of the model stays as it
+# is.
 
 
 # %%
@@ -509,14 +509,14 @@ figure.suptitle("Where the decoder looks, and what its answer depends on")
 plt.show()
 
 # %% [markdown]
-# When it writes EOS and PAD, it looks somewhere, but nothing depends on it.
+# When it writes EOS and PAD, it looks somewhere, but nothing depends on where.
 #
 # ## 12. Exercises
 #
-# Six, with a few lines each. Do not edit the script: replace a part of the model through `Parts`. Say what you expect
-# before you run your lines. [`experiments/answers.py`](../experiments/answers.py) has an answer to each, which a test
-# checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else at
-# its default).
+# Each of the six takes a few lines. Do not edit the script: replace a part of the model through `Parts`. Say what you
+# expect before you run your lines. [`experiments/answers.py`](../experiments/answers.py) has an answer to each, which a
+# test checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else
+# at its default).
 #
 # `Model(config, parts, parts)` builds a model of other parts, and `train` above trains it. The function below gives a
 # model of other parts the weights of section 8.
@@ -561,8 +561,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 #
 # <details><summary>Hint</summary>
 #
-# `helpers.decoder_targets` adds EOS and PAD to any matrix of symbols. Only the symbols are turned round: the padding
-# stays at the bottom. `train` takes any batches, and `dependence.dependence` shows what the model has learned.
+# `helpers.decoder_targets` adds EOS and PAD to any matrix of symbols. Only the symbols are reversed: the padding stays
+# at the bottom. `train` takes any batches, and `dependence.dependence` shows what the model has learned.
 #
 # </details>
 # <details><summary>What you should see</summary>
@@ -603,8 +603,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # %% [markdown]
 # ### 4. The wrong state
 #
-# Give each decoder the final state of the sequence on its left in the batch, on the trained weights. What does it
-# write?
+# With the trained weights, start each sequence's decoder from the final state of its left neighbour in the batch. What
+# does it write?
 #
 # <details><summary>Hint</summary>
 #
@@ -624,7 +624,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # %% [markdown]
 # ### 5. Swap forward and backward
 #
-# First: put the backward state before the forward state, on the trained weights. Then, without training anything,
+# First, with the trained weights, put the backward state before the forward state. Then, without training anything,
 # change the decoder's weights so that the model works again.
 #
 # <details><summary>Hint</summary>
@@ -636,8 +636,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# First hardly a sequence is exact, then as many as before. So a model that is trained from the start with the backward
-# state first is the same model with its units in another order. (`backward_first`, `reorder_decoder`)
+# At first hardly any sequence is exact, then as many as before. So a model that is trained from the start with the
+# backward state first is the same model with its units in another order. (`backward_first`, `reorder_decoder`)
 #
 # </details>
 
@@ -658,8 +658,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # </details>
 # <details><summary>What you should see</summary>
 #
-# All are exact, as without teaching, although the model never met its own errors in training. It even learns sooner: of
-# runs over 301 batches, `--feedback teacher` ends with 97.15 % exact, and the default with 79.62 %.
+# All are exact, as without teacher forcing, although the model never met its own errors in training. It even learns
+# sooner: after 301 batches, `--feedback teacher` has 97.15 % exact, and the default has 79.62 %.
 # (`make_teaching_loop_fn`)
 #
 # </details>
