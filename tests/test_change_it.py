@@ -27,7 +27,11 @@ def edited_copy(folder, edit):
     assert found == 1
 
 
-@pytest.mark.parametrize("number", range(3), ids=["task", "cell", "loop_fn"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(0, marks=pytest.mark.long), 1, pytest.param(2, marks=pytest.mark.long)],
+    ids=["task", "cell", "loop_fn"],
+)
 def test_an_edit_does_what_the_page_says(tmp_path, number):
     """With the compiled step, which must follow the edit. On another processor the figure may differ."""
     edited_copy(tmp_path, EDITS[number])
