@@ -71,6 +71,9 @@ def read(folder):
 
     Both are Counters by name, for all STEPS together.
     """
+    from support.tensorflow import startup
+
+    startup.import_tensorflow()  # silently
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     space = xplane_pb2.XSpace()
