@@ -12,10 +12,10 @@ from helpers import (
     PAD,
     TASKS,
     batch,
-    columns,
     decoder_targets,
-    keys,
+    fingerprints,
     random_sequences,
+    take,
     task_batch,
 )
 
@@ -156,10 +156,10 @@ def test_tasks_on_batches_worked_out_by_hand():
         assert {array.dtype for array in made} == {np.dtype(np.int32)}
 
 
-def test_keys_and_columns_know_sequences_without_their_padding():
+def test_take_and_fingerprints_know_sequences_without_their_padding():
     made = task_batch("copy", [[2, 3, 4], [2, 3], [7]])
-    assert keys(made) == [np.array(sequence, np.int32).tobytes() for sequence in ([2, 3, 4], [2, 3], [7])]
-    assert keys(columns(made, 1, 3)) == keys(made)[1:]
-    assert columns(made, 1, 3).inputs.tolist() == [[2, 7], [3, 0]]
-    assert columns(made, 1, 3).targets.tolist() == [[2, 7], [3, 1], [1, 0], [0, 0], [0, 0]]
-    assert keys(task_batch("copy", [[2, 3]])) == keys(made)[1:2]
+    assert fingerprints(made) == [np.array(sequence, np.int32).tobytes() for sequence in ([2, 3, 4], [2, 3], [7])]
+    assert fingerprints(take(made, 1, 3)) == fingerprints(made)[1:]
+    assert take(made, 1, 3).inputs.tolist() == [[2, 7], [3, 0]]
+    assert take(made, 1, 3).targets.tolist() == [[2, 7], [3, 1], [1, 0], [0, 0], [0, 0]]
+    assert fingerprints(task_batch("copy", [[2, 3]])) == fingerprints(made)[1:2]
