@@ -258,21 +258,17 @@ print(f"the graph  {session.run(model.loss, model.feed(batch)):.4f}")
 # step computes.
 
 # %%
-of_kernel = "decoder/cell/lstm_cell/kernel"
-names_of_variables = [variable.op.name for variable in variables]
-kernel_variable = variables[names_of_variables.index(of_kernel)]
-kernel, bias, output_weights = (
-    session.run(variables[names_of_variables.index(name)])
-    for name in (of_kernel, "decoder/cell/lstm_cell/bias", "decoder/output_weights")
-)
+by_name = {variable.op.name: variable for variable in variables}
+kernel_variable = by_name["decoder/cell/lstm_cell/kernel"]
+fetches = [kernel_variable, by_name["decoder/cell/lstm_cell/bias"], by_name["decoder/output_weights"]]
+kernel, bias, output_weights = session.run(fetches)
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-predictions = session.run(model.decoder_prediction, model.feed(batch))
-symbols_read = np.concatenate([[[EOS] * 3], predictions[:-1]])  # [decoder_time, batch]
+symbols_read = np.concatenate([[[EOS] * 3], logits.argmax(axis=2)[:-1]])  # [decoder_time, batch]
 c, h, steps = state_c, state_h, []
 for x in table[symbols_read]:
     i, j, f, o = np.split(np.concatenate([x, h], axis=1) @ kernel + bias, 4, axis=1)
@@ -288,9 +284,8 @@ for x in table[symbols_read]:
 # argmax passes nothing on: a small change of the logits does not change the symbol.
 
 # %%
-of_steps = np.zeros_like(probabilities)
-np.put_along_axis(of_steps, batch.targets[:, :, np.newaxis], 1, axis=2)
-dlogits = np.where(is_real[:, :, np.newaxis], probabilities - of_steps, 0) / is_real.sum()
+one_hot_targets = np.eye(config.vocab_size)[batch.targets]  # [decoder_time, batch, vocab_size]
+dlogits = np.where(is_real[:, :, np.newaxis], probabilities - one_hot_targets, 0) / is_real.sum()
 
 dkernel, dc, dh = np.zeros_like(kernel), 0, 0
 sizes = []
