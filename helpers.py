@@ -183,7 +183,7 @@ def task_batch(task, sequences):
 
 
 def task_batches(config, batch_size, seed):
-    """Yields endless random batches of the task of a settings.Config; seed as for random_sequences()."""
+    """Yields endless random batches of the task of a settings.Settings; seed as for random_sequences()."""
     lengths, symbols = (config.length_from, config.length_to), (FIRST_SYMBOL, config.vocab_size)
     for sequences in random_sequences(*lengths, *symbols, batch_size, seed):
         yield task_batch(config.task, sequences)

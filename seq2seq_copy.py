@@ -21,6 +21,7 @@ data. The notebook docs/walkthrough.ipynb runs the model part by part, and docs/
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,28 @@ import numpy as np
 import helpers
 from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1; loaded at its first use, as it takes seconds
+
+
+@dataclass(frozen=True)
+class Config:
+    """The numbers of the recipe. support/settings.py adds what the command needs besides: files, devices, reports."""
+
+    task: str = "copy"  # helpers.py has other tasks
+    vocab_size: int = 10  # symbols, among them PAD = 0 and EOS = 1
+    length_from: int = 3  # symbols of the shortest sequences
+    length_to: int = 8  # symbols of the longest sequences
+    input_embedding_size: int = 20  # twice the vocabulary, as in the talk: room for each symbol to differ
+    encoder_hidden_units: int = 20  # in each direction; the final states, side by side, fit a decoder of 40
+    batch_size: int = 100  # sequences
+    max_batches: int = 3001  # one more than 3,000, so that the last report comes after the last batch
+    learning_rate: float = 0.03  # the peak; 30 times the talk's, which is what the next two lines make possible
+    warm_up: float = 0.1  # share of the batches in which the learning rate rises, while Adam has seen few gradients
+    adam_beta2: float = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
+    clip_norm: float = 1.0  # a longer gradient is cut to this length
+    held_out_sequences: int = 10_000  # to count exact copies in: so 0.01 % is one sequence
+    batches_in_epoch: int = 1000  # between two reports; the talk's name, though random data has no epochs
+    seed: int = 0  # decides the initial weights and all random data
+
 
 # The functions up to build_model() run once. They only build the graph; nothing is computed until session.run().
 # Tensors are time-major, [time, batch]: a sequence is a column. Comments give shapes. By default there are 10 symbols,
@@ -356,6 +379,9 @@ def evaluate(model, batch):
 
 
 if __name__ == "__main__":
+    import sys
+
+    sys.modules["seq2seq_copy"] = sys.modules["__main__"]  # so that support/ imports this module, not a second copy
     from support.terminal.main import run  # reads the flags, draws the batches, iterates over train()
 
     run()

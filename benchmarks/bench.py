@@ -14,7 +14,7 @@ from benchmarks import machine, tables, whole_run, work
 from benchmarks.peers import ROOT, SCRIPT
 from experiments import common
 from support.pictures import heat_maps, pictures
-from support.settings import Config
+from support.settings import Settings
 
 PICTURE = ROOT / "plots/benchmark.png"
 LABELS = {"batch_size": "batch size", "encoder_hidden_units": "encoder units", "length_to": "sequence length"}
@@ -71,7 +71,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "work.npz"
-        work.make(path, Config())
+        work.make(path, Settings())
         cold, warm, caches = tables.whole_jobs(path, folder, quiet)
         medians = tables.steps_per_second(path, caches, quiet)
         whole_run.default_run(folder, quiet)

@@ -27,7 +27,7 @@ from support.cluster import collective
 from support.cluster import model as cluster_model
 from support.cluster.local import free_addresses
 from support.model import variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -45,7 +45,7 @@ TIMEOUT = 300  # seconds
 
 def train(addresses, index, units, batch_size):
     """Returns a function that makes a number of training steps, and the number of weights."""
-    config = Config(encoder_hidden_units=units, batch_size=batch_size, max_batches=1_000_000)
+    config = Settings(encoder_hidden_units=units, batch_size=batch_size, max_batches=1_000_000)
     batches = itertools.cycle(list(itertools.islice(helpers.task_batches(config, batch_size, 0), BATCHES)))
     if len(addresses) > 1:
         model, most = cluster_model.open_model(config, collective.Cluster(addresses, index, TIMEOUT)), 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import machine, peers, work
 from benchmarks.peers import COMMAND, JAX, JOBS, KEEP_PROGRAMS, PEERS, SCRIPT, TALK, TORCH_COMPILE, Peer
 from experiments.common import percent, print_table
-from support.settings import Config
+from support.settings import Settings
 
 LEAST_EXACT = 0.98
 ROUNDS, STEPS = 15, 100
@@ -55,8 +55,8 @@ def whole_jobs(path, folder, quiet):
                 runs[name].append(peers.do_job(name, path, caches[name]))
     difference = check([job for runs in (cold, warm) for jobs in runs.values() for job in jobs])
     print("## The whole job\n")
-    print(f"From the start of the process to its end: {Config.max_batches:,} batches, then the answers to")
-    print(f"{Config.held_out_sequences:,} held-out sequences. Cold: no compiled programs from an earlier start;")
+    print(f"From the start of the process to its end: {Settings.max_batches:,} batches, then the answers to")
+    print(f"{Settings.held_out_sequences:,} held-out sequences. Cold: no compiled programs from an earlier start;")
     print("warm: the same again. Median seconds, and least to most. Ratios: the seconds of jax.jit to those of the")
     print(f"peer. The losses of the first {work.CHECKED_LOSSES} steps agree to {difference:.0e}. {quiet.note()}\n")
     head = ["", "cold [s]", "warm [s]", "to jax.jit, cold", "to jax.jit, warm", "to step 50, cold [s]"]
@@ -68,7 +68,7 @@ def whole_jobs(path, folder, quiet):
 def check(jobs):
     """Ends the benchmark if the jobs are not equal; returns the largest relative difference of their first losses."""
     difference = peers.compare([job.losses for job in jobs if job.losses])
-    if {job.decoded for job in jobs} != {Config.held_out_sequences}:
+    if {job.decoded for job in jobs} != {Settings.held_out_sequences}:
         raise SystemExit(f"the peers do not do the same: they decode {[job.decoded for job in jobs]} sequences")
     if min(job.exact for job in jobs) < LEAST_EXACT:
         raise SystemExit(f"a peer does not learn: exact are {[job.exact for job in jobs]}")
@@ -162,7 +162,7 @@ def growth(folder, quiet):
     for size, values in GROWTH.items():
         rows, curves[size] = [], {SCRIPT: [], JAX: []}
         for value in values:
-            config = Config(**{size: value} | ({"length_from": value} if size == "length_to" else {}))
+            config = Settings(**{size: value} | ({"length_from": value} if size == "length_to" else {}))
             both, symbols = peers_of_size(config, folder, quiet)  # the default sizes occur twice, but are measured once
             row = [value]
             for name, peer in both.items():

@@ -129,13 +129,13 @@ def print_tables(name, microseconds, times):
 def main():
     from benchmarks import machine, peers
     from experiments import common
-    from support.settings import Config
+    from support.settings import Settings
 
     common.parser(__doc__).parse_args()
     print(machine.describe() + "\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "work.npz"
-        work.make(path, Config())
+        work.make(path, Settings())
         for peer in (peers.SCRIPT, peers.TUNED_JAX):
             python, module, form = peers.PEERS[peer]
             folder = Path(name) / form

@@ -28,7 +28,7 @@ from seq2seq_copy import Model, evaluate, train
 from support.model import variants
 from support.pictures import pictures
 from support.run import checkpoints, history
-from support.settings import EVALUATION_BATCH, Config
+from support.settings import EVALUATION_BATCH, Settings
 from support.tensorflow import compiled, startup
 from support.terminal import report, training
 from support.terminal.command import read_command
@@ -116,7 +116,7 @@ def run_to_99(clock, form, seed):
         os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
         model = recipes.RecipeModel(recipes.Recipe(seed=seed, max_batches=GIVE_UP))
     else:
-        config = Config(seed=seed, max_batches=SHORT_RUN)
+        config = Settings(seed=seed, max_batches=SHORT_RUN)
         startup.prepare_training(config)
         model = variants.open_model(config)
     batches, held_out = helpers.examples(model.config, *helpers.generators(seed))

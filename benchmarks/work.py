@@ -18,9 +18,9 @@ import numpy as np
 
 import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
-from support.settings import EVALUATION_BATCH, Config
+from support.settings import EVALUATION_BATCH, Settings
 
-BETA1, EPSILON = 0.9, 1e-8  # of Adam, as TensorFlow sets them; a Config holds all other settings
+BETA1, EPSILON = 0.9, 1e-8  # of Adam, as TensorFlow sets them; a Settings holds all other settings
 BATCHES = 100  # different ones in the file; then they repeat
 CHECKED_LOSSES = 50
 STEPS_AT_ONCE = 50  # how many batches a peer is given together
@@ -29,13 +29,13 @@ STEPS_AT_ONCE = 50  # how many batches a peer is given together
 class Work(NamedTuple):
     """What all peers start from: the initial weights of the script."""
 
-    config: Config
+    config: Settings
     weights: dict  # of float32 arrays; gates in the order i, j, f, o
     batches: list  # of BATCHES helpers.Batch, all of the same shape
 
 
 def make(path, config):
-    """Writes a file of work for a Config."""
+    """Writes a file of work for a Settings."""
     vocab_size, embedding_size, units = config.vocab_size, config.input_embedding_size, config.encoder_hidden_units
     generator = np.random.default_rng(config.seed)
 
@@ -56,13 +56,13 @@ def make(path, config):
         inputs, lengths = helpers.batch(sequences, config.length_to)
         batches.append(helpers.Batch(inputs, lengths, helpers.decoder_targets(inputs, lengths), lengths))
     arrays = dict(zip(helpers.Batch._fields, map(np.stack, zip(*batches))))
-    changed = {name: value for name, value in vars(config).items() if value != getattr(Config, name)}
+    changed = {name: value for name, value in vars(config).items() if value != getattr(Settings, name)}
     np.savez(path, settings=json.dumps(changed), **arrays, **weights)
 
 
 def read_config(path):
-    """Returns the settings.Config of a file of work."""
-    return Config(**json.loads(str(np.load(path)["settings"])))
+    """Returns the settings.Settings of a file of work."""
+    return Settings(**json.loads(str(np.load(path)["settings"])))
 
 
 def load(path):

@@ -14,7 +14,7 @@ import seq2seq_copy
 from experiments import common
 from helpers import EXTRA_DECODER_STEPS, PAD
 from seq2seq_copy import PLAIN, LSTMStateTuple, Model, Parts, evaluate
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 # The answers.
@@ -159,7 +159,7 @@ def show_changes(model, held_out):
 
 def main():
     common.parser(__doc__).parse_args()
-    config = Config()
+    config = Settings()
     _, held_out = helpers.examples(config, *helpers.generators(config.seed))
     counts = count_parameters(config)
     print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")

@@ -19,7 +19,7 @@ from experiments import common
 from experiments.common import SCRIPT, percent
 from helpers import EOS, FIRST_SYMBOL, random_sequences
 from support.pictures import pictures
-from support.settings import Config
+from support.settings import Settings
 
 SEEDS = range(10)
 SEQUENCES = 10_000
@@ -33,7 +33,7 @@ def ask(seed):
       probabilities: float [symbols], of each symbol in its answers.
       is_right: bool [symbols], whether the sequence has the same symbol, or its end, in that place.
     """
-    config = Config()
+    config = Settings()
     symbols = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
     sequences = [sequence.tolist() for sequence in next(random_sequences(*symbols, SEQUENCES, 1_000_000 + seed))]
     lines = "\n".join(" ".join(map(str, sequence)) for sequence in sequences)

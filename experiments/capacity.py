@@ -25,7 +25,7 @@ from experiments import common
 from helpers import FIRST_SYMBOL
 from seq2seq_copy import evaluate
 from support.pictures import heat_maps, pictures
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 SEEDS = 3
@@ -57,9 +57,9 @@ CHECKS = {  # settings that differ
 
 
 def config_of(units, **changes):
-    """Returns the Config of a model."""
+    """Returns the Settings of a model."""
     usual = {"max_batches": BATCHES, "length_to": 30, "feedback": "teacher", "held_out_sequences": 1}
-    return Config(encoder_hidden_units=units // 2, **usual | changes)
+    return Settings(encoder_hidden_units=units // 2, **usual | changes)
 
 
 @functools.cache
@@ -67,7 +67,7 @@ def questions():
     """Returns a helpers.Batch of SEQUENCES random sequences for each of ASKED_LENGTHS."""
     generator = np.random.default_rng(1_000_000)
     return [
-        helpers.task_batch("copy", list(generator.integers(FIRST_SYMBOL, Config.vocab_size, shape, np.int32)))
+        helpers.task_batch("copy", list(generator.integers(FIRST_SYMBOL, Settings.vocab_size, shape, np.int32)))
         for shape in [(SEQUENCES, length) for length in ASKED_LENGTHS]
     ]
 
@@ -115,7 +115,7 @@ def halves(runs):
 
 def bits(length):
     """Returns how many bits a random sequence of symbols holds."""
-    return length * math.log2(Config.vocab_size - FIRST_SYMBOL)
+    return length * math.log2(Settings.vocab_size - FIRST_SYMBOL)
 
 
 def row(title, config, runs):
@@ -170,7 +170,7 @@ def length_picture(results):
         axes.minorticks_off()
         axes.set(xlabel="length of the sequence", ylabel=label)
         axes.grid(alpha=0.3)
-    panels[1].axhline(100 / (Config.vocab_size - FIRST_SYMBOL), color="gray", linestyle=":", label="by chance")
+    panels[1].axhline(100 / (Settings.vocab_size - FIRST_SYMBOL), color="gray", linestyle=":", label="by chance")
     panels[1].legend(fontsize=8)
     seeds = len(next(iter(results.values())))
     figure.suptitle(

@@ -23,7 +23,7 @@ from experiments import common
 from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, evaluate
 from support.model import variants
 from support.pictures import pictures
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 SEEDS = 10
@@ -32,7 +32,7 @@ ROUNDS, EXAMPLES_OF_ROUND = 5, 10_000  # to compare times
 
 
 @dataclass(frozen=True)
-class Variant(Config):
+class Variant(Settings):
     """The settings of a run, and changes that the script has no setting for."""
 
     decoder_units: int = None  # a matrix brings the state to this width

@@ -13,7 +13,7 @@ import seq2seq_copy
 from experiments import common, states
 from helpers import FIRST_SYMBOL
 from seq2seq_copy import PLAIN, Parts
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 EXCHANGED = 500  # sequences, at most, whose symbols the model copies
@@ -30,14 +30,14 @@ class Opened:
     """
 
     def __init__(self, settings, seed):
-        """Trains the model; settings as for settings.Config."""
+        """Trains the model; settings as for settings.Settings."""
         self._final_state = []  # tensors [batch, units]
 
         def make_loop_fn(embeddings, encoder_final_state, *arguments, **others):
             self._final_state.extend(encoder_final_state)
             return seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
 
-        config, parts = Config(**settings, seed=seed), Parts(make_loop_fn=make_loop_fn)
+        config, parts = Settings(**settings, seed=seed), Parts(make_loop_fn=make_loop_fn)
         self.model, self.held_out = common.train_model(config, parts, PLAIN)
         self.kinds = self.model.config.vocab_size - FIRST_SYMBOL
         self._gradients = tf.gradients(self.model.loss, self._final_state)

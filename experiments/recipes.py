@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import helpers
 from experiments import common
 from seq2seq_copy import PLAIN, LSTMCell, Model, Parts, evaluate
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 SEEDS = range(10)
@@ -19,7 +19,7 @@ NO_CLIPPING = 2.0**100  # a power of two: multiplying by it and dividing by it a
 
 
 @dataclass(frozen=True)
-class Recipe(Config):
+class Recipe(Settings):
     """The settings of a run, and other changes to its training. The defaults follow the tutorials."""
 
     learning_rate: float = 0.001

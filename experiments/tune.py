@@ -44,7 +44,7 @@ from support.model import variants
 from support.outside import printable
 from support.pictures import pictures
 from support.run import files, folder
-from support.settings import FLAGS, Config
+from support.settings import Settings
 from support.tensorflow import compiled, device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command, process
@@ -78,7 +78,7 @@ LINE = b'{"op_code":'  # how each line of a journal begins
 class Task(NamedTuple):
     """What the command line asks for."""
 
-    config: Config  # of a run that is not tuned
+    config: Settings  # of a run that is not tuned
     user_pairs: pairs.Pairs | None
     typed: dict  # settings that were typed, so they are not searched
     names: list  # of the settings to search
@@ -116,7 +116,7 @@ def flag_parser():
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    add_settings(parser, [entry for entry in FLAGS if entry.metadata["group"] != "report" and entry.name != "until"])
+    add_settings(parser, without=("report", "until"))
     group = parser.add_argument_group("tuning")
     for name, default, least, most, text in (
         ("--trials", 300, 1, 1_000_000, "how many trials to finish in all"),
@@ -180,7 +180,7 @@ class Knobs:
         """Sets every variable to its value before the first step of a run.
 
         Args:
-          config: the settings.Config of the run, with the sizes of this model.
+          config: the settings.Settings of the run, with the sizes of this model.
           weights: dict of float32 arrays, the initial weights by name.
         """
         self.config = config

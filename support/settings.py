@@ -1,22 +1,22 @@
 """The settings of a run: defaults, checks, and how they are read from a file.
 
-Config is the one place for a default. The flags, their help and their checks are derived from its fields (see
-terminal/command.py).
+The numbers of the recipe and their defaults are in seq2seq_copy.Config, all others here. The flags and their help are
+in terminal/flags.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
+from seq2seq_copy import Config
 from support import outside
 from support.errors import UserError, reason
 from support.values import (
-    PICTURE_ENDINGS,
     below_one,
     file_path,
     one_of,
@@ -38,132 +38,33 @@ LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a trainin
 LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all steps that are decoded together
 
 
-def setting(default, kind, group, text):
-    """Returns a field of Config with what its flag needs: a function from support.values, a group and a help text."""
-    return field(default=default, metadata={"type": kind, "group": group, "help": text})
-
-
-def learned(default, kind=positive_number):
-    """Returns a field of Config without a flag. Tuning sets it (see experiments/tune.py), by --settings."""
-    return field(default=default, metadata={"type": kind})
-
-
 @dataclass(frozen=True)
-class Config:
-    """The settings of one run."""
+class Settings(Config):
+    """The settings of one run: the numbers of the script, and what the command needs besides."""
 
-    max_batches: int = setting(3001, whole_number(1), "training", "batches to train on")
-    batch_size: int = setting(100, whole_number(1), "training", "sequences in a batch")
-    learning_rate: float = setting(
-        0.03, positive_number, "training", "peak learning rate; the rate rises to it, then falls linearly to 0"
-    )
-    until: float = setting(
-        None,
-        share,
-        "training",
-        f"end training when two evaluations in a row find at least this share of the first {EVALUATION_BATCH:,} "
-        "held-out sequences exact; the learning-rate schedule is not shortened (default: off)",
-    )
-    patience: int = setting(
-        None, whole_number(1), "training", "end training after N evaluations without a better one (default: off)"
-    )
-    keep: str = setting(
-        "last", one_of("last", "best"), "training", "weights to end with: the last, or those of the best evaluation"
-    )
-    seed: int = setting(0, whole_number(0), "training", "decides the initial weights and all random data")
-    xla: str = setting(
-        "on", one_of("on", "off"), "training", "on: compile the training step; off: run tf.nn.raw_rnn as it is"
-    )
-    device: str = setting(
-        "auto",
-        one_of("auto", "cpu", "gpu"),
-        "training",
-        "where to train; auto: on a GPU if there is one and it is faster at these sizes, else on the CPU",
-    )
+    until: float | None = None
+    patience: int | None = None
+    keep: str = "last"
+    xla: str = "on"
+    device: str = "auto"
+    data: Path | None = None
+    validation_data: Path | None = None
+    test_data: Path | None = None
+    symbols: str = "words"
+    min_count: int = 1
+    cell: str = "lstm"
+    layers: int = 1
+    encoder: str = "bidirectional"
+    attention: str = "none"
+    feedback: str = "argmax"
+    teacher_probability: float = 1.0
+    dropout: float = 0.0
+    samples: int = 3
+    plot: Path = Path("plots/loss.png")
 
-    task: str = setting("copy", one_of(*TASKS), "data", "what to learn: copying, reversing, or continuing the alphabet")
-    data: Path = setting(
-        None, file_path, "data", "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols"
-    )
-    validation_data: Path = setting(
-        None, file_path, "data", "hold out the pairs of this file instead of a tenth of --data"
-    )
-    test_data: Path = setting(None, file_path, "data", "report on the pairs of this file when training ends")
-    symbols: str = setting(
-        "words", one_of("words", "characters"), "data", "with --data: what is a symbol; a space is the character \u2423"
-    )
-    min_count: int = setting(
-        1,
-        whole_number(1),
-        "data",
-        f"with --data: symbols that occur less often in the training pairs become {UNKNOWN_NAME}, and so do unknown "
-        "symbols later",
-    )
-    length_from: int = setting(3, whole_number(1, LONGEST_SEQUENCE), "data", "length of the shortest sequences")
-    length_to: int = setting(8, whole_number(1, LONGEST_SEQUENCE), "data", "length of the longest sequences")
-    vocab_size: int = setting(
-        10,
-        whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY + FIRST_SYMBOL),
-        "data",
-        "number of symbols, including PAD = 0 and EOS = 1",
-    )
-
-    input_embedding_size: int = setting(20, whole_number(1, LARGEST_LAYER), "model", "size of the symbol embeddings")
-    encoder_hidden_units: int = setting(
-        20,
-        whole_number(1, LARGEST_LAYER),
-        "model",
-        "units per encoder direction; the decoder of a bidirectional model has twice as many",
-    )
-    cell: str = setting("lstm", one_of("lstm", "gru"), "model", "cell of the encoder and the decoder")
-    layers: int = setting(1, whole_number(1, MOST_LAYERS), "model", "stacked cells in encoder and decoder")
-    encoder: str = setting(
-        "bidirectional",
-        one_of("bidirectional", "forward"),
-        "model",
-        "bidirectional: read from both ends; forward: read from left to right only",
-    )
-    attention: str = setting(
-        "none", one_of("none", "bahdanau", "luong"), "model", "attention over the outputs of the encoder"
-    )
-    feedback: str = setting(
-        "argmax",
-        one_of("argmax", "teacher", "scheduled"),
-        "training",
-        "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; scheduled: either",
-    )
-    teacher_probability: float = setting(
-        1.0,
-        probability,
-        "training",
-        "with --feedback scheduled: initial probability of reading the true symbol; it falls linearly to 0",
-    )
-    dropout: float = setting(
-        0.0,
-        below_one,
-        "training",
-        "share of the inputs of each cell and of the projection that is set to 0 in training",
-    )
-
-    batches_in_epoch: int = setting(1000, whole_number(1), "report", "print a report every N batches")
-    samples: int = setting(3, whole_number(0), "report", "sequences that a report prints")
-    plot: Path = setting(
-        Path("plots/loss.png"),
-        picture_path,
-        "report",
-        "file for the loss curve, with memory and attention beside it; with --predict, for these two "
-        f"({' '.join(PICTURE_ENDINGS)})",
-    )
-
-    # No flag sets these.
-    adam_beta2: float = learned(0.95, below_one)  # a shorter memory than 0.999: a run has only 3,001 batches
-    clip_norm: float = learned(1.0)
-    warm_up: float = learned(0.1, below_one)  # share of the batches in which the learning rate rises
-
-    # Nor these. From buckets on, they are read from the data.
-    max_answer: int = None  # see longest_answer
+    # No flag sets these. From buckets on, they are read from the data.
+    max_answer: int | None = None  # see longest_answer
     started_from: str = ""  # the run whose weights this one starts with; it matters until the first checkpoint
-    held_out_sequences: int = 10_000  # with data, at most
     keep_every: int = 100  # batches between checkpoints, and between points of the exact-match curve
     buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
     untrained: tuple = ()  # of str: the names that are in no training pair
@@ -174,12 +75,8 @@ class Config:
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
         may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 identifies them
-        may_change |= {"names", "untrained", "max_answer", "started_from"}
-        fixed = {
-            entry.name: getattr(self, entry.name)
-            for entry in fields(self)
-            if entry.metadata.get("group") != "report" and entry.name not in may_change
-        }
+        may_change |= {"names", "untrained", "max_answer", "started_from", "batches_in_epoch", "samples", "plot"}
+        fixed = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in may_change}
         return fixed | {"buckets": [list(bucket) for bucket in self.buckets]}
 
     @property
@@ -255,12 +152,47 @@ class Config:
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
-TYPED = [entry for entry in fields(Config) if entry.metadata]
-FLAGS = [entry for entry in TYPED if "help" in entry.metadata]
+# What a flag or a file may set, and how its text becomes a value.
+KINDS = {
+    "max_batches": whole_number(1),
+    "batch_size": whole_number(1),
+    "learning_rate": positive_number,
+    "until": share,
+    "patience": whole_number(1),
+    "keep": one_of("last", "best"),
+    "seed": whole_number(0),
+    "xla": one_of("on", "off"),
+    "device": one_of("auto", "cpu", "gpu"),
+    "task": one_of(*TASKS),
+    "data": file_path,
+    "validation_data": file_path,
+    "test_data": file_path,
+    "symbols": one_of("words", "characters"),
+    "min_count": whole_number(1),
+    "length_from": whole_number(1, LONGEST_SEQUENCE),
+    "length_to": whole_number(1, LONGEST_SEQUENCE),
+    "vocab_size": whole_number(FIRST_SYMBOL + 1, LARGEST_VOCABULARY + FIRST_SYMBOL),
+    "input_embedding_size": whole_number(1, LARGEST_LAYER),
+    "encoder_hidden_units": whole_number(1, LARGEST_LAYER),
+    "cell": one_of("lstm", "gru"),
+    "layers": whole_number(1, MOST_LAYERS),
+    "encoder": one_of("bidirectional", "forward"),
+    "attention": one_of("none", "bahdanau", "luong"),
+    "feedback": one_of("argmax", "teacher", "scheduled"),
+    "teacher_probability": probability,
+    "dropout": below_one,
+    "batches_in_epoch": whole_number(1),
+    "samples": whole_number(0),
+    "plot": picture_path,
+    "adam_beta2": below_one,
+    "clip_norm": positive_number,
+    "warm_up": below_one,
+}
+PATHS = ("data", "validation_data", "test_data", "plot")
 
 
 def flag(name):
-    """Returns the flag of a field of Config."""
+    """Returns the flag of a field of Settings."""
     return "--" + name.replace("_", "-")
 
 
@@ -274,17 +206,17 @@ def check(config):
         raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
     if config.data is None and (config.validation_data or config.test_data):
         raise UserError(f"--{'validation' if config.validation_data else 'test'}-data needs --data")
-    if config.data is None and config.symbols != Config.symbols:
+    if config.data is None and config.symbols != Settings.symbols:
         raise UserError("--symbols needs --data")
-    if config.data is None and config.min_count != Config.min_count:
+    if config.data is None and config.min_count != Settings.min_count:
         raise UserError("--min-count needs --data")
-    if config.feedback != "scheduled" and config.teacher_probability != Config.teacher_probability:
+    if config.feedback != "scheduled" and config.teacher_probability != Settings.teacher_probability:
         raise UserError("--teacher-probability needs --feedback scheduled")
 
 
-def is_off(entry, value):
+def is_off(name, value):
     """Returns whether a saved value is null for a setting that is None by default. Otherwise null is an error."""
-    return entry.default is None and value is None
+    return getattr(Settings, name) is None and value is None
 
 
 def symbol(name):
@@ -299,18 +231,18 @@ def from_json(values):
       values: the parsed JSON.
 
     Returns:
-      A Config.
+      A Settings.
 
     Raises:
       ValueError: they are not the settings of a run.
     """
     try:
-        texts = {entry: str(values[entry.name]) for entry in TYPED if not is_off(entry, values[entry.name])}
-        settings = {entry.name: entry.metadata["type"](text) for entry, text in texts.items()}
+        texts = {name: str(values[name]) for name in KINDS if not is_off(name, values[name])}
+        settings = {name: KINDS[name](text) for name, text in texts.items()}
         for name in ("held_out_sequences", "keep_every"):
             settings[name] = whole_number(1, 1_000_000)(str(values[name]))
         length = whole_number(1, LONGEST_SEQUENCE)
-        config = Config(
+        config = Settings(
             **settings,
             buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
             names=tuple(map(symbol, values["names"])),
@@ -335,7 +267,7 @@ def read_file(path):
       path: pathlib.Path of a JSON object: names of settings, each with a number or a word.
 
     Returns:
-      dict of values for fields of a Config.
+      dict of values for fields of a Settings.
 
     Raises:
       UserError: it cannot be read, or holds something else.
@@ -346,7 +278,7 @@ def read_file(path):
         raise UserError(f"--settings: cannot read {str(path)!r}: {reason(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"--settings: {str(path)!r} holds no JSON object")
-    kinds = {entry.name: entry.metadata["type"] for entry in TYPED if entry.type != "Path"}
+    kinds = {name: kind for name, kind in KINDS.items() if name not in PATHS}
     unknown = [name for name in values if name not in kinds]
     if unknown:
         raise UserError(f"--settings: {str(path)!r}: there is no setting {unknown[0]!r}")

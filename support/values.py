@@ -22,6 +22,7 @@ def whole_number(minimum, maximum=INT32_MAX):
             raise ValueError(f"{text!r} is not a whole number from {minimum} to {maximum}")
         return value
 
+    convert.metavar = "N"
     return convert
 
 
@@ -37,6 +38,7 @@ def decimal_number(is_allowed, description):
             raise ValueError(f"{text!r} is not {description}")
         return value
 
+    convert.metavar = "X"
     return convert
 
 
@@ -72,6 +74,9 @@ def file_path(text):
     return Path(text)
 
 
+file_path.metavar = "FILE"
+
+
 def tensorflow_path(text):
     """Turns text into a path under which TensorFlow finds what it has written. It takes some names for patterns."""
     path = file_path(text)
@@ -87,3 +92,6 @@ def picture_path(text):
     if path.suffix.lower() not in PICTURE_ENDINGS:
         raise ValueError(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
     return path
+
+
+picture_path.metavar = "FILE"

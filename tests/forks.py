@@ -57,8 +57,8 @@ class Forks:
           folder: pathlib.Path.
           streams: list of three file descriptors, for standard input, output and error.
           options: environment, a dict of all variables; and the options of fork_server.run(): module or program, the
-            name or the text of what runs in place of the command; settings, a dict of fields of the Config that no flag
-            sets; largest_file, in bytes; before, "module:function", to be called first.
+            name or the text of what runs in place of the command; settings, a dict of fields of the Settings that no
+            flag sets; largest_file, in bytes; before, "module:function", to be called first.
         """
         child = self.ask(streams, arguments=[*arguments], folder=str(folder), **options)
         self.running.add(child)

@@ -9,10 +9,10 @@ import helpers
 from experiments import answers
 from seq2seq_copy import PLAIN, Model, Parts, evaluate
 from support.model import teacher_forcing, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, max_batches=10, feedback="teacher")
+CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, max_batches=10, feedback="teacher")
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5, 6, 2, 2, 3], [2, 2, 6, 3, 3], [6, 4]])
 
 
@@ -34,7 +34,7 @@ def logits_of(*models):
 
 @pytest.mark.parametrize("sizes", [{}, {"vocab_size": 30, "input_embedding_size": 7, "encoder_hidden_units": 11}])
 def test_the_parameters_are_counted(sizes):
-    config = Config(**sizes)
+    config = Settings(**sizes)
     Model(config)
     expected = sum(int(np.prod(variable.shape)) for variable in tf.trainable_variables())
     assert sum(answers.count_parameters(config).values()) == expected
@@ -90,7 +90,7 @@ def test_the_teaching_loop_fn_is_that_of_feedback_teacher(model):
 
 def test_a_model_learns_from_reversed_targets():
     """Three symbols, two of them at a time: 9 sequences."""
-    config = Config(vocab_size=5, length_from=2, length_to=2, max_batches=150, learning_rate=0.05)
+    config = Settings(vocab_size=5, length_from=2, length_to=2, max_batches=150, learning_rate=0.05)
     model = Model(config, PLAIN, PLAIN)
     batch = helpers.task_batch("copy", list(itertools.product([2, 3, 4], repeat=2)))
     with model.session:

@@ -14,10 +14,10 @@ import helpers
 from helpers import EOS, PAD
 from seq2seq_copy import build_model
 from support.model import beam_search, greedy, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
+CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
 MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]  # the last in two layers
 

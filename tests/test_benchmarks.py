@@ -13,13 +13,13 @@ from running import ROOT
 import helpers
 from benchmarks import machine, tables, work
 from benchmarks.peers import Job
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import compile_cache
 
 
 @pytest.mark.long
 def test_the_peers_have_equal_losses(tmp_path):
-    work.make(tmp_path / "work.npz", Config(batch_size=60, encoder_hidden_units=4))
+    work.make(tmp_path / "work.npz", Settings(batch_size=60, encoder_hidden_units=4))
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
     environment = os.environ | {compile_cache.SETTING: str(tmp_path / "cache")}
     peers = [
@@ -34,12 +34,12 @@ def test_the_peers_have_equal_losses(tmp_path):
 
 
 def test_the_settings_of_the_work_are_the_defaults_of_the_script(tmp_path):
-    work.make(tmp_path / "work.npz", Config())
-    assert work.load(tmp_path / "work.npz").config == Config()
+    work.make(tmp_path / "work.npz", Settings())
+    assert work.load(tmp_path / "work.npz").config == Settings()
 
 
 def test_a_whole_job_is_the_data_of_the_script(capsys):
-    config, trained = Config(max_batches=120, held_out_sequences=1001), []
+    config, trained = Settings(max_batches=120, held_out_sequences=1001), []
 
     def take_steps(batches):
         trained.extend(batches)
@@ -59,7 +59,7 @@ def test_a_whole_job_is_the_data_of_the_script(capsys):
     np.testing.assert_equal(trained, list(itertools.islice(batches, 120)))
 
 
-GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=Config.held_out_sequences)
+GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=Settings.held_out_sequences)
 
 
 def test_jobs_that_are_not_equal_end_the_benchmark():

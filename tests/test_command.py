@@ -27,8 +27,9 @@ from same_end import assert_same_end
 from helpers import random_sequences
 from support.pictures import pictures
 from support.run.history import Row
-from support.settings import FLAGS, Config, flag
+from support.settings import Settings, flag
 from support.tensorflow import tensorflow_v1 as tf
+from support.terminal.flags import FLAGS
 from support.terminal.process import explain
 from tests.forks import QUICK
 
@@ -274,7 +275,8 @@ def test_a_terminal_that_is_gone_stops_the_run_and_an_ignored_signal_does_not(tm
 def test_help_names_every_flag(tmp_path):
     status, stdout, stderr = run(["--help"], tmp_path, modules=())
     assert (status, stderr) == (0, "")
-    for name in [*(flag(entry.name) for entry in FLAGS), "--run-dir", "--resume", "--predict", "--export"]:
+    settings = [flag(name) for texts in FLAGS.values() for name in texts]
+    for name in [*settings, "--run-dir", "--resume", "--predict", "--export"]:
         assert re.search(rf"^  {name} ", stdout, re.MULTILINE), name
 
 
@@ -289,7 +291,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tmp_path):
 @posix
 def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
     figure = pictures.loss_curve(
-        [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}, Config()
+        [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}, Settings()
     )
     path = tmp_path / "loss.png"
     path.write_text("earlier")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from running import run
 
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import compile_cache, startup
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--length-to", "4"]
@@ -176,4 +176,4 @@ def test_the_cache_is_emptied_and_nothing_else(cache, others, monkeypatch, capsy
 @pytest.mark.parametrize("units, batch_size, cores, expected", [(20, 100, 2, 1), (256, 100, 2, 2), (256, 100, 64, 14)])
 def test_threads_follow_from_the_sizes(monkeypatch, units, batch_size, cores, expected):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    assert startup.threads(Config(encoder_hidden_units=units, batch_size=batch_size)) == expected
+    assert startup.threads(Settings(encoder_hidden_units=units, batch_size=batch_size)) == expected

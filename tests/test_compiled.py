@@ -11,13 +11,15 @@ import helpers
 import seq2seq_copy
 from seq2seq_copy import PLAIN, Model
 from support.model import variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import backpropagation, bounded_rnn, compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import training
 from support.terminal.command import read_command
 
-CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60)
+CONFIG = Settings(
+    vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, length_to=6, batch_size=5, max_batches=60
+)
 
 
 def random_batches(config, count):
@@ -132,7 +134,7 @@ def test_50_training_steps_are_the_same():
 def test_the_default_model_takes_50_equal_steps():
     losses = []
     for xla in ("on", "off"):
-        config = Config(xla=xla)
+        config = Settings(xla=xla)
         model = variants.open_model(config)
         with model.session:
             losses.append(take_steps(model, [random_batches(config, 50)])[0])
@@ -205,7 +207,7 @@ def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys, no_compiler):
     "change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4), ({"layers": 16}, 3)]
 )
 def test_a_call_does_not_last_long(change, steps):
-    assert compiled.most_steps(Config(**change)) == steps
+    assert compiled.most_steps(Settings(**change)) == steps
 
 
 @pytest.mark.short

@@ -14,10 +14,10 @@ import helpers
 import seq2seq_copy
 from support import settings
 from support.model import dependence, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, length_to=6)
+CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, length_to=6)
 
 
 def softmax(logits):
@@ -81,13 +81,13 @@ def one_input_later(original, config):
 
 def test_a_known_dependence_is_found():
     sequence = np.array([4, 4, 2, 9, 3], np.int32)
-    model, _ = one_input_later(sequence, Config())
+    model, _ = one_input_later(sequence, Settings())
     _, changes = dependence.dependence(model, sequence)
     np.testing.assert_allclose(changes, np.eye(8, 5, k=-1), atol=1e-6)
 
 
 def test_the_work_is_bounded_for_long_sequences_and_large_vocabularies():
-    config = Config(vocab_size=5_000, length_to=500)
+    config = Settings(vocab_size=5_000, length_to=500)
     sequence = np.random.default_rng(0).integers(2, 5_000, size=500, dtype=np.int32)
     model, batches = one_input_later(sequence, config)
     _, changes = dependence.dependence(model, sequence)
@@ -137,7 +137,7 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
 def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
     """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""
     sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": batches, "held_out_sequences": 100}
-    config = Config(xla="off", **sizes, **variant)
+    config = Settings(xla="off", **sizes, **variant)
     training, held_out = helpers.examples(config, *helpers.generators(0))
     model = variants.open_model(config)
     with model.session:

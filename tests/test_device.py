@@ -8,7 +8,7 @@ import pytest
 from running import run_process
 
 from support.errors import UserError
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import compile_cache, compiled, device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import main, process
@@ -30,7 +30,7 @@ def shown(monkeypatch):
 
 
 def choose(config, monkeypatch):
-    """Chooses the device of a Config; returns what it says on a terminal."""
+    """Chooses the device of a Settings; returns what it says on a terminal."""
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     with monkeypatch.context() as patch:  # here, because pytest changes the streams after a fixture
@@ -52,7 +52,7 @@ ON_CPU, ON_GPU = [([], "GPU")], [(["GPU:0"], "GPU")]
     ],
 )
 def test_the_sizes_decide_unless_the_flag_does(wish, sizes, expected, line, shown, monkeypatch, capsys):
-    assert choose(Config(device=wish, **sizes), monkeypatch) == f"{line}\n"
+    assert choose(Settings(device=wish, **sizes), monkeypatch) == f"{line}\n"
     assert shown == expected
     assert capsys.readouterr().out == ""
     is_deterministic = [os.environ[name] for name in DETERMINISM]
@@ -60,7 +60,7 @@ def test_the_sizes_decide_unless_the_flag_does(wish, sizes, expected, line, show
 
 
 def test_only_a_terminal_is_told(shown, capsys):
-    device.choose(Config())
+    device.choose(Settings())
     assert capsys.readouterr() == ("", "")
 
 
@@ -73,20 +73,20 @@ def test_only_a_terminal_is_told(shown, capsys):
 )
 def test_flags_of_the_user_stay(flags, expected, shown, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", flags)
-    device.choose(Config(device="gpu"))
+    device.choose(Settings(device="gpu"))
     assert os.environ["XLA_FLAGS"] == expected
 
 
 def test_from_64_units_and_320_sequences_on_the_gpu_is_faster():
-    assert startup.multiplications(Config()) == 960_000
-    assert startup.multiplications(Config(**LARGE)) == 24_248_320
-    assert not device.uses_gpu(Config(**LARGE | {"batch_size": 200}))
+    assert startup.multiplications(Settings()) == 960_000
+    assert startup.multiplications(Settings(**LARGE)) == 24_248_320
+    assert not device.uses_gpu(Settings(**LARGE | {"batch_size": 200}))
 
 
 @pytest.mark.parametrize("wish", ["auto", "cpu"])
 def test_without_a_gpu_nothing_changes(wish, monkeypatch, capsys):
     before, folder = dict(os.environ), compile_cache.environment()
-    assert choose(Config(device=wish, **LARGE), monkeypatch) == ""
+    assert choose(Settings(device=wish, **LARGE), monkeypatch) == ""
     assert dict(os.environ) == before and compile_cache.environment() == folder
     assert capsys.readouterr() == ("", "")
 
@@ -121,5 +121,5 @@ def test_a_gpu_that_is_not_there_is_one_line_and_nothing_is_written(tmp_path):
 
 def test_it_is_explained_with_status_2():
     with pytest.raises(UserError) as error:
-        device.choose(Config(device="gpu"))
+        device.choose(Settings(device="gpu"))
     assert process.explain(error.value)[0] == 2

@@ -12,10 +12,10 @@ import helpers
 import seq2seq_copy
 from seq2seq_copy import PLAIN
 from support.model import dropout, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(vocab_size=7, input_embedding_size=9, encoder_hidden_units=8, length_to=6, batch_size=4, xla="off")
+CONFIG = Settings(vocab_size=7, input_embedding_size=9, encoder_hidden_units=8, length_to=6, batch_size=4, xla="off")
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
 VARIANTS = [
     {},

@@ -12,7 +12,7 @@ from running import ROOT, posix
 import helpers
 from experiments import capacity, claims, exchange, memory, recipes, states
 from seq2seq_copy import PLAIN, Model
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 KINDS = 5
@@ -278,7 +278,7 @@ def test_a_variant_of_a_claim_has_the_parts_that_it_names():
 def test_the_first_recipe_is_the_tutorials_and_the_last_one_is_this_script():
     steps = {}
     changes = {name: value for change in recipes.CHANGES.values() for name, value in change.items()}
-    for recipe in (recipes.Recipe(), recipes.Recipe(**changes), Config()):
+    for recipe in (recipes.Recipe(), recipes.Recipe(**changes), Settings()):
         model = recipes.RecipeModel(recipe) if isinstance(recipe, recipes.Recipe) else Model(recipe, PLAIN, PLAIN)
         weights = weights_of(model)
         batches, _ = helpers.examples(recipe, *helpers.generators(0))

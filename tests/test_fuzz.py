@@ -20,12 +20,12 @@ from support.data import pairs
 from support.errors import UserError
 from support.run import checkpoints, folder
 from support.run.history import History
-from support.settings import Config, check, from_json, read_file
+from support.settings import Settings, check, from_json, read_file
 from support.terminal import command
 
 pytestmark = pytest.mark.long
 fuzz = settings(max_examples=3000)
-CONFIG = Config()
+CONFIG = Settings()
 HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
 
 CHARACTERS = st.one_of(st.characters(), st.sampled_from("\0\x07\t\n\r\x1b\x85\x9b\u2028\u202e\ufeff\ud800$ab"))
@@ -111,7 +111,7 @@ def test_config_json(place, content):
 def test_a_file_of_settings(place, content):
     (place / "settings.json").write_bytes(content)
     with only_for_the_user():
-        check(Config(**read_file(place / "settings.json")))
+        check(Settings(**read_file(place / "settings.json")))
 
 
 def state_of(generator):
@@ -172,7 +172,7 @@ LINES = st.lists(
 )
 def test_pairs(place, content, symbols, min_count):
     (place / "pairs").write_bytes(content)
-    config = Config(data=place / "pairs", symbols=symbols, min_count=min_count)
+    config = Settings(data=place / "pairs", symbols=symbols, min_count=min_count)
     with only_for_the_user():
         read = command.read_pairs(config)
         config = command.with_data(config, read)

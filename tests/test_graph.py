@@ -14,11 +14,11 @@ import seq2seq_copy
 from helpers import EOS, PAD
 from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, make_loop_fn
 from support import settings
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import backpropagation, compiled
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
+CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
 INPUTS = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]
 BATCH = helpers.task_batch("copy", INPUTS)
 
@@ -174,7 +174,7 @@ def test_every_operation_is_in_a_named_scope(model):
 
 def test_the_seed_decides_the_initial_weights():
     def weights(seed):
-        with Model(Config(seed=seed)).session as session:
+        with Model(Settings(seed=seed)).session as session:
             return np.concatenate([value.ravel() for value in session.run(tf.trainable_variables())])
 
     np.testing.assert_array_equal(weights(1), weights(1))

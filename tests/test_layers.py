@@ -13,17 +13,17 @@ from same_end import assert_same_end
 from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model
 from support.model import variants
 from support.model.cells import StackedCell, StackedState
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import bounded_rnn
 from support.tensorflow import tensorflow_v1 as tf
 
 
 def test_one_layer_is_the_plain_model():
-    assert variants.replace_parts(PLAIN, Config(layers=1)) == PLAIN
+    assert variants.replace_parts(PLAIN, Settings(layers=1)) == PLAIN
 
 
 def test_each_layer_has_its_own_weights():
-    config = Config(layers=2, encoder_hidden_units=3, input_embedding_size=5)
+    config = Settings(layers=2, encoder_hidden_units=3, input_embedding_size=5)
     Model(config, variants.replace_parts(PLAIN, config))
     shapes = {variable.op.name: variable.shape.as_list() for variable in tf.trainable_variables()}
     expected = {

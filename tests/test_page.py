@@ -20,11 +20,11 @@ from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.model import dependence, greedy, variants
 from support.pictures import page
 from support.run import folder as folders
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 HERE = Path(__file__).parent
-CONFIG = Config(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
+CONFIG = Settings(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
 OWN = {"data": Path("own.tsv"), "names": tuple("defghij"), "buckets": ((10, 12),)}
 KINDS = {
     "lstm": {},

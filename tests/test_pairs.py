@@ -19,7 +19,7 @@ from seq2seq_copy import Model
 from support.data import pairs
 from support.errors import UserError
 from support.model import greedy, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import report
 from support.terminal.command import with_data
@@ -36,7 +36,7 @@ def small_file(tmp_path, monkeypatch):
 
 
 def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
-    config = with_data(Config(data=tmp_path / "pairs.tsv"), small_file)
+    config = with_data(Settings(data=tmp_path / "pairs.tsv"), small_file)
     assert (config.length_from, config.length_to, config.vocab_size) == (1, 3, 2 + 12)
     assert config.decoder_steps == 5 + 3  # EOS and two PADs follow the longest target
     words = ["<PAD>", "<EOS>", "a", "b", "c", "d", "e", "é", "f", "g", "h", "1", "0", "EOS"]
@@ -95,7 +95,7 @@ def test_no_held_out_pair_is_trained_on(small_file, caplog):
     names = [f"s{line}" for line in lines]
     made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, lines, names, "")
     sizes = {"length_from": 1, "length_to": 1, "buckets": ((1, 1),)}
-    config = Config(data=Path("pairs.tsv"), vocab_size=102, batch_size=50, **sizes)
+    config = Settings(data=Path("pairs.tsv"), vocab_size=102, batch_size=50, **sizes)
     batches, held_out = pairs.examples(made, config, *np.random.default_rng(0).spawn(2))
     trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
     assert trained_on == set(lines + 2) - set(held_out.inputs[0])
@@ -169,7 +169,7 @@ def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
     lengths = np.append(generator.integers(3, 9, size=999), 8)
     target_lengths = np.append(lengths[:-1], 150)
     made = synthetic(lengths, target_lengths)
-    config = Config(batch_size=20, **{name: value for name, value in pairs.sizes(made).items() if name == "buckets"})
+    config = Settings(batch_size=20, **{name: value for name, value in pairs.sizes(made).items() if name == "buckets"})
     assert [target for _, target in config.buckets] == [5, 8, 150]
     batches = pairs.training_batches(made, np.arange(1000), config, generator)
     drawn = [next(batches).target_lengths for _ in range(4000)]
@@ -181,7 +181,7 @@ def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
 
 
 def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_path):
-    config = with_data(Config(data=tmp_path / "pairs.tsv", batch_size=3), small_file)
+    config = with_data(Settings(data=tmp_path / "pairs.tsv", batch_size=3), small_file)
     generator = np.random.default_rng(0)
     batches = pairs.training_batches(small_file, np.arange(4), config, generator)
     for _ in range(5):
@@ -207,7 +207,7 @@ def test_xla_takes_the_same_steps_in_every_bucket(variant):
     """A program for each size: all of them train the same weights, as without XLA."""
     made = synthetic([2, 2, 3, 9, 4], [2, 3, 1, 2, 30])
     sizes = {"length_to": 9, "buckets": ((3, 3), (9, 3), (9, 30))}
-    config = Config(data=Path("x"), batch_size=2, encoder_hidden_units=3, input_embedding_size=2, **sizes, **variant)
+    config = Settings(data=Path("x"), batch_size=2, encoder_hidden_units=3, input_embedding_size=2, **sizes, **variant)
     batches = [pairs.batch(made, np.array(lines)) for lines in ([0, 1], [3, 0], [4, 4], [2, 1], [3, 4])]
     ends = {}
     for xla in ("on", "off"):
@@ -224,7 +224,7 @@ def test_xla_takes_the_same_steps_in_every_bucket(variant):
 def test_the_loss_counts_each_target_up_to_its_eos_and_two_pads():
     """Whatever else is in the batch, and however long its longest target is."""
     made = synthetic([2, 4, 3], [1, 2, 40])
-    config = Config(data=Path("x"), encoder_hidden_units=3, input_embedding_size=2, length_to=4, buckets=((4, 40),))
+    config = Settings(data=Path("x"), encoder_hidden_units=3, input_embedding_size=2, length_to=4, buckets=((4, 40),))
     model = Model(config)
     with model.session as session:
         losses = [session.run(model.loss, model.feed(pairs.batch(made, np.array([line])))) for line in range(3)]
@@ -235,11 +235,11 @@ def test_the_loss_counts_each_target_up_to_its_eos_and_two_pads():
 
 
 def test_how_long_an_answer_may_become():
-    config = Config(data=Path("x"), length_to=4, buckets=((2, 2), (4, 40)))
+    config = Settings(data=Path("x"), length_to=4, buckets=((2, 2), (4, 40)))
     assert greedy.question([[2], [3, 4]], config).target_lengths.tolist() == [40, 40]
     assert greedy.question([[2], [3, 4]], replace(config, max_answer=5)).target_lengths.tolist() == [2, 2]
-    assert greedy.question([[2], [3, 4]], Config()).target_lengths.tolist() == [1, 2]
-    assert greedy.question([[2], [3, 4]], replace(Config(), max_answer=50)).target_lengths.tolist() == [47, 47]
+    assert greedy.question([[2], [3, 4]], Settings()).target_lengths.tolist() == [1, 2]
+    assert greedy.question([[2], [3, 4]], replace(Settings(), max_answer=50)).target_lengths.tolist() == [47, 47]
 
 
 @pytest.fixture(scope="module")
@@ -351,7 +351,7 @@ def test_a_symbol_that_was_never_trained_is_named_when_asked(learned):
 
 
 def test_symbols_without_a_training_pair_are_kept_with_the_run(small_file, tmp_path):
-    config = with_data(Config(data=tmp_path / "pairs.tsv"), small_file)
+    config = with_data(Settings(data=tmp_path / "pairs.tsv"), small_file)
     _, (line,) = pairs.split(small_file, 10_000, helpers.generators(0)[1])
     only_there = [{"c"}, {"e", "\u00e9", "f", "g", "h"}, set(), {"1", "0", "EOS"}][line]
     assert set(config.untrained) == only_there

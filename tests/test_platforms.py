@@ -13,7 +13,7 @@ from running import ROOT, SHORT, only_run, run_process, start_process
 
 from support.errors import UserError
 from support.run import files, folder, platforms
-from support.settings import Config
+from support.settings import Settings
 
 LIKE_WINDOWS = {
     "PYTHONPATH": str(ROOT / "tests/like_windows"),
@@ -59,18 +59,18 @@ def test_what_a_file_system_cannot_do_is_left_out(tmp_path, monkeypatch, caplog)
     files.write_whole(tmp_path / "file", b"text")
     monkeypatch.setattr(platforms.filelock.FileLock, "acquire", refuse)
     with caplog.at_level(logging.WARNING):
-        run_folder, _ = folder.create(tmp_path / "run", Config())
+        run_folder, _ = folder.create(tmp_path / "run", Settings())
     assert "cannot lock" in caplog.messages[0]
     assert {path.name for path in run_folder.iterdir()} >= {"config.json"}
 
 
 def test_one_process_gets_a_new_folder(tmp_path):
-    run_folder, lock = folder.create(tmp_path / "run", Config())
+    run_folder, lock = folder.create(tmp_path / "run", Settings())
     (tmp_path / "run/config.json").unlink()  # like an editor that writes a new file in its place
     with pytest.raises(UserError, match="is being trained by another process"):
-        folder.create(run_folder, Config())
+        folder.create(run_folder, Settings())
     lock.release()
-    folder.create(run_folder, Config())[1].release()
+    folder.create(run_folder, Settings())[1].release()
 
 
 def test_a_file_is_written_through_a_link_and_left_overs_are_removed(tmp_path):

@@ -12,10 +12,10 @@ import pytest
 import helpers
 from support.pictures import heat_maps, pictures
 from support.run.history import History, Row
-from support.settings import Config
+from support.settings import Settings
 from support.terminal import report
 
-CONFIG = Config(batch_size=5, seed=7)
+CONFIG = Settings(batch_size=5, seed=7)
 HELD_OUT = helpers.task_batch("copy", [[2, 3], [4, 5, 6], [7, 8], [9, 9, 9]])
 
 
@@ -71,7 +71,7 @@ def test_a_share_of_nothing_is_a_dash():
 def test_batch_report_shows_no_more_samples_than_there_are():
     batch = helpers.task_batch("copy", [[3, 5], [4]])
     prediction = np.array([[3, 4], [5, 5], [1, 1], [0, 0], [0, 0]])
-    assert report.batch_report(Row(8, 0.12345, 1.0, 0.1), batch, prediction, Config(samples=9)).splitlines() == [
+    assert report.batch_report(Row(8, 0.12345, 1.0, 0.1), batch, prediction, Settings(samples=9)).splitlines() == [
         "batch 8",
         "  minibatch loss: 0.1235",
         "  sample 1:",
@@ -145,7 +145,7 @@ def test_the_picture_says_what_it_shows():
 
 
 def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
-    config = Config(data=Path("own.tsv"), names=("$x_$", "\u732b", "a" * 300))
+    config = Settings(data=Path("own.tsv"), names=("$x_$", "\u732b", "a" * 300))
     inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32), np.array([4, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
@@ -171,7 +171,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
 
 def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
     """In an SVG too, whose comments hold every text, and which allows no control character."""
-    config = Config(data=Path("pri$ce_$x^\x1b.tsv"), names=("$x_$", "$\\frac{$", "\x07"))
+    config = Settings(data=Path("pri$ce_$x^\x1b.tsv"), names=("$x_$", "$\\frac{$", "\x07"))
     rows, figures = [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}
     symbols = np.array([2, 3, 4])
     maps = {"memory": [(symbols, symbols, np.eye(3))]}
@@ -185,7 +185,7 @@ def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_pa
 
 
 def test_other_pictures_are_beside_that_of_the_loss():
-    plots = {name: str(path) for name, path in Config().plots.items()}
+    plots = {name: str(path) for name, path in Settings().plots.items()}
     assert plots == {"loss": "plots/loss.png", "memory": "plots/memory.png", "model": "plots/model.html"}
     with_attention = {
         "loss": "a/b.svg",
@@ -193,11 +193,11 @@ def test_other_pictures_are_beside_that_of_the_loss():
         "model": "a/b-model.html",
         "attention": "a/b-attention.svg",
     }
-    plots = Config(plot=Path("a/b.svg"), attention="luong").plots
+    plots = Settings(plot=Path("a/b.svg"), attention="luong").plots
     assert {name: str(path) for name, path in plots.items()} == with_attention
-    assert Config(plot=Path("memory.png")).plots["memory"] == Path("memory-memory.png")
+    assert Settings(plot=Path("memory.png")).plots["memory"] == Path("memory-memory.png")
 
 
 def test_a_title_names_what_is_not_plain():
-    assert Config(layers=2, cell="gru", seed=7).title == "copy, GRU, 2 layers, seed 7"
-    assert Config().title == "copy, seed 0"
+    assert Settings(layers=2, cell="gru", seed=7).title == "copy, GRU, 2 layers, seed 7"
+    assert Settings().title == "copy, seed 0"

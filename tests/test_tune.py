@@ -25,7 +25,7 @@ from seq2seq_copy import train
 from support.data import pairs
 from support.errors import UserError
 from support.model import variants
-from support.settings import Config
+from support.settings import Settings
 from support.terminal import process
 from tests.forks import ROOT
 
@@ -435,7 +435,7 @@ def test_a_server_that_stops_is_one_line(server, tmp_path):
 
 def test_the_defaults_are_what_tuning_has_learned():
     for name, value in json.loads((ROOT / "experiments/best.json").read_text()).items():
-        assert getattr(Config, name) == value, name
+        assert getattr(Settings, name) == value, name
 
 
 # What the script does with a file of settings

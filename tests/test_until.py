@@ -12,7 +12,7 @@ from same_end import assert_same_end
 from support import settings
 from support.run import folder as folders
 from support.run.history import Row, has_reached
-from support.settings import Config
+from support.settings import Settings
 
 SHARE = 0.8
 SETTINGS = (
@@ -118,7 +118,7 @@ def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
 
 
 def test_off_is_null(tmp_path):
-    run_folder, _ = folders.create(tmp_path / "run", Config())
+    run_folder, _ = folders.create(tmp_path / "run", Settings())
     values = folders.read_settings(run_folder)
     assert values["until"] is None
-    assert settings.from_json(values) == Config()
+    assert settings.from_json(values) == Settings()

@@ -16,10 +16,10 @@ import helpers
 import seq2seq_copy
 from seq2seq_copy import LSTMCell, LSTMStateTuple, Model
 from support.model import attention, teacher_forcing, variants
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-CONFIG = Config(
+CONFIG = Settings(
     vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4
 )
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from support.cluster.local import free_addresses, tf_config
 from support.cluster.model import ClusterModel
-from support.settings import Config
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command
 from tests.forks import QUICK
@@ -18,7 +18,7 @@ def start_workers(forks, arguments, folders, more_of=None, settings=QUICK, befor
     """Starts a worker in each of the folders; returns their process numbers.
 
     They print into worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to further arguments.
-    settings: fields of the Config that no flag sets. before: the function of this file that each worker calls first.
+    settings: fields of the Settings that no flag sets. before: the function of this file that each worker calls first.
     """
     addresses = free_addresses(len(folders))
     return [
@@ -35,7 +35,7 @@ def start_workers(forks, arguments, folders, more_of=None, settings=QUICK, befor
 
 
 def change_settings():
-    command.Config = functools.partial(Config, **json.loads(os.environ["WORKER_SETTINGS"]))
+    command.Settings = functools.partial(Settings, **json.loads(os.environ["WORKER_SETTINGS"]))
 
 
 def let_xla_fail():

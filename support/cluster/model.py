@@ -28,7 +28,7 @@ class Stop(process.Stop):
 
 
 def open_model(config, cluster):
-    """Builds the ClusterModel of a settings.Config. If XLA does not compile it, warns and builds it without XLA."""
+    """Builds the ClusterModel of a settings.Settings. If XLA does not compile it, warns and builds it without XLA."""
     if config.xla == "on":
         with compiled.warning_if_not_compiled():
             return ClusterModel(config, cluster)

@@ -80,7 +80,7 @@ def agree(cluster, command, typed):
     own = {"this program": hashlib.sha256(program).hexdigest()[:12]}
     own |= {"TensorFlow": tf.__version__, "NumPy": np.__version__}
     given = typed if command.config is None else command.config.fixed
-    own |= {settings.flag(name): given[name] for name in settings.Config().fixed if name in given}
+    own |= {settings.flag(name): given[name] for name in settings.Settings().fixed if name in given}
     config = command.config and folder.plain(dataclasses.asdict(command.config))
     first, problem = cluster.exchange({"own": own, "resume": command.resume, "config": config})[0], ""
     if cluster.index > 0:

@@ -276,7 +276,7 @@ def parse(line, symbols="words"):
 
 
 def sizes(pairs):
-    """Returns the sizes that the model needs for the pairs, as fields of a settings.Config."""
+    """Returns the sizes that the model needs for the pairs, as fields of a settings.Settings."""
     lengths, target_lengths = lengths_of(pairs, np.concatenate([pairs.lines, pairs.validation_lines]))
     return {
         "length_from": int(lengths.min()),
@@ -398,7 +398,7 @@ def examples(pairs, config, generator, held_out_generator):
 
     Args:
       pairs: Pairs.
-      config: a settings.Config.
+      config: a settings.Settings.
       generator: the np.random.Generator that draws the training pairs, with replacement.
       held_out_generator: the np.random.Generator that decides what is held out.
 

@@ -15,7 +15,7 @@ def drop(parts, config, columns=None):
 
     Args:
       parts: a seq2seq_copy.Parts.
-      config: the settings.Config.
+      config: the settings.Settings.
       columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:

@@ -16,7 +16,7 @@ def question(sequences, config, steps=None):
 
     Args:
       sequences: list of int32 [length].
-      config: a settings.Config, which says how long an answer may become.
+      config: a settings.Settings, which says how long an answer may become.
       steps: int, how many steps to decode instead.
     """
     batch = task_batch("copy", sequences)

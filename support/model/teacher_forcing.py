@@ -13,7 +13,7 @@ def teach(parts, config, columns=None):
 
     Args:
       parts: a seq2seq_copy.Parts.
-      config: the settings.Config; its feedback is teacher or scheduled.
+      config: the settings.Settings; its feedback is teacher or scheduled.
       columns: slice, which columns of each batch the model gets; None for all.
 
     Returns:
@@ -37,7 +37,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
       loop_fn: the loop_fn to wrap, whose next_input is [batch, input_embedding_size].
       embeddings: float32 [vocab_size, input_embedding_size].
       decoder_targets: int32 [decoder_time, batch].
-      config: the settings.Config.
+      config: the settings.Settings.
       columns: as for teach().
 
     Returns:

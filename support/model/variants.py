@@ -12,7 +12,7 @@ def open_model(config, parts=PLAIN, training_parts=None, trains=True):
     """Builds the model of some settings and opens a session with initial weights.
 
     Args:
-      config: a settings.Config.
+      config: a settings.Settings.
       parts: the seq2seq_copy.Parts that the variants of the settings are put around.
       training_parts: the Parts for the training step; None for the same.
       trains: bool, whether the model is trained, or only predicts.
@@ -36,7 +36,7 @@ def replace_parts(parts, config, training=False, columns=None):
 
     Args:
       parts: the seq2seq_copy.Parts of the plain model.
-      config: a settings.Config.
+      config: a settings.Settings.
       training: bool, whether they are for the training step. Only then may the decoder read true symbols, and does
         dropout apply; a model that predicts reads its own predictions.
       columns: slice, which columns of each batch the model gets; None for all.

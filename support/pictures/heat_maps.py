@@ -34,7 +34,7 @@ def draw(maps, config, growth=None):
       maps: dict from "memory", "attention" or both to a list of (inputs int [length], symbols int [steps], values
         float [rows, columns]) for each sequence. Rows and columns are steps and length, or fewer if neighbours were
         taken together.
-      config: the settings.Config.
+      config: the settings.Settings.
       growth: dict from a batch to values like those of the maps, drawn in a row below them; None for no such row.
 
     Returns:

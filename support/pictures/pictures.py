@@ -57,7 +57,7 @@ def loss_curve(rows, metrics, config):
     Args:
       rows: a history.Row for each batch. The losses are above 0.
       metrics: dict from report.metrics().
-      config: the settings.Config.
+      config: the settings.Settings.
 
     Returns:
       A matplotlib Figure.

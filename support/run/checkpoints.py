@@ -30,7 +30,7 @@ MOST_KEPT_WEIGHTS = 160_000  # after one batch; a page with those after five bat
 class Run:
     """A run in training, with everything that is saved, restored and kept."""
 
-    config: object  # the settings.Config
+    config: object  # the settings.Settings
     folder: Path
     lock: object  # while it is kept, no other process trains the run
     held_out: helpers.Batch  # all held-out sequences

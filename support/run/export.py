@@ -21,7 +21,7 @@ def write(run, path, config, hold_signals):
     Args:
       run: pathlib.Path of the run's folder.
       path: pathlib.Path of the SavedModel, which must not exist yet.
-      config: the settings.Config of the run.
+      config: the settings.Settings of the run.
       hold_signals: support.terminal.process.hold_signals.
 
     Raises:

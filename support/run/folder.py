@@ -29,7 +29,7 @@ def create(path, config):
 
     Args:
       path: pathlib.Path of the folder, new or empty; None for a new one in runs/, named after the time.
-      config: a settings.Config.
+      config: a settings.Settings.
 
     Returns:
       path: the folder's pathlib.Path.

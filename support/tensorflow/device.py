@@ -17,7 +17,7 @@ def choose(config):
     It must be called before the first session: the device and the flags of XLA are then fixed.
 
     Args:
-      config: the settings.Config of a run that trains.
+      config: the settings.Settings of a run that trains.
 
     Raises:
       UserError: the GPU that was asked for is not there.

@@ -25,7 +25,7 @@ def prepare_training(config):
     """Sets what TensorFlow reads when the first session of a process starts: threads, and where programs are kept.
 
     Args:
-      config: the settings.Config of a run that trains.
+      config: the settings.Settings of a run that trains.
     """
     os.environ.setdefault(THREADS, str(threads(config)))
     set_environment()

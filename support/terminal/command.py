@@ -19,9 +19,9 @@ from support.data import pairs
 from support.errors import UserError
 from support.pictures import pictures
 from support.run import files, folder, history
-from support.settings import FLAGS, UNKNOWN_NAME, Config, flag
+from support.settings import UNKNOWN_NAME, Settings, flag
 from support.terminal import judge, predict, predict_flags
-from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
+from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
 from support.values import file_path, tensorflow_path
@@ -33,7 +33,7 @@ NEWEST = object()  # what --resume without a folder means
 class Command(NamedTuple):
     """What the command line asks for."""
 
-    config: Config
+    config: Settings
     run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
     resume: bool = False
     predict: list | None = None  # lines of symbols; "-" alone stands for standard input
@@ -52,7 +52,7 @@ def flag_parser():
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    add_settings(parser, FLAGS)
+    add_settings(parser)
     parser.add_argument(
         "--settings",
         type=flag_type(file_path),
@@ -161,7 +161,7 @@ def check_working_folder():
 
 
 def read_pairs(config):
-    """Reads the data of a settings.Config."""
+    """Reads the data of a settings.Settings."""
     has_unknown = config.min_count > 1 and UNKNOWN_NAME not in config.names
     names = [*config.names, *[UNKNOWN_NAME] * has_unknown]
     read = pairs.read(config.data, config.validation_data, config.test_data, config.symbols, names)
@@ -193,7 +193,7 @@ def new_run(given):
     if "settings" in given:
         given = settings.read_file(given.pop("settings")) | given
     start_from = given.pop("start_from", None)
-    config = Config(**given) if start_from is None else start_config(start_from, given)
+    config = Settings(**given) if start_from is None else start_config(start_from, given)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
@@ -206,15 +206,15 @@ def new_run(given):
 
 
 def start_config(run, given):
-    """Returns the Config of a new run that starts with the weights of another run, and so has the same model.
+    """Returns the Settings of a new run that starts with the weights of another run, and so has the same model.
 
     Raises:
       UserError: flags ask for another model, or for symbols that the other run does not have.
     """
     other, _ = trained_run(run, "--start-from")
-    model = {entry.name: getattr(other, entry.name) for entry in FLAGS if entry.metadata["group"] == "model"}
+    model = {name: getattr(other, name) for name in FLAGS["model"]}
     model["symbols"] = other.symbols
-    config = Config(**model | {"vocab_size": other.vocab_size} | given)
+    config = Settings(**model | {"vocab_size": other.vocab_size} | given)
     wrong = [name for name, value in model.items() if getattr(config, name) != value]
     if wrong:
         name = wrong[0]
@@ -227,7 +227,7 @@ def start_config(run, given):
 
 
 def with_data(config, user_pairs):
-    """Returns a Config with the fields that are read from the user's pairs."""
+    """Returns a Settings with the fields that are read from the user's pairs."""
     paths = {name: getattr(config, name) for name in DATA_FILES}
     try:
         paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
@@ -291,7 +291,7 @@ def check_alone(name, given, resume):
 
 
 def trained_run(run_dir, name="--run-dir"):
-    """Returns the Config and the folder of a run that has a checkpoint. Raises UserError if there is none."""
+    """Returns the Settings and the folder of a run that has a checkpoint. Raises UserError if there is none."""
     run = run_dir or newest_run()
     with naming(name):
         config = saved_config(run)
@@ -328,7 +328,7 @@ def command_to_resume(run, run_dir, given):
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
     # A path from config.json may be somebody else's, so it is not written to.
-    given.setdefault("plot", config.plot if config.plot == settings.Config.plot else run / "loss.png")
+    given.setdefault("plot", config.plot if config.plot == settings.Settings.plot else run / "loss.png")
     return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
 
 
@@ -354,7 +354,7 @@ def check_resumable(run, config, given):
 
 
 def saved_config(run):
-    """Returns the Config of a run. Raises UserError if there is none."""
+    """Returns the Settings of a run. Raises UserError if there is none."""
     try:
         return settings.from_json(folder.read_settings(run))
     except ValueError as error:

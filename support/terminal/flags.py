@@ -1,4 +1,4 @@
-"""Flags of the command line, derived from the fields of settings.Config."""
+"""The flags of the command line that set a field of settings.Settings."""
 
 import argparse
 import difflib
@@ -6,9 +6,55 @@ import functools
 import sys
 
 from support import outside
-from support.settings import flag
+from support.settings import EVALUATION_BATCH, KINDS, UNKNOWN_NAME, Settings, flag
+from support.values import PICTURE_ENDINGS
 
-METAVARS = {"int": "N", "float": "X", "Path": "FILE"}
+# The flags of settings in their groups, each with its help. A setting that is not here has no flag.
+FLAGS = {
+    "training": {
+        "max_batches": "batches to train on",
+        "batch_size": "sequences in a batch",
+        "learning_rate": "peak learning rate; the rate rises to it, then falls linearly to 0",
+        "until": "end training when two evaluations in a row find at least this share of the first "
+        f"{EVALUATION_BATCH:,} held-out sequences exact; the learning-rate schedule is not shortened (default: off)",
+        "patience": "end training after N evaluations without a better one (default: off)",
+        "keep": "weights to end with: the last, or those of the best evaluation",
+        "seed": "decides the initial weights and all random data",
+        "xla": "on: compile the training step; off: run tf.nn.raw_rnn as it is",
+        "device": "where to train; auto: on a GPU if there is one and it is faster at these sizes, else on the CPU",
+        "feedback": "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; "
+        "scheduled: either",
+        "teacher_probability": "with --feedback scheduled: initial probability of reading the true symbol; it falls "
+        "linearly to 0",
+        "dropout": "share of the inputs of each cell and of the projection that is set to 0 in training",
+    },
+    "data": {
+        "task": "what to learn: copying, reversing, or continuing the alphabet",
+        "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
+        "validation_data": "hold out the pairs of this file instead of a tenth of --data",
+        "test_data": "report on the pairs of this file when training ends",
+        "symbols": "with --data: what is a symbol; a space is the character \u2423",
+        "min_count": "with --data: symbols that occur less often in the training pairs become "
+        f"{UNKNOWN_NAME}, and so do unknown symbols later",
+        "length_from": "length of the shortest sequences",
+        "length_to": "length of the longest sequences",
+        "vocab_size": "number of symbols, including PAD = 0 and EOS = 1",
+    },
+    "model": {
+        "input_embedding_size": "size of the symbol embeddings",
+        "encoder_hidden_units": "units per encoder direction; the decoder of a bidirectional model has twice as many",
+        "cell": "cell of the encoder and the decoder",
+        "layers": "stacked cells in encoder and decoder",
+        "encoder": "bidirectional: read from both ends; forward: read from left to right only",
+        "attention": "attention over the outputs of the encoder",
+    },
+    "report": {
+        "batches_in_epoch": "print a report every N batches",
+        "samples": "sequences that a report prints",
+        "plot": "file for the loss curve, with memory and attention beside it; with --predict, for these two "
+        f"({' '.join(PICTURE_ENDINGS)})",
+    },
+}
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
@@ -49,16 +95,12 @@ def flag_type(kind):
     return convert
 
 
-def add_settings(parser, entries):
-    """Adds the flags of fields of Config to a parser, in their groups."""
-    groups = {}
-    for entry in entries:
-        title, kind = entry.metadata["group"], entry.metadata["type"]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        groups[title].add_argument(
-            flag(entry.name),
-            type=flag_type(kind),
-            help=entry.metadata["help"] + ("" if entry.default is None else f" (default: {entry.default})"),
-            metavar=getattr(kind, "metavar", METAVARS.get(entry.type)),
-        )
+def add_settings(parser, without=()):
+    """Adds the flags of settings to a parser, in their groups, except some groups or flags."""
+    for title, texts in FLAGS.items():
+        group = parser.add_argument_group(title) if title not in without else None
+        for name, text in texts.items():
+            if group and name not in without:
+                default, kind = getattr(Settings, name), KINDS[name]
+                text += "" if default is None else f" (default: {default})"
+                group.add_argument(flag(name), type=flag_type(kind), help=text, metavar=kind.metavar)

@@ -24,7 +24,7 @@ class PredictFlags(NamedTuple):
     length_penalty: float = 0.0
     scores: bool = False
     json: bool = False
-    max_answer: int | None = None  # see settings.Config.longest_answer
+    max_answer: int | None = None  # see settings.Settings.longest_answer
     plot: Path | None = None  # where to draw memory and attention of the sequences
 
     @property

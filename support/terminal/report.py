@@ -37,7 +37,7 @@ def data_report(pairs, held_out, config):
     Args:
       pairs: the pairs.Pairs of the file.
       held_out: the helpers.Batch of the held-out ones.
-      config: the settings.Config.
+      config: the settings.Settings.
     """
     held_out_pairs, repeated = held_out.lengths.size, repeated_inputs(pairs)
     repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
@@ -56,7 +56,7 @@ def batch_report(row, batch, prediction, config):
       row: the history.Row of the batch. Its loss is from before the update.
       batch: the helpers.Batch.
       prediction: int32 [decoder_time, batch], made after the update.
-      config: the settings.Config.
+      config: the settings.Settings.
     """
     names = config.vocabulary
     lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]

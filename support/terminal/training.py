@@ -52,7 +52,7 @@ def sizes_of_calls(done, config, most):
 
     Args:
       done: int, the steps that have been made.
-      config: a settings.Config.
+      config: a settings.Settings.
       most: int.
     """
     while done < config.max_batches:
