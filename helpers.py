@@ -22,9 +22,6 @@ PAD = 0
 EOS = 1
 FIRST_SYMBOL = 2
 
-INT32 = np.dtype(np.int32)
-INT32_MAX = np.iinfo(INT32).max
-
 # The decoder makes this many more steps than its target has symbols: one for EOS, two more to make mistakes in.
 EXTRA_DECODER_STEPS = 3
 
@@ -58,45 +55,13 @@ def random_sequences(length_from, length_to, vocab_lower, vocab_upper, batch_siz
 
     Yields:
       A list of batch_size int32 arrays [length].
-
-    Raises:
-      ValueError: an argument is outside its range. Raised at the call, not at the first batch.
     """
-    if not 1 <= length_from <= length_to:
-        raise ValueError(f"lengths must satisfy 1 <= length_from <= length_to, not {length_from} and {length_to}")
-    if not FIRST_SYMBOL <= vocab_lower < vocab_upper:
-        raise ValueError(
-            f"symbols must satisfy {FIRST_SYMBOL} <= vocab_lower < vocab_upper, not {vocab_lower} and {vocab_upper}"
-        )
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     generator = np.random.default_rng(seed)
-
-    def batches():
-        while True:
-            lengths = generator.integers(length_from, length_to, size=batch_size, endpoint=True)
-            symbols = generator.integers(vocab_lower, vocab_upper, size=lengths.sum(), dtype=np.int32)
-            ends = np.cumsum(lengths).tolist()
-            yield [symbols[start:end] for start, end in zip([0, *ends], ends)]
-
-    return batches()
-
-
-def _is_int32_sequence(array):
-    return type(array) is np.ndarray and array.dtype == INT32 and array.ndim == 1 and array.size > 0
-
-
-def _integers(index, sequence):
-    """Returns a sequence as an array, or raises a ValueError that names it by its index."""
-    try:
-        array = np.asarray(sequence)
-    except ValueError:  # a ragged nesting of lists
-        array = np.empty([1, 1])
-    if array.shape == (0,):
-        raise ValueError(f"sequence {index} is empty")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError(f"sequence {index} is not a flat sequence of integers: {sequence!r}")
-    return array
+    while True:
+        lengths = generator.integers(length_from, length_to, size=batch_size, endpoint=True)
+        symbols = generator.integers(vocab_lower, vocab_upper, size=lengths.sum(), dtype=np.int32)
+        ends = np.cumsum(lengths).tolist()
+        yield [symbols[start:end] for start, end in zip([0, *ends], ends)]
 
 
 def batch(sequences, max_sequence_length=None):
@@ -111,29 +76,14 @@ def batch(sequences, max_sequence_length=None):
       lengths: int32 [batch], the length of each sequence.
 
     Raises:
-      ValueError: there is no sequence, or one is too long, empty, or holds a negative or non-integer
-        element; the message names the sequence by its index.
+      ValueError: a sequence is empty or too long.
     """
-    arrays = list(sequences)
-    if not all(_is_int32_sequence(array) for array in arrays):
-        arrays = [_integers(index, sequence) for index, sequence in enumerate(arrays)]
-    if not arrays:
-        raise ValueError("a batch needs at least one sequence")
-
-    lengths = np.fromiter(map(len, arrays), np.int32, len(arrays))
+    lengths = np.array([len(sequence) for sequence in sequences], np.int32)
     time = lengths.max() if max_sequence_length is None else max_sequence_length
-    if lengths.max() > time:
-        index = int(lengths.argmax())
-        raise ValueError(f"sequence {index} has {lengths[index]} elements, more than max_sequence_length={time}")
-
-    elements = np.concatenate(arrays)
-    if elements.min() < 0 or elements.max() > INT32_MAX:
-        outside = (elements < 0) | (elements > INT32_MAX)
-        index = int(np.repeat(np.arange(len(arrays)), lengths)[outside.argmax()])
-        raise ValueError(f"sequence {index} holds {elements[outside.argmax()]}, outside 0 ... 2**31 - 1")
-
-    batch_major = np.full([len(arrays), time], PAD, dtype=np.int32)
-    batch_major[np.arange(time) < lengths[:, np.newaxis]] = elements
+    if not 1 <= lengths.min() <= lengths.max() <= time:
+        raise ValueError(f"a sequence must have 1 to {time} symbols; these have {lengths.min()} to {lengths.max()}")
+    batch_major = np.full([lengths.size, time], PAD, dtype=np.int32)
+    batch_major[np.arange(time) < lengths[:, np.newaxis]] = np.concatenate(sequences)
     return np.ascontiguousarray(batch_major.T), lengths
 
 
@@ -154,8 +104,8 @@ def decoder_targets(sequences, lengths):
     return targets
 
 
-def task_batch(task, sequences):
-    """Turns random sequences into the questions and answers of a task.
+def task_batch(task, sequences, max_sequence_length=None):
+    """Turns random sequences into the questions and answers of a task, and pads them.
 
     copy asks for the sequence itself, reverse for the sequence backwards. alphabet asks for the letters that follow:
     the answer to a b c is d e f, and a follows z. The first symbol of a random sequence decides where the letters
@@ -163,30 +113,32 @@ def task_batch(task, sequences):
 
     Args:
       task: one of TASKS.
-      sequences: as for batch().
+      sequences, max_sequence_length: as for batch().
 
     Returns:
       A Batch.
     """
-    inputs, lengths = batch(sequences)
-    steps = np.arange(len(inputs))[:, np.newaxis]  # [time, 1]
-    is_real = steps < lengths  # [time, batch]
-    answers = inputs
+    questions = answers = sequences
     if task == "reverse":
-        answers = np.where(is_real, np.take_along_axis(inputs, np.maximum(lengths - 1 - steps, 0), axis=0), PAD)
+        answers = [sequence[::-1] for sequence in sequences]
     elif task == "alphabet":
-        letters = inputs[0] - FIRST_SYMBOL + steps
-        inputs, answers = (
-            np.where(is_real, FIRST_SYMBOL + letter % len(LETTERS), PAD) for letter in (letters, letters + lengths)
-        )
-    return Batch(inputs.astype(np.int32), lengths, decoder_targets(answers, lengths), lengths)
+        questions = [alphabet(sequence[0], len(sequence)) for sequence in sequences]
+        answers = [alphabet(question[-1] + 1, question.size) for question in questions]
+    inputs, lengths = batch(questions, max_sequence_length)
+    targets, _ = batch(answers, max_sequence_length)
+    return Batch(inputs, lengths, decoder_targets(targets, lengths), lengths)
+
+
+def alphabet(first, length):
+    """Returns so many letters from a symbol on, int [length]."""
+    return FIRST_SYMBOL + (first - FIRST_SYMBOL + np.arange(length)) % len(LETTERS)
 
 
 def task_batches(config, batch_size, seed):
-    """Yields endless random batches of the task of a settings.Settings; seed as for random_sequences()."""
+    """Yields endless random batches of the task of a Config, all of one shape; seed as for random_sequences()."""
     lengths, symbols = (config.length_from, config.length_to), (FIRST_SYMBOL, config.vocab_size)
     for sequences in random_sequences(*lengths, *symbols, batch_size, seed):
-        yield task_batch(config.task, sequences)
+        yield task_batch(config.task, sequences, config.length_to)
 
 
 def generators(seed):
@@ -194,8 +146,9 @@ def generators(seed):
     return np.random.default_rng(seed).spawn(2)
 
 
-def examples(config, generator, held_out_generator):
-    """Returns endless training batches, and a Batch of config.held_out_sequences drawn from a separate stream."""
+def examples(config, generators):
+    """Returns endless training batches, and a Batch of config.held_out_sequences, each from its own generator."""
+    generator, held_out_generator = generators
     held_out = next(task_batches(config, config.held_out_sequences, held_out_generator))
     return task_batches(config, config.batch_size, generator), held_out
 

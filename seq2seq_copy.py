@@ -14,63 +14,60 @@ symbol that it found most likely at the step before: greedy decoding, in trainin
       reads                                                 EOS     5      7      8     EOS    PAD
       predicts                                               5      7      8     EOS    PAD    PAD
 
-Below, in this order: embedding, cell, encoder, decoder, loss, Adam, model, training, evaluation. helpers.py makes the
-data. The notebook docs/walkthrough.ipynb runs the model part by part, and docs/accuracy.md says how accurate it is.
+Below, in this order: numbers, embedding, cell, encoder, decoder, loss, training step, model, training, and fit(), a
+whole run in its plainest form. `python seq2seq_copy.py` makes the same steps, by the same functions compiled with XLA,
+and saves the run. helpers.py makes the data. docs/walkthrough.ipynb runs the model part by part. The functions up to
+training_step() only build the graph; nothing is computed until session.run(). Tensors are time-major, [time, batch]: a
+sequence is a column. Comments give shapes.
 """
 
-from __future__ import annotations
-
+import itertools
+import sys
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 import helpers
 from helpers import EOS, EXTRA_DECODER_STEPS, PAD
-from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1; loaded at its first use, as it takes seconds
+from support.tensorflow import tensorflow_v1 as tf  # tensorflow.compat.v1, imported at its first use
+from support.tensorflow.sharing import recording, reusing
 
 
 @dataclass(frozen=True)
 class Config:
-    """The numbers of the recipe. support/settings.py adds what the command needs besides: files, devices, reports."""
+    """The numbers of the recipe. support/settings.py adds what the command needs besides."""
 
     task: str = "copy"  # helpers.py has other tasks
     vocab_size: int = 10  # symbols, among them PAD = 0 and EOS = 1
-    length_from: int = 3  # symbols of the shortest sequences
-    length_to: int = 8  # symbols of the longest sequences
-    input_embedding_size: int = 20  # twice the vocabulary, as in the talk: room for each symbol to differ
-    encoder_hidden_units: int = 20  # in each direction; the final states, side by side, fit a decoder of 40
-    batch_size: int = 100  # sequences
-    max_batches: int = 3001  # one more than 3,000, so that the last report comes after the last batch
-    learning_rate: float = 0.03  # the peak; 30 times the talk's, which is what the next two lines make possible
-    warm_up: float = 0.1  # share of the batches in which the learning rate rises, while Adam has seen few gradients
+    length_from: int = 3  # the talk's lengths: few steps to wait for,
+    length_to: int = 8  # and yet 19 million different sequences, of which a run sees 300,100
+    input_embedding_size: int = 20  # twice the symbols, so that any two can be far apart
+    encoder_hidden_units: int = 20  # in each direction; their final states, side by side, start a decoder of 40
+    batch_size: int = 100  # smaller and larger batches are no better (docs/claims.md)
+    max_batches: int = 3001  # batch 3000, counted from 0, is reported too
+    learning_rate: float = 0.03  # the peak: 30 times the talk's constant rate
+    warm_up: float = 0.1  # share of the batches in which the rate rises; before that, Adam has seen few gradients
     adam_beta2: float = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
-    clip_norm: float = 1.0  # a longer gradient is cut to this length
-    held_out_sequences: int = 10_000  # to count exact copies in: so 0.01 % is one sequence
+    clip_norm: float = 1.0  # a longer gradient is shortened to this
+    held_out_sequences: int = 10_000  # so that one error is 0.01 %
     batches_in_epoch: int = 1000  # between two reports; the talk's name, though random data has no epochs
     seed: int = 0  # decides the initial weights and all random data
-
-
-# The functions up to build_model() run once. They only build the graph; nothing is computed until session.run().
-# Tensors are time-major, [time, batch]: a sequence is a column. Comments give shapes. By default there are 10 symbols,
-# embeddings of 20 numbers, and 20 units in each direction of the encoder, so 40 in the decoder (support/settings.py).
 
 
 def embed(encoder_inputs, vocab_size, input_embedding_size):
     """Creates a vector for each symbol, initialised uniformly from [-0.2, 0.2], and looks up those of the inputs."""
     with tf.variable_scope("embedding"):
-        uniform = tf.random_uniform_initializer(-0.2, 0.2)
+        uniform = tf.random_uniform_initializer(-0.2, 0.2)  # the talk has 1; 0.2 was learned
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
         encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
         return embeddings, encoder_inputs_embedded  # the latter [time, batch, input_embedding_size]
 
 
-class LSTMStateTuple(NamedTuple):
-    """The state of an LSTM cell. h is also its output."""
-
-    c: tf.Tensor  # [batch, units]
-    h: tf.Tensor  # [batch, units]
+LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")  # the state of an LSTM cell, [batch, units] each; h is its output
 
 
 class LSTMCell:
@@ -83,20 +80,18 @@ class LSTMCell:
         h' = sigmoid(o) * tanh(c')
 
     The forget gate f decides what stays in the memory c; without it, c could only accumulate. The input gate i decides
-    how much of the new content j is added, so that it need not disturb what is stored. The output gate o decides what
-    the rest of the model sees of c, as h, so that content can be kept without being shown.
+    how much of the new content j (g in many books) is added, the output gate o what the model sees of c, as h.
 
-    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; the forget gate: Gers et al., "Learning to
-    forget", 2000; a positive initial bias for it: Jozefowicz et al., "An empirical exploration of recurrent network
-    architectures", 2015. That it is 4 was learned (docs/accuracy.md).
+    Sources: Hochreiter and Schmidhuber, "Long short-term memory", 1997; f: Gers et al., "Learning to forget", 2000; the
+    bias of f: Jozefowicz et al., "An empirical exploration of recurrent network architectures", 2015.
     """
 
     def __init__(self, name, units, input_size):
         """Creates the weights here. A loop caches those created in it, and the compiled step would not change them."""
         with tf.variable_scope(f"{name}/lstm_cell"):
-            self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])
-            open_gate = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 98 %
-            self.bias = tf.get_variable("bias", [4 * units], initializer=open_gate)
+            self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])  # Glorot uniform, the default
+            open_f = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 98 %; learned
+            self.bias = tf.get_variable("bias", [4 * units], initializer=open_f)
         self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
     def zero_state(self, batch_size, dtype):
@@ -112,20 +107,20 @@ class LSTMCell:
         return h, LSTMStateTuple(c, h)
 
 
-def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
+def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """Reads the sequences from left to right and from right to left, each up to its true length.
 
-    Returns encoder_outputs, which only attention reads, and the final state of each direction. nn is tf.nn; the
-    compiled training step passes its own loops. Source: Schuster and Paliwal, "Bidirectional recurrent neural
-    networks", 1997, section II.
+    Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from.
+    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
     """
-    forward_cell, backward_cell = cells
-    (forward_outputs, backward_outputs), final_states = nn.bidirectional_dynamic_rnn(
+    forward_cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
+    backward_cell = parts.cell("backward", config.encoder_hidden_units, config.input_embedding_size)
+    (forward_outputs, backward_outputs), (forward_state, backward_state) = tf.nn.bidirectional_dynamic_rnn(
         forward_cell, backward_cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True
     )
     # [time, batch, 2 * encoder_hidden_units], zero past a sequence's length
     encoder_outputs = tf.concat([forward_outputs, backward_outputs], axis=2, name="encoder_outputs")
-    return encoder_outputs, final_states
+    return encoder_outputs, parts.concatenate_states(forward_state, backward_state)
 
 
 def concatenate_states(forward_state, backward_state):
@@ -135,17 +130,22 @@ def concatenate_states(forward_state, backward_state):
     return LSTMStateTuple(c, h)  # [batch, 2 * encoder_hidden_units] each
 
 
-def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unused):
-    """Makes the loop_fn that tf.nn.raw_rnn calls before the decoder's first step and after each step (see decode()).
+Encoded = namedtuple("Encoded", "embeddings final_state outputs lengths")  # what the decoder may look at
 
-    Args:
-      embeddings: float32 [vocab_size, input_embedding_size].
-      encoder_final_state: from concatenate_states(), as wide as the decoder's cell.
-      decoder_lengths: int32 [batch], the number of steps for each sequence. Its own EOS does not end it.
-      unused: encoder_outputs, encoder_inputs_length and decoder_targets, which only variants of the model read.
+
+def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+    """Makes loop_fn, which tf.nn.raw_rnn calls before the first step of the decoder's cell and after each step:
+
+        elements_finished, next_input, next_cell_state, emit_output, next_loop_state = loop_fn(
+            time, cell_output, cell_state, loop_state)
+
+    The first call has no cell_output. For finished sequences raw_rnn emits zeros: logits of 0, and the prediction 0,
+    which is PAD. When all are finished, the loop ends. decoder_lengths, int32 [batch], says when; EOS ends nothing.
+    decoder_targets, int32 [decoder_time, batch], are read by teacher forcing only, in support/model/.
     """
-    vocab_size, decoder_hidden_units = embeddings.shape[0], encoder_final_state.h.shape[1]
-    uniform = tf.random_uniform_initializer(-2.5, 2.5)
+    embeddings, vocab_size = encoded.embeddings, encoded.embeddings.shape[0]
+    decoder_hidden_units = encoded.final_state.h.shape[1]
+    uniform = tf.random_uniform_initializer(-2.5, 2.5)  # the talk has 1; 2.5 was learned
     output_weights = tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
     batch_shape = tf.shape(decoder_lengths)
@@ -155,7 +155,7 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unused):
     def loop_fn_initial(time):
         # Nothing to emit yet; zeros tell raw_rnn the shape and type of what a step emits for one sequence.
         emit_structure = {"decoder_logits": tf.zeros([vocab_size]), "decoder_prediction": tf.zeros([], tf.int32)}
-        return time >= decoder_lengths, eos_step_embedded, encoder_final_state, emit_structure, None
+        return time >= decoder_lengths, eos_step_embedded, encoded.final_state, emit_structure, None
 
     def loop_fn_transition(time, cell_output, cell_state):
         elements_finished = time >= decoder_lengths  # [batch]
@@ -167,221 +167,214 @@ def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **unused):
         return elements_finished, next_input, cell_state, emit_output, None
 
     def loop_fn(time, cell_output, cell_state, loop_state):
-        if cell_output is None:  # raw_rnn's first call
-            return loop_fn_initial(time)
-        return loop_fn_transition(time, cell_output, cell_state)
+        is_first_call = cell_output is None
+        return loop_fn_initial(time) if is_first_call else loop_fn_transition(time, cell_output, cell_state)
 
     return loop_fn
 
 
-def decode(decoder_cell, loop_fn, nn):
-    """Writes the sequences, one symbol per step.
+def decode(decoder_cell, loop_fn, raw_rnn=None):
+    """Writes the sequences, one symbol per step. XLA has its own raw_rnn, a loop of known length; None is TensorFlow's.
 
-    raw_rnn runs the cell, and calls loop_fn between steps to choose the next input. loop_fn returns elements_finished,
-    next_input, next_cell_state, emit_output and next_loop_state (None if there is none). For a finished sequence
-    raw_rnn emits zeros: logits of 0, and the prediction 0, which is PAD.
-
-    Returns a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction int32 [decoder_time,
-    batch], and any tensor that a variant adds. Source: Sutskever et al., "Sequence to sequence learning with neural
-    networks", 2014, section 2.
+    Returns what loop_fn emits, a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction
+    int32 [decoder_time, batch], and whatever a variant adds.
+    Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
     """
-    emitted, _, _ = nn.raw_rnn(decoder_cell, loop_fn)
+    emitted, _, _ = (raw_rnn or tf.nn.raw_rnn)(decoder_cell, loop_fn)
     return {name: array.stack(name) for name, array in emitted.items()}  # from TensorArrays to tensors
 
 
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
     """Averages the cross-entropy, in nats, over the decoder steps of each sequence: its symbols, EOS, PAD, PAD.
 
-    Past these, the logits are zero and the cross-entropy is ln(vocab_size), whatever the model has learned. Without the
-    mask, such steps would raise the loss by a constant.
+    Past these, the logits are zero. Without the mask, such steps would raise the loss, whatever the model has learned.
     """
     with tf.variable_scope("loss"):
-        stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=decoder_targets, logits=decoder_logits
-        )  # [decoder_time, batch]
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+        stepwise_cross_entropy = cross_entropy(labels=decoder_targets, logits=decoder_logits)  # [decoder_time, batch]
         mask = tf.transpose(tf.sequence_mask(decoder_lengths, tf.shape(decoder_targets)[0], tf.float32))
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
 def scheduled_learning_rate(step, config):
     """Returns the learning rate of a training step, a Python float to be fed. Steps count from 0."""
-    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # reaches 1 after the warm-up, a tenth of the run
+    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # reaches 1 after a tenth of the run
     fall = 1 - step / config.max_batches  # falls linearly from 1 to almost 0
     return config.learning_rate * min(1, rise) * fall
 
 
-def compute_gradients(loss):
-    """Returns the gradient of the loss with respect to each of tf.trainable_variables(), as dense tensors."""
-    with tf.name_scope("gradients"):
-        # The gradient of the embeddings is sparse, a row for each look-up. Converting it sums the rows of a symbol.
-        return [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
-
-
-def apply_gradients(gradients, learning_rate, config):
-    """Returns train_op, which makes a step of Adam on clipped gradients, and gradient_norm, the norm before clipping.
-
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1, reordered as just before
-    section 2.1. Clipping by the global norm: Pascanu et al., "On the difficulty of training recurrent neural networks",
-    2013, algorithm 1.
-    """
-    with tf.variable_scope("train"):
-        optimizer = tf.train.AdamOptimizer(learning_rate, beta2=config.adam_beta2)
-        clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-        gradients_and_variables = zip(clipped, tf.trainable_variables())
-        train_op = optimizer.apply_gradients(gradients_and_variables, tf.train.get_global_step(), name="train_op")
-        return train_op, gradient_norm
-
-
 class Parts(NamedTuple):
-    """The parts of the model that a variant replaces, for example Parts(cell=GRUCell); see support/model/."""
+    """What a variant of the model replaces, for example PLAIN._replace(cell=GRUCell); see support/model/."""
 
-    cell: Callable = LSTMCell
-    encode: Callable = encode
-    concatenate_states: Callable = concatenate_states
-    make_loop_fn: Callable = make_loop_fn
+    cell: Callable = LSTMCell  # (name, units, input_size) -> a cell
+    encode: Callable = encode  # (encoder_inputs_embedded, lengths, config, parts) -> encoder_outputs, final state
+    concatenate_states: Callable = concatenate_states  # (forward_state, backward_state) -> final state
+    make_loop_fn: Callable = make_loop_fn  # (encoded, decoder_lengths, decoder_targets) -> loop_fn
+    context_size: int = 0  # what loop_fn adds to the size of an embedding, to make its next_input
 
 
 PLAIN = Parts()
 
 
-def build_model(encoder_inputs, encoder_inputs_length, decoder_targets, decoder_targets_length, config, parts, nn):
-    """Builds the whole model: embedding, encoder, decoder and loss.
+def build_model(batch, config, parts=PLAIN, raw_rnn=None):
+    """Builds the whole model for a helpers.Batch of tensors; its targets are None if no loss is needed.
 
-    Args:
-      encoder_inputs: int32 [time, batch].
-      encoder_inputs_length: int32 [batch].
-      decoder_targets: int32 [decoder_time, batch]; None if no loss is needed.
-      decoder_targets_length: int32 [batch], without EOS, PAD, PAD.
-      config: a settings.Config.
-      parts: a Parts.
-      nn: tf.nn, or an object with the same loops.
-
-    Returns:
-      A dict: the tensors from decode(), decoder_lengths int32 [batch] and loss float32 [].
+    Returns a dict: what decode() returns, decoder_lengths int32 [batch] and, with targets, loss float32 [].
     """
-    units, input_size = config.encoder_hidden_units, config.input_embedding_size
-    embeddings, encoder_inputs_embedded = embed(encoder_inputs, config.vocab_size, input_size)
+    embeddings, encoder_inputs_embedded = embed(batch.inputs, config.vocab_size, config.input_embedding_size)
     with tf.variable_scope("encoder"):
-        cells = [parts.cell(direction, units, input_size) for direction in config.directions]
-        encoder_outputs, final_states = parts.encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn)
-        encoder_final_state = parts.concatenate_states(*final_states)
-    decoder_lengths = tf.add(decoder_targets_length, EXTRA_DECODER_STEPS, name="decoder_lengths")  # + 3, [batch]
+        encoder_outputs, encoder_final_state = parts.encode(encoder_inputs_embedded, batch.lengths, config, parts)
+    encoded = Encoded(embeddings, encoder_final_state, encoder_outputs, batch.lengths)
+    decoder_lengths = tf.add(batch.target_lengths, EXTRA_DECODER_STEPS, name="decoder_lengths")  # + 3, [batch]
     with tf.variable_scope("decoder"):
-        loop_fn = parts.make_loop_fn(
-            embeddings,
-            encoder_final_state,
-            decoder_lengths,
-            encoder_outputs=encoder_outputs,
-            encoder_inputs_length=encoder_inputs_length,
-            decoder_targets=decoder_targets,
-        )
-        first_input = loop_fn(tf.constant(0), None, None, None)[1]  # only for its width, which attention increases
-        decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], first_input.shape[1])
-        results = decode(decoder_cell, loop_fn, nn) | {"decoder_lengths": decoder_lengths}
-    if decoder_targets is not None:
-        results["loss"] = masked_loss(results["decoder_logits"], decoder_targets, decoder_lengths)
-    return results
+        loop_fn = parts.make_loop_fn(encoded, decoder_lengths, batch.targets)
+        decoder_input_size = config.input_embedding_size + parts.context_size
+        decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], decoder_input_size)
+        results = decode(decoder_cell, loop_fn, raw_rnn)
+    if batch.targets is not None:
+        with tf.name_scope("fill_up"):  # If all sequences end early, zeros follow, as raw_rnn emits for finished ones.
+            missing = tf.shape(batch.targets)[0] - tf.shape(results["decoder_prediction"])[0]
+            for name, tensor in results.items():
+                results[name] = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)])
+        results["loss"] = masked_loss(results["decoder_logits"], batch.targets, decoder_lengths)
+    return results | {"decoder_lengths": decoder_lengths}
+
+
+def loss_and_gradients(batch, config, parts, raw_rnn=None):
+    """Returns the loss, and its gradient with respect to each of tf.trainable_variables(), as dense tensors."""
+    with tf.name_scope("training"):
+        loss = build_model(batch, config, parts, raw_rnn)["loss"]
+    with tf.name_scope("gradients"):
+        gradients = tf.gradients(loss, tf.trainable_variables(), unconnected_gradients="zero")
+        # That of the embeddings is sparse, a row for each look-up. Clipping needs the sum of the rows of a symbol.
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def training_step(batch, learning_rate, config, parts=PLAIN, compute=loss_and_gradients):
+    """Builds a training step: loss, gradients, clipping, Adam. The session and XLA both run what is built here.
+
+    compute is loss_and_gradients, or a function around it: XLA needs sizes that are known in advance, and a cluster
+    adds up the gradients of its workers. Returns the loss before the update, and the gradient norm before clipping.
+    Sources: Kingma and Ba, "Adam", 2015, algorithm 1, reordered as just before section 2.1; clipping: Pascanu et al.,
+    "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+    """
+    loss, gradients = compute(batch, config, parts)
+    with tf.variable_scope("train"):
+        clipped, gradient_norm = tf.clip_by_global_norm(gradients, config.clip_norm)
+        optimizer = tf.train.AdamOptimizer(learning_rate, beta2=config.adam_beta2)
+        train_op = optimizer.apply_gradients(zip(clipped, tf.trainable_variables()), tf.train.get_global_step())
+    with tf.control_dependencies([train_op]):
+        return tf.identity(loss, name="training_loss"), tf.identity(gradient_norm, name="gradient_norm")
 
 
 class Model:
-    """The graph of a settings.Config, its tensors as attributes, and a session that holds the weights.
+    """The graph of a Config and its Parts, its tensors as attributes, and a session that holds the weights."""
 
-    parts make the model that predicts, training_parts the one that is trained, with the same weights. They differ with
-    teacher forcing, for example. Without training_parts the model cannot be trained. By default the command uses a
-    subclass whose training step XLA compiles (support/tensorflow/compiled.py).
-    """
-
-    def __init__(self, config, parts=PLAIN, training_parts=None):
+    def __init__(self, config, parts=PLAIN, open_session=None):
         tf.reset_default_graph()
         tf.set_random_seed(config.seed)
-        self.config, self.parts, self.training_parts = config, parts, training_parts
-        self.encoder_inputs = tf.placeholder(tf.int32, [None, None], name="encoder_inputs")  # [time, batch]
-        self.encoder_inputs_length = tf.placeholder(tf.int32, [None], name="encoder_inputs_length")  # [batch]
-        self.decoder_targets = tf.placeholder(tf.int32, [None, None], name="decoder_targets")  # [decoder_time, batch]
-        self.decoder_targets_length = tf.placeholder(tf.int32, [None], name="decoder_targets_length")  # [batch]
-        encoder = (self.encoder_inputs, self.encoder_inputs_length)
-        self.placeholders = (*encoder, self.decoder_targets, self.decoder_targets_length)  # like a helpers.Batch
-
-        results = self.connect(parts)
+        tf.train.create_global_step()  # counts the training steps
+        self.config, self.parts = config, parts
+        self.placeholders = helpers.Batch(
+            inputs=tf.placeholder(tf.int32, [None, None], name="encoder_inputs"),  # [time, batch]
+            lengths=tf.placeholder(tf.int32, [None], name="encoder_inputs_length"),  # [batch]
+            targets=tf.placeholder(tf.int32, [None, None], name="decoder_targets"),  # [decoder_time, batch]
+            target_lengths=tf.placeholder(tf.int32, [None], name="decoder_targets_length"),  # [batch]
+        )
+        self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
+        with recording() as self.variables:  # for a second graph with the same weights, see Trainer
+            results = build_model(self.placeholders, config, parts)
         self.decoder_logits = results["decoder_logits"]  # [decoder_time, batch, vocab_size]
         self.decoder_prediction = results["decoder_prediction"]  # [decoder_time, batch]
         self.alignment = results.get("alignment")  # attention's weights [decoder_time, batch, time], or None
         self.loss = results["loss"]  # []
-        self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
-        if training_parts is not None:
-            tf.train.create_global_step()
-            self.add_train_op()
-        self.session = self.open_session()
+        self.session = (open_session or tf.Session)()  # a cluster has its own
         self.session.run(tf.global_variables_initializer())
 
-    def connect(self, parts):
-        """Builds the model of some parts on the placeholders."""
-        return build_model(*self.placeholders, self.config, parts, tf.nn)
-
-    def add_train_op(self):
-        """Adds gradients and Adam. If training_parts differ from parts, self.loss becomes the loss of their model."""
-        if self.training_parts is not self.parts:
-            with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-                self.loss = self.connect(self.training_parts)["loss"]
-        gradients = compute_gradients(self.loss)
-        self.train_op, self.gradient_norm = apply_gradients(gradients, self.learning_rate, self.config)
-
-    def open_session(self):
-        """Returns the session; the compiled model opens one with options."""
-        return tf.Session()
-
-    def feed(self, batch):
-        """Returns the feed_dict of a helpers.Batch."""
-        return dict(zip(self.placeholders, batch))
+    def feed(self, batch, learning_rate=0.0):
+        """Returns the feed_dict of a helpers.Batch, with a learning rate if it is to be trained on."""
+        return {**dict(zip(self.placeholders, batch)), self.learning_rate: learning_rate}
 
     def predict(self, batch):
-        """Returns the predicted symbols for a helpers.Batch, int32 [decoder_time, batch]. It does not read targets."""
+        """Returns the predicted symbols for a helpers.Batch, int32 [decoder_time, batch]; it reads no targets."""
         return self.session.run(self.decoder_prediction, self.feed(batch))
 
-    def take_steps(self, batches, learning_rates):
-        """Makes a training step with each helpers.Batch; returns the losses and the gradient norms, float32 each."""
-        losses, gradient_norms = [], []
-        for batch, rate in zip(batches, learning_rates):
-            feed = self.feed(batch) | {self.learning_rate: rate}
-            loss, gradient_norm, _ = self.session.run([self.loss, self.gradient_norm, self.train_op], feed)
-            losses.append(loss)
-            gradient_norms.append(gradient_norm)
-        return losses, gradient_norms
 
+def run_in_session(step, model):
+    """Returns a function that makes a training step for each feed_dict, and yields the losses and gradient norms.
 
-def train(model, lists_of_batches, step=0):
-    """Trains a Model. A generator: after each list of batches its caller can print, save or stop.
-
-    The lists of helpers.Batch have one element or, for the compiled model, as many as one call trains on. step is the
-    number of training steps already made. Yields each list with its losses, gradient norms and learning rates.
+    This is --xla off. By default XLA compiles the same step, and a call of the session makes many. Of the whole script,
+    support/tensorflow/compiled.py replaces only this function.
     """
-    for batches in lists_of_batches:
-        learning_rates = [scheduled_learning_rate(step + index, model.config) for index in range(len(batches))]
-        losses, gradient_norms = model.take_steps(batches, learning_rates)
-        step += len(batches)
-        yield batches, losses, gradient_norms, learning_rates
+    results = step(model.placeholders, model.learning_rate)
+    return lambda feeds: (model.session.run(results, feed) for feed in feeds)
 
 
-def evaluate(model, batch):
-    """Decodes the sequences of a helpers.Batch and compares the predictions with the targets.
+class Trainer:
+    """Trains a Model. parts make the model that is trained; with teacher forcing they are not those that predict."""
 
-    Returns:
-      exact: bool [batch], whether every step is right: all symbols, EOS and both PADs.
-      correct_tokens: int [batch], the number of correct symbols, counting EOS but not PAD.
+    def __init__(self, model, parts=None, runner=run_in_session):
+        self.model = model
+        step = partial(training_step, config=model.config, parts=parts or model.parts)
+        with model.session.graph.as_default(), reusing(model.variables):
+            known = tf.global_variables()
+            self.run = runner(step, model)
+            of_adam = [variable for variable in tf.global_variables() if variable not in known]
+            model.session.run(tf.variables_initializer(of_adam))
+
+
+def train(trainer, batches, step=0):
+    """Makes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
+
+    After each step the caller can print, save or stop. step is the number of training steps already made.
+    """
+    model = trainer.model
+    pairs = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))
+    pairs, fed = itertools.tee(pairs)  # XLA takes many batches before it returns their losses
+    results = trainer.run(model.feed(batch, learning_rate) for batch, learning_rate in fed)
+    for (batch, learning_rate), (loss, gradient_norm) in zip(pairs, results):
+        yield batch, loss, gradient_norm, learning_rate
+
+
+def evaluate(model, batch, batch_size=1000):
+    """Decodes the sequences of a helpers.Batch, batch_size at a time, and compares the predictions with the targets.
+
+    Returns exact, bool [batch], whether all symbols, EOS and both PADs are right; and correct_tokens, int [batch], how
+    many symbols are, counting EOS but not PAD.
     """
     exact, correct_tokens = [], []
-    for start in range(0, batch.lengths.size, model.config.evaluation_batch):
-        part = helpers.take(batch, start, start + model.config.evaluation_batch)
-        correct = model.predict(part) == part.targets  # [decoder_time, batch]
+    for start in range(0, batch.lengths.size, batch_size):
+        some = helpers.take(batch, start, start + batch_size)
+        correct = model.predict(some) == some.targets  # [decoder_time, batch]
         exact.append(correct.all(axis=0))
-        correct_tokens.append((correct & (part.targets != PAD)).sum(axis=0))
+        correct_tokens.append((correct & (some.targets != PAD)).sum(axis=0))
     return np.concatenate(exact), np.concatenate(correct_tokens)
 
 
-if __name__ == "__main__":
-    import sys
+def fit(config, trainer=None):
+    """A whole run in its plainest form: draws batches, trains, prints losses and samples as the talk does, evaluates.
 
+    trainer is a new Trainer; None for that of the plain model. Returns the Model, the loss of each batch, and which of
+    the held-out sequences the model gets exactly right, bool [sequences].
+    """
+    batches, held_out = helpers.examples(config, helpers.generators(config.seed))
+    trainer, losses = trainer or Trainer(Model(config)), []
+    try:
+        for batch, loss, _, _ in train(trainer, itertools.islice(batches, config.max_batches)):
+            if len(losses) % config.batches_in_epoch == 0:
+                print(f"batch {len(losses)}\n  minibatch loss: {loss:.4f}")
+                for inputs, predicted in zip(batch.inputs.T[:3], trainer.model.predict(batch).T):
+                    print(f"    input     > {inputs}\n    predicted > {predicted}")
+            losses.append(loss)
+    except KeyboardInterrupt:
+        print("training interrupted")
+    exact, _ = evaluate(trainer.model, held_out)
+    print(f"loss {losses[-1]:.4f} after {len(losses)} batches; {exact.mean():.2%} of {exact.size} sequences are exact")
+    return trainer.model, losses, exact
+
+
+if __name__ == "__main__":
     sys.modules["seq2seq_copy"] = sys.modules["__main__"]  # so that support/ imports this module, not a second copy
-    from support.terminal.main import run  # reads the flags, draws the batches, iterates over train()
+    from support.terminal.main import run  # reads the flags, iterates over train(), saves and reports
 
     run()

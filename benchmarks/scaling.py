@@ -22,13 +22,12 @@ from pathlib import Path
 import numpy as np
 
 import helpers
+import seq2seq_copy
 from benchmarks.work import say
-from support.cluster import collective
-from support.cluster import model as cluster_model
+from support.cluster import collective, steps
 from support.cluster.local import free_addresses
 from support.model import variants
 from support.settings import Settings
-from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 
 ROOT = Path(__file__).parents[1]
@@ -48,14 +47,12 @@ def train(addresses, index, units, batch_size):
     config = Settings(encoder_hidden_units=units, batch_size=batch_size, max_batches=1_000_000)
     batches = itertools.cycle(list(itertools.islice(helpers.task_batches(config, batch_size, 0), BATCHES)))
     if len(addresses) > 1:
-        model, most = cluster_model.open_model(config, collective.Cluster(addresses, index, TIMEOUT)), 1
+        trainer = steps.open_trainer(config, collective.Cluster(addresses, index, TIMEOUT), steps.Stop())
     else:
-        model, most = variants.open_model(config), compiled.most_steps(config)
+        trainer = variants.open_trainer(config)
 
     def take_steps(count):
-        for done in range(0, count, most):
-            call = list(itertools.islice(batches, min(most, count - done)))
-            model.take_steps(call, [config.learning_rate] * len(call))
+        list(seq2seq_copy.train(trainer, itertools.islice(batches, count)))
 
     return take_steps, sum(variable.shape.num_elements() for variable in tf.trainable_variables())
 

@@ -25,10 +25,12 @@ from benchmarks import peers, work
 from experiments import recipes
 from experiments.common import output_of, percent, print_table
 from seq2seq_copy import Model, evaluate, train
+from support.limits import EVALUATION_BATCH
 from support.model import variants
 from support.pictures import pictures
-from support.run import checkpoints, history
-from support.settings import EVALUATION_BATCH, Settings
+from support.run.history import History
+from support.run.run import Run
+from support.settings import Settings
 from support.tensorflow import compiled, startup
 from support.terminal import report, training
 from support.terminal.command import read_command
@@ -39,24 +41,23 @@ AROUND = ("data", "batches", "checkpoints", "report", "pictures")  # around the 
 PARTS = (*START_UP, *AROUND, "evaluation", "training steps", "all else")
 TIMED = [  # each function, and the part that it belongs to
     (Model, "__init__", "graph"),
-    (compiled.CompiledModel, "add_train_op", "trace"),
-    (variants, "open_model", "compile"),
-    (history.History, "record", "batches"),
+    (compiled, "run_compiled", "trace"),
+    (variants, "open_trainer", "compile"),
+    (History, "record", "batches"),
     (Model, "feed", "batches"),
-    (compiled, "fill", "batches"),
-    (checkpoints, "open_run", "checkpoints"),
-    (checkpoints.Run, "keep", "checkpoints"),
+    (training, "open_run", "checkpoints"),
+    (Run, "save", "checkpoints"),
     (report, "batch_report", "report"),
     (report, "metrics", "report"),
     (report, "final_report", "report"),
     (pictures, "save_all", "pictures"),
     (training, "evaluate", "evaluation"),
-    (training, "listen", "training steps"),
+    (training, "train_until_stopped", "training steps"),
 ]
 GOAL = 0.99
 SHORT_RUN = 1001  # batches over which the learning rate falls: fewer than the default, enough for 99 %
 GIVE_UP = 100_000
-CALL, CALLS = 50, 2  # batches per call, and calls between evaluations
+BETWEEN_EVALUATIONS = 100  # batches
 
 
 class Clock:
@@ -98,14 +99,14 @@ def run_default(clock):
         setattr(owner, name, clock.inside(part)(getattr(owner, name)))
     examples = training.examples
 
-    def timed_examples(command):
-        generator, batches, held_out = examples(command)
+    def timed_examples(*arguments):
+        generator, batches, held_out = examples(*arguments)
         return generator, clock.each("data", batches), held_out
 
     training.examples = timed_examples
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.chdir(folder)
-        training.run_training(command)
+        training.run_training(*command)
     clock.switch("")
     return {**clock.seconds, "all": clock.all, "memory": work.peak_memory()}
 
@@ -114,21 +115,22 @@ def run_to_99(clock, form, seed):
     """Returns the batches and the seconds until 99 % of 10,000 held-out sequences are exact, and the exact share."""
     if form == "talk":
         os.environ |= {"TF_NUM_INTRAOP_THREADS": "0", "TF_NUM_INTEROP_THREADS": "0"}
-        model = recipes.RecipeModel(recipes.Recipe(seed=seed, max_batches=GIVE_UP))
+        trainer = recipes.open_trainer(recipes.Recipe(seed=seed, max_batches=GIVE_UP))
     else:
         config = Settings(seed=seed, max_batches=SHORT_RUN)
         startup.prepare_training(config)
-        model = variants.open_model(config)
-    batches, held_out = helpers.examples(model.config, *helpers.generators(seed))
+        trainer = variants.open_trainer(config)
+    model = trainer.model
+    batches, held_out = helpers.examples(model.config, helpers.generators(seed))
     few_held_out = helpers.take(held_out, 0, EVALUATION_BATCH)
-    calls = (list(itertools.islice(batches, CALL)) for _ in range(model.config.max_batches // CALL))
-    for call, _ in enumerate(train(model, calls), start=1):
-        is_last = call == model.config.max_batches // CALL
-        if call % CALLS == 0 and (is_last or evaluate(model, few_held_out)[0].mean() >= GOAL):
+    most = model.config.max_batches // BETWEEN_EVALUATIONS * BETWEEN_EVALUATIONS
+    for number, _ in enumerate(train(trainer, itertools.islice(batches, most)), start=1):
+        is_last = number == most
+        if number % BETWEEN_EVALUATIONS == 0 and (is_last or evaluate(model, few_held_out)[0].mean() >= GOAL):
             exact = evaluate(model, held_out)[0].mean()
             if is_last or exact >= GOAL:
                 clock.switch("")
-                return {"batches": call * CALL, "seconds": clock.all, "exact": exact}
+                return {"batches": number, "seconds": clock.all, "exact": exact}
 
 
 # In the benchmark's process.
@@ -151,8 +153,8 @@ def default_run(folder, quiet):
     middle = [sorted(some, key=lambda run: run["all"])[ROUNDS // 2] for some in runs.values()]
     start_up = [statistics.median(sum(run[part] for part in START_UP) for run in some) for some in runs.values()]
     around = [percent(sum(run[part] for part in AROUND) / run["all"], 1) for run in middle]
-    print(f"## The default run\n\nThe median of {ROUNDS}. Trace: the graph of the step, for XLA; batches: noting")
-    print(f"and feeding them; evaluation: decoding held-out sequences. {quiet.note()}\n")
+    print(f"## The default run\n\nThe median of {ROUNDS}. Trace: the graph of the step, for XLA; batches: noting them")
+    print(f"and their feed_dicts; evaluation: decoding held-out sequences. {quiet.note()}\n")
     rows = [[part, *(f"{run[part]:.2f}" for run in middle)] for part in PARTS]
     rows.append(["**all**", *(f"{run['all']:.2f}" for run in middle)])
     rows.append([", ".join(START_UP), *(f"{seconds:.2f}" for seconds in start_up)])

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
-from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
-from support.settings import EVALUATION_BATCH, Settings
+from helpers import EXTRA_DECODER_STEPS
+from support.limits import EVALUATION_BATCH
+from support.settings import Settings
 
 BETA1, EPSILON = 0.9, 1e-8  # of Adam, as TensorFlow sets them; a Settings holds all other settings
 BATCHES = 100  # different ones in the file; then they repeat
@@ -50,11 +51,7 @@ def make(path, config):
     weights["output_weights"] = uniform(2 * units, vocab_size, limit=2.5)
     weights["output_bias"] = np.zeros(vocab_size, np.float32)
 
-    batches, lengths = [], (config.length_from, config.length_to)
-    drawn = helpers.random_sequences(*lengths, FIRST_SYMBOL, vocab_size, config.batch_size, generator)
-    for sequences in itertools.islice(drawn, BATCHES):
-        inputs, lengths = helpers.batch(sequences, config.length_to)
-        batches.append(helpers.Batch(inputs, lengths, helpers.decoder_targets(inputs, lengths), lengths))
+    batches = itertools.islice(helpers.task_batches(config, config.batch_size, generator), BATCHES)
     arrays = dict(zip(helpers.Batch._fields, map(np.stack, zip(*batches))))
     changed = {name: value for name, value in vars(config).items() if value != getattr(Settings, name)}
     np.savez(path, settings=json.dumps(changed), **arrays, **weights)
@@ -114,7 +111,7 @@ def whole_job(config, take_steps, decode):
 
     Reports the losses of the first steps as soon as they are done, and the share of exact answers at the end.
     """
-    batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
+    batches, held_out = helpers.examples(config, helpers.generators(config.seed))
     say({"losses": list(map(float, take_steps(list(itertools.islice(batches, CHECKED_LOSSES)))))})
     for call in calls(batches, config.max_batches - CHECKED_LOSSES):
         take_steps(call)

@@ -33,11 +33,10 @@ from IPython.display import IFrame
 import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
-from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, evaluate, make_loop_fn
+from seq2seq_copy import PLAIN, Encoded, LSTMCell, LSTMStateTuple, Model, Trainer, evaluate, fit, make_loop_fn, train
 from support.model import dependence, variants
 from support.pictures import heat_maps, page, pictures
-from support.settings import Config
-from support.tensorflow import backpropagation
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 BATCHES = 3001  # to train on; try 300 for a quick look
@@ -74,8 +73,8 @@ print(batch.targets)
 # Training draws such batches at random, with 100 sequences of 3 to 8 symbols. These are the first 16 of one.
 
 # %%
-config = Config(max_batches=BATCHES)
-batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
+config = Settings(max_batches=BATCHES)
+batches, held_out = helpers.examples(config, helpers.generators(config.seed))
 first_batch = next(batches)
 
 
@@ -102,8 +101,8 @@ plt.show()
 
 # %%
 show(Model.__init__)
-model = Model(config, PLAIN, PLAIN)
-for tensor in (model.encoder_inputs, model.encoder_inputs_length, model.decoder_targets, model.learning_rate):
+model = Model(config)
+for tensor in (*model.placeholders, model.learning_rate):
     print(tensor)
 
 # %% [markdown]
@@ -194,9 +193,10 @@ plt.show()
 # %%
 show(make_loop_fn)
 state = LSTMStateTuple(c=tf.constant(state_c), h=tf.constant(state_h))
+encoded = Encoded(embeddings, state, outputs, batch.lengths)
 decoder_lengths = batch.target_lengths + helpers.EXTRA_DECODER_STEPS
 with tf.variable_scope("decoder", reuse=True):
-    loop_fn = make_loop_fn(embeddings, state, tf.constant(decoder_lengths))
+    loop_fn = make_loop_fn(encoded, tf.constant(decoder_lengths), None)
     cell = LSTMCell("cell", 40, config.input_embedding_size)
 
 # %% [markdown]
@@ -312,44 +312,29 @@ print(f"largest difference from TensorFlow's gradient:    {np.abs(dkernel - by_t
 print("size of dc, from the last step to the first:", np.round(sizes, 4))
 
 # %% [markdown]
-# For the plain model, the compiled training step does exactly this, with four arrays for the four gates.
-
-# %%
-show(backpropagation.step_backwards)
-
-# %% [markdown]
 # ## 8. Training
 #
-# `train` feeds a batch and the learning rate of the step, runs `train_op`, and hands control back. At some batches we
-# look at one of the held-out sequences, and keep the weights for later.
+# A training step computes the loss and its gradient, and changes the weights a little. `Trainer` builds it, and `train`
+# feeds it a batch and a learning rate at a time. At some batches we look at one of the held-out sequences, and keep the
+# weights for later.
 
 # %%
-show(seq2seq_copy.train)
-show(Model.take_steps)
+show(seq2seq_copy.training_step)
+show(train)
 long_ones = np.flatnonzero(held_out.lengths == config.length_to)
 different = [len(set(held_out.inputs[:, column])) for column in long_ones]
 column = long_ones[np.argmax(different)]  # the one with the most different symbols
 watched = helpers.take(held_out, column, column + 1)
 
-
-def train(model, batches, shown):
-    """Trains on batches. Returns their losses, and the weights after those in shown."""
-    losses, kept = [], {}
-    print(f" batch    loss   what becomes of  {watched.inputs[:, 0]}")
-    calls = ([batch] for batch in batches)
-    for number, (_, (loss,), _, _) in enumerate(seq2seq_copy.train(model, calls)):
-        losses.append(loss)
-        if number in shown:
-            kept[number] = model.session.run(tf.trainable_variables())
-            print(f"{number:6}  {loss:.4f}                    {model.predict(watched)[:, 0]}")
-    return np.array(losses), kept
-
-
 moments = [0, BATCHES // 30, BATCHES // 10, BATCHES - 1]
-shown = {*moments, 10, 30, 200, 500, 1000, 2000}
-initial_weights = session.run(variables)
-training_batches = [first_batch, *(next(batches) for _ in range(BATCHES - 1))]
-losses, kept = train(model, training_batches, shown)
+initial_weights, losses, kept = session.run(variables), [], {}
+training_batches = itertools.chain([first_batch], itertools.islice(batches, BATCHES - 1))
+print(f" batch    loss   what becomes of  {watched.inputs[:, 0]}")
+for number, (_, loss, _, _) in enumerate(train(Trainer(model), training_batches)):
+    losses.append(loss)
+    if number in {*moments, 10, 30, 200, 500, 1000, 2000}:
+        kept[number] = session.run(variables)
+        print(f"{number:6}  {loss:.4f}                    {model.predict(watched)[:, 0]}")
 
 # %% [markdown]
 # At first the model repeats a few symbols, whatever it reads. Then it finds out how long the answer is. The ends fall
@@ -472,20 +457,12 @@ IFrame("/files/plots/walkthrough.html", "100%", 800)
 #
 # Attention frees the decoder from remembering. At each step it weights all of the encoder's outputs anew, and reads
 # their weighted mean (Bahdanau et al., 2015). Here it is a function around `loop_fn`. The rest of the model stays as it
-# is.
-
+# is. `fit` is a whole run: it draws batches, trains on them, prints samples on the way, and counts at the end.
 
 # %%
-def count_exact(model, batch):
-    exact, _ = evaluate(model, batch)
-    print(f"{exact.sum()} of {exact.size} sequences are exact")
-
-
-attentive_config = Config(max_batches=min(1000, BATCHES), attention="bahdanau", xla="off")
-attentive = variants.open_model(attentive_config)
-attentive_batches = [next(batches) for _ in range(attentive_config.max_batches)]
-train(attentive, attentive_batches, [0, 30, 100, 300, 999])
-count_exact(attentive, held_out)
+show(fit)
+attentive_config = Settings(max_batches=min(1000, BATCHES), batches_in_epoch=500, attention="bahdanau", xla="off")
+attentive, _, _ = fit(attentive_config, variants.open_trainer(attentive_config))
 
 # %% [markdown]
 # After a third of the batches it makes no error. The weights say where the decoder looked. That is not the same as what
@@ -513,11 +490,16 @@ plt.show()
 # test checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else
 # at its default).
 #
-# `Model(config, parts, parts)` builds a model of other parts, and `train` above trains it. The function below gives a
-# model of other parts the weights of section 8.
+# `Trainer(Model(config, parts))` trains a model of other parts, with `fit`, or on batches of your own with `train`. The
+# functions below give a model of other parts the weights of section 8, and count what it has exact.
 
 
 # %%
+def count_exact(model, batch):
+    exact, _ = evaluate(model, batch)
+    print(f"{exact.sum()} of {exact.size} sequences are exact")
+
+
 def with_trained_weights(parts):
     """Returns a Model of other parts, whose weights are those after the last batch of section 8."""
     model = Model(config, parts)
@@ -647,8 +629,8 @@ count_exact(with_trained_weights(PLAIN), held_out)
 #
 # <details><summary>Hint</summary>
 #
-# `make_loop_fn` is given `decoder_targets` by its name. After step `time`, the right symbol is `decoder_targets[time -
-# 1]`. `Model` takes the parts of the model that predicts, and those of the model that is trained.
+# `make_loop_fn` is given `decoder_targets`. After step `time`, the right symbol is `decoder_targets[time - 1]`. `Model`
+# takes the parts of the model that predicts, `Trainer` those of the model that is trained.
 #
 # </details>
 # <details><summary>What you should see</summary>

@@ -5,7 +5,7 @@
 Trains three models with seed 0 and prints what each answer shows.
 """
 
-import copy
+import itertools
 
 import numpy as np
 
@@ -13,7 +13,7 @@ import helpers
 import seq2seq_copy
 from experiments import common
 from helpers import EXTRA_DECODER_STEPS, PAD
-from seq2seq_copy import PLAIN, LSTMStateTuple, Model, Parts, evaluate
+from seq2seq_copy import LSTMStateTuple, Model, Parts, Trainer, evaluate, train
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -44,15 +44,13 @@ def reversed_targets(batch):
     return batch._replace(targets=helpers.decoder_targets(backwards, batch.lengths))
 
 
-def unmasked_loss(model):
-    """3. Returns the mean cross-entropy of all steps, including the padding.
+def unmasked_loss(decoder_logits, decoder_targets):
+    """3. Replaces masked_loss: returns the mean cross-entropy of all steps, including the padding.
 
     The logits are zero there, so each such step adds ln(vocab_size), whatever the weights are. The gradient equals the
     gradient of the masked loss times the share of the other steps.
     """
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=model.decoder_targets, logits=model.decoder_logits)
-    )
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=decoder_targets, logits=decoder_logits))
 
 
 def state_of_the_neighbour(forward_state, backward_state):
@@ -91,14 +89,14 @@ def reorder_decoder(weights, units):
     }
 
 
-def make_teaching_loop_fn(embeddings, *arguments, decoder_targets, **others):
+def make_teaching_loop_fn(encoded, decoder_lengths, decoder_targets):
     """6. Replaces make_loop_fn: the cell reads the right symbol of the step before, whatever was predicted."""
-    loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
+    loop_fn = seq2seq_copy.make_loop_fn(encoded, decoder_lengths, decoder_targets)
 
     def teaching_loop_fn(time, cell_output, cell_state, loop_state):
         finished, next_input, *rest = loop_fn(time, cell_output, cell_state, loop_state)
         if cell_output is not None:
-            next_input = tf.nn.embedding_lookup(embeddings, decoder_targets[time - 1])
+            next_input = tf.nn.embedding_lookup(encoded.embeddings, decoder_targets[time - 1])
         return finished, next_input, *rest
 
     return teaching_loop_fn
@@ -107,28 +105,18 @@ def make_teaching_loop_fn(embeddings, *arguments, decoder_targets, **others):
 # What they show.
 
 
-def train(model, change=lambda batch: batch):
-    """Trains a Model on random batches, each changed by a function; returns the last loss."""
-    batches, _ = helpers.examples(model.config, *helpers.generators(model.config.seed))
-    return common.train_on(model, map(change, batches), model.config.max_batches)[-1]
+def weights_of(model):
+    """Returns the weights of a Model, a dict of arrays by the names of their variables."""
+    with model.session.graph.as_default():
+        return {variable.op.name: model.session.run(variable) for variable in tf.trainable_variables()}
 
 
-def replace_parts(model, parts):
-    """Returns a Model of other parts with the weights of a Model, in its session."""
-    other = copy.copy(model)
-    with model.session.graph.as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        for name, tensor in model.connect(parts).items():
-            setattr(other, name, tensor)
-    return other
-
-
-def reorder_decoder_of(model):
-    """Carries out 5b in the session of a Model."""
-    variables = tf.trainable_variables()
-    weights = {variable.op.name: value for variable, value in zip(variables, model.session.run(variables))}
-    weights = reorder_decoder(weights, 2 * model.config.encoder_hidden_units)
-    for variable in variables:
+def with_weights(weights, config, parts):
+    """Returns a Model of other parts with some weights, as weights_of() returns them."""
+    model = Model(config, parts)
+    for variable in tf.trainable_variables():
         variable.load(weights[variable.op.name], model.session)
+    return model
 
 
 def show(text, hits):
@@ -137,46 +125,47 @@ def show(text, hits):
 
 def show_changes(model, held_out):
     """Shows the answers to 3, 4 and 5 on the weights of a trained model."""
-    thousand = helpers.take(held_out, 0, 1000)
+    config, weights, thousand = model.config, weights_of(model), helpers.take(held_out, 0, 1000)
     print("3. The loss without the mask")
-    masked, unmasked = model.session.run([model.loss, unmasked_loss(model)], model.feed(thousand))
+    losses = model.loss, unmasked_loss(model.decoder_logits, model.placeholders.targets)
+    masked, unmasked = model.session.run(losses, model.feed(thousand))
     padding = 1 - (thousand.target_lengths + EXTRA_DECODER_STEPS).mean() / len(thousand.targets)
     print(f"   {unmasked:.4f} instead of {masked:.4f}; {padding:.1%} of all steps are padding")
 
     print("4. The state of the neighbour")
-    prediction = replace_parts(model, Parts(concatenate_states=state_of_the_neighbour)).predict(thousand)
+    neighbours = with_weights(weights, config, Parts(concatenate_states=state_of_the_neighbour))
+    prediction = neighbours.predict(thousand)
     is_neighbours = (prediction == np.roll(thousand.targets, 1, axis=1)).all(axis=0)
     is_as_long = thousand.lengths == np.roll(thousand.lengths, 1)
     show("is exactly its own sequence", (prediction == thousand.targets).all(axis=0))
     show("is exactly the neighbour's, if that is as long", is_neighbours[is_as_long])
 
     print("5. The backward state first")
-    swapped = replace_parts(model, Parts(concatenate_states=backward_first))
-    show("exact", evaluate(swapped, held_out)[0])
-    reorder_decoder_of(model)
-    show("exact, with the decoder's units reordered", evaluate(swapped, held_out)[0])
+    reordered = reorder_decoder(weights, 2 * config.encoder_hidden_units)
+    for text, some in (("exact", weights), ("exact, with the decoder's units reordered", reordered)):
+        show(text, evaluate(with_weights(some, config, Parts(concatenate_states=backward_first)), held_out)[0])
 
 
 def main():
     common.parser(__doc__).parse_args()
     config = Settings()
-    _, held_out = helpers.examples(config, *helpers.generators(config.seed))
+    batches, held_out = helpers.examples(config, helpers.generators(config.seed))
     counts = count_parameters(config)
     print(f"1. {sum(counts.values())} parameters: {'; '.join(f'{name} {count}' for name, count in counts.items())}")
 
     print("2. Reversed targets")
-    model = Model(config, PLAIN, PLAIN)
-    train(model, reversed_targets)
-    show("exact", evaluate(model, reversed_targets(held_out))[0])
+    trainer = Trainer(Model(config))
+    for _ in train(trainer, map(reversed_targets, itertools.islice(batches, config.max_batches))):
+        pass
+    show("exact", evaluate(trainer.model, reversed_targets(held_out))[0])
 
-    model = Model(config, PLAIN, PLAIN)
-    train(model)
+    model, _, _ = common.fit(config, Trainer(Model(config)))
     show_changes(model, held_out)
 
     print("6. Trained on the truth")
-    model = Model(config, PLAIN, Parts(make_loop_fn=make_teaching_loop_fn))
-    print(f"   the last loss {train(model):.4f}")
-    show("exact, reading its own predictions", evaluate(model, held_out)[0])
+    _, losses, exact = common.fit(config, Trainer(Model(config), Parts(make_loop_fn=make_teaching_loop_fn)))
+    print(f"   the last loss {losses[-1]:.4f}")
+    show("exact, reading its own predictions", exact)
 
 
 if __name__ == "__main__":

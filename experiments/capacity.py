@@ -80,7 +80,7 @@ def measure(config):
       exact: float [lengths], the share of exact answers for each of ASKED_LENGTHS.
       right: float [lengths], the share of symbols, including EOS, that are right.
     """
-    model, _ = common.train_model(config)
+    model, _, _ = common.train_model(config)
     weights = sum(math.prod(variable.shape.as_list()) for variable in tf.trainable_variables())
     answers = [evaluate(model, batch) for batch in questions()]
     model.session.close()

@@ -20,7 +20,7 @@ import numpy as np
 import helpers
 import seq2seq_copy
 from experiments import common
-from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, evaluate
+from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, train
 from support.model import variants
 from support.pictures import pictures
 from support.settings import Settings
@@ -162,19 +162,18 @@ def feed_any_above(threshold, seed):
     Each of these is equally likely. If there is none, it takes the best one.
     """
 
-    def make_feeding_loop_fn(embeddings, *arguments, **others):
-        loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, **others)
+    def make_feeding_loop_fn(encoded, decoder_lengths, decoder_targets):
+        loop_fn = seq2seq_copy.make_loop_fn(encoded, decoder_lengths, decoder_targets)
 
         def feeding_loop_fn(time, cell_output, cell_state, loop_state):
             finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
             if cell_output is not None:
                 logits, best = emit["decoder_logits"], emit["decoder_prediction"]
-                batch = tf.train.get_global_step()  # None where the model predicts
-                seeds = [seed, (0 if batch is None else tf.cast(batch, tf.int32) * 1000) + time]
+                seeds = [seed, tf.cast(tf.train.get_global_step(), tf.int32) * 1000 + time]
                 is_likely = (tf.nn.softmax(logits) > threshold) | tf.one_hot(best, logits.shape[1], True, False)
                 draw = tf.where(is_likely, tf.random.stateless_uniform(tf.shape(logits), seeds), -tf.ones_like(logits))
                 chosen = tf.argmax(draw, axis=1, output_type=tf.int32)
-                next_input = tf.where(finished, next_input, tf.nn.embedding_lookup(embeddings, chosen))
+                next_input = tf.where(finished, next_input, tf.nn.embedding_lookup(encoded.embeddings, chosen))
                 emit = emit | {"decoder_prediction": chosen}
             return finished, next_input, next_state, emit, loop_state
 
@@ -201,8 +200,9 @@ def parts_of(variant):
 
 def measure(variant):
     """Trains a Variant; returns the lengths of 10,000 held-out sequences, and which of them are exact."""
-    model, held_out = common.train_model(variant, *parts_of(variant))
-    return held_out.lengths, evaluate(model, held_out)[0]
+    _, held_out = helpers.examples(variant, helpers.generators(variant.seed))
+    _, _, exact = common.train_model(variant, *parts_of(variant))
+    return held_out.lengths, exact
 
 
 def compare_times(*some):
@@ -210,17 +210,19 @@ def compare_times(*some):
 
     The variants take turns, so that a slow minute of the machine slows all of them.
     """
-    models = [variants.open_model(variant, *parts_of(variant)) for variant in some]
-    rounds = [[seconds(model) for model in models] for _ in range(ROUNDS)]
+    trainers = [variants.open_trainer(variant, *parts_of(variant)) for variant in some]
+    rounds = [[seconds(trainer) for trainer in trainers] for _ in range(ROUNDS)]
     return np.median([np.array(of_round) / of_round[0] for of_round in rounds], axis=0)
 
 
-def seconds(model):
+def seconds(trainer):
     """Returns how long training takes on EXAMPLES_OF_ROUND examples."""
-    batches, _ = helpers.examples(model.config, *helpers.generators(model.config.seed))
-    batches = list(itertools.islice(batches, EXAMPLES_OF_ROUND // model.config.batch_size))
+    config = trainer.model.config
+    batches = helpers.task_batches(config, config.batch_size, config.seed)
+    batches = list(itertools.islice(batches, EXAMPLES_OF_ROUND // config.batch_size))
     start = time.perf_counter()
-    common.train_on(model, iter(batches), len(batches))
+    for _ in train(trainer, batches):
+        pass
     return time.perf_counter() - start
 
 

@@ -1,7 +1,7 @@
 """Shared by the experiments: a model trained in this process, other processes, tables and pictures."""
 
 import argparse
-import itertools
+import contextlib
 import multiprocessing
 import os
 import subprocess
@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-import helpers
-from seq2seq_copy import PLAIN, train
+import seq2seq_copy
+from seq2seq_copy import PLAIN
 from support.model import variants
 from support.pictures import heat_maps
 from support.tensorflow import device, startup
-from support.tensorflow.compiled import most_steps
 from support.terminal.flags import flag_type
 from support.values import whole_number
 
@@ -24,28 +23,19 @@ SCRIPT = Path(__file__).parent.parent / "seq2seq_copy.py"
 
 
 def train_model(config, parts=PLAIN, training_parts=None):
-    """Trains a model without the files of a run.
-
-    Args:
-      config, parts, training_parts: as for variants.open_model().
-
-    Returns:
-      model: the seq2seq_copy.Model.
-      held_out: a helpers.Batch of held-out sequences.
-    """
+    """Trains the model of some settings; arguments as for variants.open_trainer(), results as for fit()."""
     startup.prepare_training(config)
     device.choose(config)
-    batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
-    model = variants.open_model(config, parts, training_parts)
-    train_on(model, batches, config.max_batches)
-    return model, held_out
+    return fit(config, variants.open_trainer(config, parts, training_parts))
 
 
-def train_on(model, batches, count):
-    """Trains a seq2seq_copy.Model on the next batches of an iterator; returns their losses."""
-    most = most_steps(model.config)
-    calls = (list(itertools.islice(batches, min(most, count - done))) for done in range(0, count, most))
-    return [loss for _, losses, *_ in train(model, calls) for loss in losses]
+def fit(config, trainer):
+    """Does the same as seq2seq_copy.fit(), but prints nothing, and Ctrl-C ends the experiment."""
+    with contextlib.redirect_stdout(None):
+        model, losses, exact = seq2seq_copy.fit(config, trainer)
+    if len(losses) < config.max_batches:
+        raise KeyboardInterrupt
+    return model, losses, exact
 
 
 def parser(docstring, seeds=None):

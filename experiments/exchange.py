@@ -25,21 +25,20 @@ class Opened:
     """A trained model whose state between encoder and decoder can be read and replaced.
 
     model: a seq2seq_copy.Model.
-    held_out: a helpers.Batch of held-out sequences.
+    exact_match: float, the share of the held-out sequences that it copies exactly.
     kinds: int, how many symbols there are.
     """
 
     def __init__(self, settings, seed):
         """Trains the model; settings as for settings.Settings."""
-        self._final_state = []  # tensors [batch, units]
 
-        def make_loop_fn(embeddings, encoder_final_state, *arguments, **others):
-            self._final_state.extend(encoder_final_state)
-            return seq2seq_copy.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
+        def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+            self._final_state = list(encoded.final_state)  # tensors [batch, units]
+            return seq2seq_copy.make_loop_fn(encoded, decoder_lengths, decoder_targets)
 
         config, parts = Settings(**settings, seed=seed), Parts(make_loop_fn=make_loop_fn)
-        self.model, self.held_out = common.train_model(config, parts, PLAIN)
-        self.kinds = self.model.config.vocab_size - FIRST_SYMBOL
+        self.model, _, exact = common.train_model(config, parts, PLAIN)
+        self.exact_match, self.kinds = exact.mean(), config.vocab_size - FIRST_SYMBOL
         self._gradients = tf.gradients(self.model.loss, self._final_state)
 
     def _feed(self, symbols, vectors=None):

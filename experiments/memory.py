@@ -22,7 +22,6 @@ import numpy as np
 from experiments import common, states
 from experiments.common import percent, print_table
 from experiments.exchange import OUTCOMES, Opened, exchange, ways_to_exchange
-from seq2seq_copy import evaluate
 from support.pictures import heat_maps, pictures
 
 SEEDS = 3
@@ -37,7 +36,7 @@ MODELS = {
 def examine(settings, seed):
     """Trains a model and asks it all questions; returns dict from the title of a question to an array or a number."""
     opened, generator = Opened(settings, seed), np.random.default_rng(1_000_000 + seed)
-    config, found = opened.model.config, {"exact match": evaluate(opened.model, opened.held_out)[0].mean()}
+    config, found = opened.model.config, {"exact match": opened.exact_match}
     fitted, asked = {}, {}  # by length, states and symbols
     for length in range(config.length_from, config.length_to + 1):
         for drawn, count in ((fitted, FITTED), (asked, ASKED)):

@@ -8,9 +8,8 @@ table: exact match on 10,000 held-out sequences after 3,001 batches of 100.
 
 from dataclasses import dataclass, replace
 
-import helpers
 from experiments import common
-from seq2seq_copy import PLAIN, LSTMCell, Model, Parts, evaluate
+from seq2seq_copy import PLAIN, LSTMCell, Model, Parts, Trainer, build_model, loss_and_gradients, run_in_session
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -48,30 +47,30 @@ CHANGES = {  # what each recipe changes in the one before
 }
 
 
-class RecipeModel(Model):
-    """A Model that is trained with a Recipe."""
+def open_trainer(recipe):
+    """Returns a seq2seq_copy.Trainer that follows a Recipe."""
+    model = Model(recipe, Parts(cell=share_encoder_cell) if recipe.one_encoder_cell else PLAIN)
+    scales = {
+        "embedding/embeddings": recipe.embeddings / 0.2,
+        "decoder/output_weights": recipe.output_weights / 2.5,
+        "lstm_cell/bias": recipe.forget_bias / 4,
+    }
+    for weights in tf.trainable_variables():
+        for name, scale in scales.items():
+            if weights.op.name.endswith(name):
+                weights.load(scale * model.session.run(weights), model.session)
+    return Trainer(model, runner=run_recipe)
 
-    def __init__(self, recipe):
-        parts = Parts(cell=share_encoder_cell) if recipe.one_encoder_cell else PLAIN
-        super().__init__(recipe, parts, parts)
-        scales = {
-            "embedding/embeddings": recipe.embeddings / 0.2,
-            "decoder/output_weights": recipe.output_weights / 2.5,
-            "lstm_cell/bias": recipe.forget_bias / 4,
-        }
-        for weights in tf.trainable_variables():
-            for name, scale in scales.items():
-                if weights.op.name.endswith(name):
-                    weights.load(scale * self.session.run(weights), self.session)
 
-    def add_train_op(self):
-        if not self.config.masks:
-            self.loss = unmasked_loss(self)
-        super().add_train_op()
+def run_recipe(step, model):
+    """Does the same as run_in_session(), with the loss and the learning rates of model.config, a Recipe."""
+    recipe = model.config
 
-    def take_steps(self, batches, learning_rates):
-        constant = [self.config.learning_rate] * len(batches)
-        return super().take_steps(batches, learning_rates if self.config.falls else constant)
+    def step_of_recipe(batch, learning_rate):
+        compute = loss_and_gradients if recipe.masks else unmasked_loss_and_gradients
+        return step(batch, learning_rate if recipe.falls else recipe.learning_rate, compute=compute)
+
+    return run_in_session(step_of_recipe, model)
 
 
 def share_encoder_cell(name, units, input_size):
@@ -80,24 +79,23 @@ def share_encoder_cell(name, units, input_size):
         return LSTMCell("forward" if name == "backward" else name, units, input_size)
 
 
-def unmasked_loss(model):
-    """Averages the cross-entropy over all steps, as the tutorials do.
+def unmasked_loss_and_gradients(batch, config, parts):
+    """Replaces loss_and_gradients(): averages the cross-entropy over all steps, as the tutorials do.
 
     They project after the loop, so past the end of a sequence zeros become the bias, which soon predicts PAD.
     """
+    results = build_model(batch, config, parts)
     (output_bias,) = tf.trainable_variables("decoder/output_bias")
-    lengths = model.decoder_targets_length + helpers.EXTRA_DECODER_STEPS
-    mask = tf.transpose(tf.sequence_mask(lengths, tf.shape(model.decoder_targets)[0], tf.float32))
-    logits = model.decoder_logits + (1 - mask)[:, :, tf.newaxis] * output_bias  # [decoder_time, batch, vocab_size]
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=model.decoder_targets, logits=logits))
+    mask = tf.transpose(tf.sequence_mask(results["decoder_lengths"], tf.shape(batch.targets)[0], tf.float32))
+    logits = results["decoder_logits"] + (1 - mask)[:, :, tf.newaxis] * output_bias  # [decoder_time, batch, vocab_size]
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch.targets, logits=logits))
+    return loss, [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, tf.trainable_variables())]
 
 
 def exact_match(recipe):
     """Trains with a recipe; returns the share of 10,000 held-out sequences that are repeated exactly."""
-    batches, held_out = helpers.examples(recipe, *helpers.generators(recipe.seed))
-    model = RecipeModel(recipe)
-    common.train_on(model, batches, recipe.max_batches)
-    return evaluate(model, held_out)[0].mean()
+    _, _, exact = common.fit(recipe, open_trainer(recipe))
+    return exact.mean()
 
 
 def rows():

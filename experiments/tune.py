@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import functools
 import itertools
-import json
 import os
 import random
 import re
@@ -24,7 +23,7 @@ import sys
 import threading
 import time
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,14 +35,14 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 import helpers
-from seq2seq_copy import PLAIN, Model, evaluate, train
+from seq2seq_copy import PLAIN, Trainer, evaluate, run_in_session, scheduled_learning_rate
 from support import settings
 from support.data import pairs
 from support.errors import UserError, reason
 from support.model import variants
 from support.outside import printable
 from support.pictures import pictures
-from support.run import files, folder
+from support.run.whole_files import check_writable, write_json
 from support.settings import Settings
 from support.tensorflow import compiled, device, startup
 from support.tensorflow import tensorflow_v1 as tf
@@ -61,7 +60,7 @@ SPACE = {
     "warm_up": lambda trial: trial.suggest_float("warm_up", 0, 0.2),
     "batch_size": lambda trial: trial.suggest_categorical("batch_size", (50, 100, LARGEST_BATCH)),
 }
-MAY_CHANGE = ("data", "symbols", "until", "samples", "plot", "batches_in_epoch")  # from call to call
+MAY_CHANGE = (*settings.DATA_FILES, "symbols", "until", "samples", "plot", "batches_in_epoch")  # from call to call
 FIRST_SEED, FIRST_FRESH_SEED = 1000, 2000  # the reports of this project use seeds 0 to 9
 MOST_VALIDATION = 50_000  # sequences; many, because few of them are wrong
 VALIDATION_SHARE = 1 / 6  # at most this share of the sequences trained on
@@ -145,7 +144,7 @@ def read_task(arguments=None):
     seeds = [range(first, first + count) for first, count in zip((FIRST_SEED, FIRST_FRESH_SEED), counts)]
     try:
         run = command.new_run(dict(given))
-        typed = {key: value for key, value in given.items() if key not in ("seed", "data")}
+        typed = {key: value for key, value in given.items() if key not in ("seed", *settings.DATA_FILES)}
         names = [key for key in SPACE if key not in typed]
         name = name or (run.config.data.stem if run.pairs else run.config.task)
         task = Task(run.config, run.pairs, typed, names, name, place, trials, *seeds)
@@ -159,36 +158,47 @@ def read_task(arguments=None):
     return task
 
 
-class Knobs:
-    """Makes a Model train with many settings: the settings that enter the step become variables.
+def open_trainer(config):
+    """Builds a trainer for many settings.
 
-    Compiling a step takes as long as training with it. So one model serves all trials with the same batch size.
+    Compiling a step takes as long as training with it. So one trainer serves all trials with the same batch size.
+
+    Returns:
+      The seq2seq_copy.Trainer, and restart(), which sets every variable to its value before the first step of a run.
+      It takes the settings.Settings of the run, with the sizes of this trainer, and its initial weights, a list of
+      float32 arrays.
     """
+    if config.xla == "on":
+        with variants.warning_if_not_compiled(), startup.silent_compilation():
+            return build_trainer(config, compiled.run_compiled)
+    return build_trainer(config, run_in_session)
 
-    def add_train_op(self):
-        self.knobs = {name: tf.get_variable(name, [], trainable=False) for name in ("adam_beta2", "clip_norm")}
-        self.config = replace(self.config, **self.knobs)
-        super().add_train_op()
-        self.variables = tf.global_variables()
 
-    def open_session(self):
-        session = super().open_session()
-        session.run(tf.variables_initializer(self.knobs.values()))  # Adam's state starts from them
-        return session
+def build_trainer(config, runner):
+    """Does the same as open_trainer(); runner as for seq2seq_copy.Trainer. The step reads two settings from variables.
 
-    def restart(self, config, weights):
-        """Sets every variable to its value before the first step of a run.
+    Raises:
+      tf.errors.OpError: XLA does not compile the step.
+    """
+    model = variants.open_model(config)
+    settings_of_step = {name: tf.get_variable(name, [], trainable=False) for name in ("adam_beta2", "clip_norm")}
+    model.session.run(tf.variables_initializer(settings_of_step.values()))  # Adam's state starts from them
 
-        Args:
-          config: the settings.Settings of the run, with the sizes of this model.
-          weights: dict of float32 arrays, the initial weights by name.
-        """
-        self.config = config
-        values = weights | {name: getattr(config, name) for name in self.knobs}
-        values |= {"train/beta1_power": 0.9, "train/beta2_power": config.adam_beta2}
-        for variable in self.variables:
-            zeros = np.zeros(variable.shape, variable.dtype.as_numpy_dtype)
-            variable.load(values.get(variable.op.name, zeros), self.session)
+    def run(step, model):
+        return runner(functools.partial(step, config=replace(config, **settings_of_step)), model)
+
+    trainer = Trainer(model, variants.replace_parts(PLAIN, config, training=True), run)
+    list(trainer.run([]))  # compiles
+    loaded = [*settings_of_step.values(), *tf.trainable_variables()]
+    reset_others = tf.variables_initializer([variable for variable in tf.global_variables() if variable not in loaded])
+
+    def restart(config, initial_weights):
+        values = [*(getattr(config, name) for name in settings_of_step), *initial_weights]
+        for variable, value in zip(loaded, values):
+            variable.load(value, model.session)
+        model.session.run(reset_others)
+
+    return trainer, restart
 
 
 class Objective:
@@ -198,9 +208,9 @@ class Objective:
     """
 
     def __init__(self, task, stop):
-        """task: a Task. stop: the process.Stop that ends a trial between two calls, by KeyboardInterrupt."""
+        """task: a Task. stop: the process.Stop that ends a trial between two steps, by KeyboardInterrupt."""
         self.task, self.stop = task, stop
-        self.model, self.weights = functools.cache(self.model), functools.cache(self.weights)
+        self.trainer, self.weights = functools.cache(self.trainer), functools.cache(self.weights)
         self.validation = functools.cache(self.validation)
 
     def __call__(self, trial):
@@ -219,42 +229,36 @@ class Objective:
     def error(self, chosen, seed):
         """Trains once; returns the share of validation sequences that are not exact, at least half a sequence."""
         config = replace(self.task.config, **chosen)
-        model, (validation, lines) = self.model(config.batch_size), self.validation(seed)
-        model.restart(config, self.weights(seed))
-        batches = itertools.islice(self.batches(config, seed, lines), config.max_batches)
-        calls = iter(lambda: list(itertools.islice(batches, compiled.most_steps(config))), [])
-        for _, losses, _, _ in train(model, calls):
+        (trainer, restart), (validation, user_pairs) = self.trainer(config.batch_size), self.validation(seed)
+        restart(config, self.weights(seed))
+        batches = enumerate(itertools.islice(self.batches(config, seed, user_pairs), config.max_batches))
+        feeds = (trainer.model.feed(batch, scheduled_learning_rate(step, config)) for step, batch in batches)
+        for loss, _ in trainer.run(feeds):
             if self.stop.status:
                 raise KeyboardInterrupt
-            if not np.isfinite(losses).all():
+            if not np.isfinite(loss):
                 return 1.0
-        exact, _ = evaluate(model, validation)
+        exact, _ = evaluate(trainer.model, validation)
         return float(max(0.5, (~exact).sum()) / exact.size)
 
-    def model(self, batch_size):
-        """Returns the Model with Knobs for batches of a size."""
-        config = replace(self.task.config, **self.task.with_batches({"batch_size": batch_size}))
-        parts = [variants.replace_parts(PLAIN, config, training) for training in (False, True)]
-        if config.xla == "on":
-            with compiled.warning_if_not_compiled():
-                return type("Tuned", (Knobs, compiled.CompiledModel), {})(config, *parts)
-        return type("Tuned", (Knobs, Model), {})(config, *parts)
+    def trainer(self, batch_size):
+        """Does the same as open_trainer(), for batches of a size."""
+        return open_trainer(replace(self.task.config, **self.task.with_batches({"batch_size": batch_size})))
 
     def weights(self, seed):
-        """Returns the initial weights of a run with that seed, a dict of float32 arrays by name."""
-        model = variants.open_model(replace(self.task.config, seed=seed), trains=False)
-        with model.session:
-            return {weight.op.name: model.session.run(weight) for weight in tf.trainable_variables()}
+        """Returns the initial weights of a run with that seed, a list of float32 arrays."""
+        with variants.open_model(replace(self.task.config, seed=seed)).session as session:
+            return session.run(tf.trainable_variables())
 
-    def batches(self, config, seed, lines):
-        """Returns endless training batches; lines: which of the user's pairs to draw from."""
+    def batches(self, config, seed, user_pairs):
+        """Returns endless training batches; user_pairs: the pairs.Pairs to draw them from, or None."""
         generator, _ = helpers.generators(seed)
-        if self.task.user_pairs is None:
+        if user_pairs is None:
             return helpers.task_batches(config, config.batch_size, generator)
-        return pairs.training_batches(self.task.user_pairs, lines, config, generator)
+        return pairs.training_batches(user_pairs, config, generator)
 
     def validation(self, seed):
-        """Returns the validation sequences of a seed, a helpers.Batch, and which of the user's pairs to train on.
+        """Returns the validation sequences of a seed, a helpers.Batch, and the pairs.Pairs to train on, if any.
 
         Neither includes pairs that a run with the task's own seed holds out.
         """
@@ -263,10 +267,9 @@ class Objective:
         most = min(MOST_VALIDATION, max(1, int(VALIDATION_SHARE * config.batch_size * config.max_batches)))
         if user_pairs is None:
             return next(helpers.task_batches(config, most, generator)), None
-        usable, _ = pairs.split(user_pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
-        rest = user_pairs._replace(input_hashes=user_pairs.input_hashes[usable])
-        training, validation = pairs.split(rest, most, generator)
-        return pairs.batch(user_pairs, usable[validation]), usable[training]
+        usable = user_pairs.training_lines
+        training, validation = pairs.split(user_pairs.input_hashes[usable], most, generator)
+        return pairs.batch(user_pairs, usable[validation]), user_pairs._replace(training_lines=usable[training])
 
 
 class Journal(optuna.storages.journal.JournalFileBackend):
@@ -312,7 +315,7 @@ def open_storage(place):
         return open_database(place)
     path = Path(place).absolute()
     try:
-        files.check_writable(path)
+        check_writable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         return optuna.storages.JournalStorage(Journal(path))
     except OSError as error:
@@ -352,8 +355,8 @@ def database_error(error, place, status):
 def open_study(task):
     """Returns the optuna.Study of a Task, new or as it was left. Raises UserError if it cannot be."""
     study = optuna.create_study(study_name=task.study, storage=open_storage(task.storage), load_if_exists=True)
-    fixed = {name: value for name, value in asdict(task.config).items() if name not in (*task.names, *MAY_CHANGE)}
-    asked = json.loads(json.dumps(fixed | {"searched": task.names, "seeds": len(task.seeds)}))
+    fixed = {name: value for name, value in task.config.to_json().items() if name not in (*task.names, *MAY_CHANGE)}
+    asked = fixed | {"searched": task.names, "seeds": len(task.seeds)}
     begun = study.user_attrs.get("settings", asked)
     for name, value in asked.items():
         if begun.get(name, value) != value:
@@ -447,7 +450,7 @@ def results(study, task):
 def save(study, task, chosen):
     """Saves the best settings, and pictures of the study beside them."""
     path = FOLDER / f"{task.study}.json"
-    folder.write_json(path, task.typed | chosen)
+    write_json(path, task.typed | chosen)
     data = f"--data {shlex.quote(str(task.config.data))} " if task.user_pairs else ""
     text = f"settings in {path}, pictures beside it; use them: python seq2seq_copy.py {data}--settings {path}"
     print(f"\n{printable(text)}")
@@ -490,7 +493,7 @@ def main():
     threading.excepthook = lambda _: None  # for heartbeats: the next report raises the same error
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # a core for each process
     startup.prepare_training(task.config)
-    files.check_writable(FOLDER / f"{task.study}.json")
+    check_writable(FOLDER / f"{task.study}.json")
     device.choose(task.config)
     try:
         with process.stop_at_signal(stop):

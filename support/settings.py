@@ -6,16 +6,19 @@ in terminal/flags.py.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 from seq2seq_copy import Config
-from support import outside
+from support import limits, outside
 from support.errors import UserError, reason
+from support.limits import LARGEST_LAYER, LARGEST_VOCABULARY, LONGEST_SEQUENCE, MOST_LAYERS
 from support.values import (
     below_one,
     file_path,
@@ -29,13 +32,15 @@ from support.values import (
 
 RESERVED = ("<PAD>", "<EOS>")  # how PAD and EOS are written; no other symbol may be written like this
 UNKNOWN_NAME = "<UNK>"  # how an unknown symbol is written; no other may be written like this
-LARGEST_VOCABULARY = 100_000  # a limit of time and memory, like the next three
-LONGEST_SEQUENCE = 10_000
-LARGEST_LAYER = 4_096  # units
-MOST_LAYERS = 16
-EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded together
-LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
-LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all steps that are decoded together
+
+
+class DataFacts(NamedTuple):
+    """What a run knows of the user's pairs, besides the lengths and the size of the vocabulary, which are in Config."""
+
+    buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
+    untrained: tuple = ()  # of str: the names that are in no training pair
+    names: tuple = ()  # of str: how the symbols from FIRST_SYMBOL on are written
+    sha256: str = ""  # of the files
 
 
 @dataclass(frozen=True)
@@ -62,22 +67,22 @@ class Settings(Config):
     samples: int = 3
     plot: Path = Path("plots/loss.png")
 
-    # No flag sets these. From buckets on, they are read from the data.
+    # No flag of training sets these.
     max_answer: int | None = None  # see longest_answer
     started_from: str = ""  # the run whose weights this one starts with; it matters until the first checkpoint
     keep_every: int = 100  # batches between checkpoints, and between points of the exact-match curve
-    buckets: tuple = ()  # of (longest input, longest target), for the pairs that share a batch; see pairs.buckets()
-    untrained: tuple = ()  # of str: the names that are in no training pair
-    names: tuple = ()  # of str: how the symbols from FIRST_SYMBOL on are written
-    sha256: str = ""
+    facts: DataFacts = DataFacts()
+
+    def to_json(self):
+        """Returns what config.json holds: a dict in the types of JSON, with the facts among the settings."""
+        values = asdict(self)
+        values |= values.pop("facts")._asdict()
+        return json.loads(json.dumps(values, default=str))  # default: of a path
 
     @property
     def fixed(self):
         """The settings that a run keeps from its start to its end, as JSON holds them."""
-        may_change = {"data", "validation_data", "test_data"}  # files may be moved; sha256 identifies them
-        may_change |= {"names", "untrained", "max_answer", "started_from", "batches_in_epoch", "samples", "plot"}
-        fixed = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in may_change}
-        return fixed | {"buckets": [list(bucket) for bucket in self.buckets]}
+        return {name: value for name, value in self.to_json().items() if name not in MAY_CHANGE}
 
     @property
     def directions(self):
@@ -92,7 +97,7 @@ class Settings(Config):
     @property
     def sizes(self):
         """The sizes of batches with a compiled program each: (longest input, most decoder steps), the largest last."""
-        buckets = self.buckets or ((self.length_to, self.length_to),)
+        buckets = self.facts.buckets or ((self.length_to, self.length_to),)
         return [(length, target_length + EXTRA_DECODER_STEPS) for length, target_length in buckets]
 
     @property
@@ -106,49 +111,10 @@ class Settings(Config):
         return lengths + EXTRA_DECODER_STEPS if longest is None else np.full_like(lengths, longest)
 
     @property
-    def largest_tensor(self):
-        """How many numbers the largest tensor of a training step holds."""
-        units = self.encoder_hidden_units * len(self.directions)  # of the decoder
-        step_of_sequence = max(self.vocab_size, 4 * units)
-        if self.attention == "bahdanau":
-            step_of_sequence = max(step_of_sequence, self.length_to * units)  # kept for the gradient of the scores
-        elif self.attention == "luong":
-            step_of_sequence = max(step_of_sequence, self.length_to)  # the weights
-        return self.decoder_steps * self.batch_size * step_of_sequence
-
-    @property
-    def steps_at_once(self):
-        """How many decoder steps fit into memory, summed over all sequences."""
-        weights = self.length_to if self.attention != "none" else 0
-        return LARGEST_DECODING // max(self.vocab_size, 8 * self.encoder_hidden_units, weights)
-
-    @property
-    def evaluation_batch(self):
-        """How many held-out sequences are decoded at once."""
-        return max(1, min(EVALUATION_BATCH, self.steps_at_once // self.decoder_steps))
-
-    @property
-    def title(self):
-        """The task, the unusual parts of the model and the seed, in a few words."""
-        changes = [self.cell.upper()] if self.cell != "lstm" else []
-        changes += [f"{self.layers} layers"] if self.layers > 1 else []
-        changes += [f"{self.encoder} encoder"] if self.encoder != "bidirectional" else []
-        changes += [f"{self.attention} attention"] if self.attention != "none" else []
-        return ", ".join([self.data.name if self.data else self.task, *changes, f"seed {self.seed}"])
-
-    @property
-    def plots(self):
-        """The path of each picture and the page, by name: all beside the loss, such as memory.png beside loss.png."""
-        others = ["memory"] + ["attention"] * (self.attention != "none") + ["model"]
-        stem = self.plot.stem
-        paths = {name: self.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
-        return {"loss": self.plot} | paths | {"model": paths["model"].with_suffix(".html")}
-
-    @property
     def vocabulary(self) -> Sequence[str]:
         """How each symbol is written."""
         if self.task == "alphabet" or self.data is not None:
-            return [*RESERVED, *(self.names or LETTERS)]
+            return [*RESERVED, *(self.facts.names or LETTERS)]
         return [str(symbol) for symbol in range(self.vocab_size)]
 
 
@@ -188,7 +154,9 @@ KINDS = {
     "clip_norm": positive_number,
     "warm_up": below_one,
 }
-PATHS = ("data", "validation_data", "test_data", "plot")
+DATA_FILES = ("data", "validation_data", "test_data")
+MAY_CHANGE = {*DATA_FILES, "names", "untrained", "max_answer", "started_from", "batches_in_epoch", "samples", "plot"}
+ALWAYS_SAVED = ("seed", "max_batches", "vocab_size", "encoder_hidden_units")  # by every version of this program
 
 
 def flag(name):
@@ -202,14 +170,11 @@ def check(config):
         raise UserError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
         raise UserError(f"--vocab-size: with --task alphabet it is {ALPHABET_VOCAB_SIZE}")
-    if config.largest_tensor > LARGEST_TENSOR:
+    if limits.largest_tensor(config) > limits.LARGEST_TENSOR:
         raise UserError("--batch-size: a tensor would be too large with these lengths, symbols and units")
-    if config.data is None and (config.validation_data or config.test_data):
-        raise UserError(f"--{'validation' if config.validation_data else 'test'}-data needs --data")
-    if config.data is None and config.symbols != Settings.symbols:
-        raise UserError("--symbols needs --data")
-    if config.data is None and config.min_count != Settings.min_count:
-        raise UserError("--min-count needs --data")
+    for name in ("validation_data", "test_data", "symbols", "min_count"):
+        if config.data is None and getattr(config, name) != getattr(Settings, name):
+            raise UserError(f"{flag(name)} needs --data")
     if config.feedback != "scheduled" and config.teacher_probability != Settings.teacher_probability:
         raise UserError("--teacher-probability needs --feedback scheduled")
 
@@ -225,10 +190,10 @@ def symbol(name):
 
 
 def from_json(values):
-    """Reads the settings of a run that asdict() and JSON have written, and checks them like flags.
+    """Reads the settings of a run that to_json() has made, now or in an older version, and checks them like flags.
 
     Args:
-      values: the parsed JSON.
+      values: the parsed JSON. A setting that is missing, because it is newer than the run, has its default.
 
     Returns:
       A Settings.
@@ -236,27 +201,30 @@ def from_json(values):
     Raises:
       ValueError: they are not the settings of a run.
     """
+    count, length = whole_number(1, 1_000_000), whole_number(1, LONGEST_SEQUENCE)
+    kinds = KINDS | {"held_out_sequences": count, "keep_every": count, "started_from": str}
     try:
-        texts = {name: str(values[name]) for name in KINDS if not is_off(name, values[name])}
-        settings = {name: KINDS[name](text) for name, text in texts.items()}
-        for name in ("held_out_sequences", "keep_every"):
-            settings[name] = whole_number(1, 1_000_000)(str(values[name]))
-        length = whole_number(1, LONGEST_SEQUENCE)
-        config = Settings(
-            **settings,
-            buckets=tuple((length(str(longest)), length(str(target))) for longest, target in values["buckets"]),
-            names=tuple(map(symbol, values["names"])),
-            untrained=tuple(map(symbol, values["untrained"])),
-            started_from=str(values["started_from"]),
-            sha256=str(values["sha256"]),
+        missing = [name for name in ALWAYS_SAVED if name not in values]
+        if missing:
+            raise ValueError(f"there is no {missing[0]}")
+        saved = {
+            name: kinds[name](str(values[name]))
+            for name in kinds.keys() & values.keys()
+            if not is_off(name, values[name])
+        }
+        facts = DataFacts(
+            tuple((length(str(longest)), length(str(target))) for longest, target in values.get("buckets", ())),
+            *(tuple(map(symbol, values.get(name, ()))) for name in ("untrained", "names")),
+            str(values.get("sha256", "")),
         )
+        config = Settings(**saved, facts=facts)
         check(config)
-    except (KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
+    except (TypeError, AttributeError, RecursionError, UserError) as error:
         raise ValueError(str(error)) from None
-    if bool(config.data) != bool(config.buckets):
+    if bool(config.data) != bool(facts.buckets):
         raise ValueError("buckets without data, or data without buckets")
     if config.data and len(set(config.vocabulary)) != config.vocab_size:
-        raise ValueError(f"{len(config.names)} symbols for a vocabulary of {config.vocab_size}")
+        raise ValueError(f"{len(facts.names)} symbols for a vocabulary of {config.vocab_size}")
     return config
 
 
@@ -278,7 +246,7 @@ def read_file(path):
         raise UserError(f"--settings: cannot read {str(path)!r}: {reason(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"--settings: {str(path)!r} holds no JSON object")
-    kinds = {name: kind for name, kind in KINDS.items() if name not in PATHS}
+    kinds = {name: kind for name, kind in KINDS.items() if name not in (*DATA_FILES, "plot")}
     unknown = [name for name in values if name not in kinds]
     if unknown:
         raise UserError(f"--settings: {str(path)!r}: there is no setting {unknown[0]!r}")

@@ -1,64 +1,51 @@
-"""Checks of the values of settings: functions from text to a value. A ValueError says what would be right."""
+"""Checks of the values of settings: functions from text to a value. A ValueError says what would be right.
 
-import math
+Each has a metavar, which stands for its values in --help.
+"""
+
+import contextlib
 import os
 from pathlib import Path
 
-from helpers import INT32_MAX
-
+INT32_MAX = 2**31 - 1
 FLOAT32_MAX = 3.4e38
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
 
+def checked(convert, is_allowed, description, metavar):
+    """Returns a function from text to a value that convert() makes of it and that is allowed."""
+
+    def read(text):
+        with contextlib.suppress(ValueError):
+            value = convert(text)
+            if is_allowed(value):
+                return value
+        raise ValueError(f"{text!r} is not {description}")
+
+    read.metavar = metavar
+    return read
+
+
 def whole_number(minimum, maximum=INT32_MAX):
     """Returns a function from text to an int in minimum ... maximum."""
-
-    def convert(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or not minimum <= value <= maximum:
-            raise ValueError(f"{text!r} is not a whole number from {minimum} to {maximum}")
-        return value
-
-    convert.metavar = "N"
-    return convert
+    description = f"a whole number from {minimum} to {maximum}"
+    return checked(int, lambda value: minimum <= value <= maximum, description, "N")
 
 
-def decimal_number(is_allowed, description):
+def decimal_number(is_allowed, description, metavar="X"):
     """Returns a function from text to a float that is allowed. description names these numbers."""
+    return checked(float, is_allowed, description, metavar)
 
-    def convert(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not is_allowed(value):
-            raise ValueError(f"{text!r} is not {description}")
-        return value
 
-    convert.metavar = "X"
-    return convert
+def one_of(*words):
+    """Returns a function that takes one of the words and nothing else."""
+    return checked(str, words.__contains__, f"one of {' '.join(words)}", "|".join(words))
 
 
 positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
 probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
 below_one = decimal_number(lambda value: 0 <= value < 1, "a number from 0 to below 1")
-share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1")
-share.metavar = "SHARE"
-
-
-def one_of(*words):
-    """Returns a function that takes one of the words and nothing else."""
-
-    def convert(text):
-        if text not in words:
-            raise ValueError(f"{text!r} is not one of {' '.join(words)}")
-        return text
-
-    convert.metavar = "|".join(words)
-    return convert
+share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1", "SHARE")
 
 
 def file_path(text):
@@ -69,12 +56,8 @@ def file_path(text):
         text.encode()
         os.fsencode(text)
     except UnicodeError:
-        problem = "is not UTF-8, or not in the character set of this system"
-        raise ValueError(f"{text!r} {problem}") from None
+        raise ValueError(f"{text!r} is not UTF-8, or not in the character set of this system") from None
     return Path(text)
-
-
-file_path.metavar = "FILE"
 
 
 def tensorflow_path(text):
@@ -94,4 +77,4 @@ def picture_path(text):
     return path
 
 
-picture_path.metavar = "FILE"
+file_path.metavar = picture_path.metavar = "FILE"

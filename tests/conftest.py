@@ -10,7 +10,7 @@ import pytest
 import running
 from hypothesis import settings
 
-from support.run.folder import SAVED_LAST
+from support.run.run_folder import SAVED_LAST
 from support.tensorflow import compile_cache
 
 if sys.platform == "win32":  # these need the terminals and the limits of Unix

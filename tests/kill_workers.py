@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from support.run import folder as folders
 from tests.forks import Forks
+from tests.running import batches_saved
 from tests.workers import start_workers
 
 BOUND = 30  # seconds
@@ -26,7 +26,7 @@ SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so 
 
 
 def is_finished(run):
-    return run.exists() and folders.batches_kept(run) == BATCHES and (run / "metrics.json").exists()
+    return run.exists() and batches_saved(run) == BATCHES and (run / "metrics.json").exists()
 
 
 def kill_one(forks, children, victim):
@@ -74,7 +74,7 @@ def main(path, count, times, xla):
                     # A worker that has finished training no longer needs the others.
                     is_told = status == 1 and message.count("\n") == 1
                     assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
-                kept = folders.batches_kept(path / name) if (path / name).exists() else None
+                kept = batches_saved(path / name) if (path / name).exists() else None
                 kills.append((victim, kept))
                 slowest = max(slowest, seconds)
             if len(kills) == times:

@@ -9,6 +9,7 @@ import tempfile
 
 import pytest
 
+from support.run.run_folder import RunFolder
 from tests.forks import ROOT, SLOW_TO_IMPORT, Fork, Forks
 
 try:
@@ -80,6 +81,11 @@ def files(folder):
     """Returns the files below a folder, except those of runs."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in paths if path.parts[0] != "runs")
+
+
+def batches_saved(run):
+    """Returns how many batches came before the newest checkpoint of a run; None if there is none."""
+    return max((checkpoint.batches for checkpoint in RunFolder(run).checkpoints()), default=None)
 
 
 def only_run(folder):

@@ -2,12 +2,12 @@
 
 import json
 
-from support.run import folder as folders
+from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1 as tf
 
 
 def variables(folder):
-    reader = tf.train.load_checkpoint(str(folders.newest_checkpoint(folder) / "model"))
+    reader = tf.train.load_checkpoint(str(RunFolder(folder).checkpoints()[-1].path / "model"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
@@ -20,7 +20,7 @@ def assert_same_end(whole, other):
         assert value.tobytes() == values[name].tobytes(), name
     for name in ("history.csv", "config.json", "memory.png"):
         assert (whole / name).read_bytes() == (other / name).read_bytes(), name
-    states = [(folders.newest_checkpoint(folder) / "state.json").read_text() for folder in (whole, other)]
+    states = [(RunFolder(folder).checkpoints()[-1].path / "state.json").read_text() for folder in (whole, other)]
     assert states[0] == states[1]
     figures = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, other)]
     for figure in figures:

@@ -27,9 +27,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.run import files
-from support.run import folder as folders
+from support.run.run_folder import RunFolder
+from support.run.whole_files import PARTIAL, STALE
 from tests.forks import Forks
+from tests.running import batches_saved
 from tests.same_end import assert_same_end
 
 BATCHES = 60
@@ -109,14 +110,14 @@ class Soak:
         run = self.current.setdefault(model, Path(f"{model}-{self.number}"))
         others = [Path(f"{name}-whole") for name in MODELS] + self.finished
         others += [other for other in self.current.values() if other != run]
-        before, kept = contents(others), folders.batches_kept(run) or 0
-        for path in Path().rglob(f"{files.PARTIAL}*"):  # left by kill -9; no process uses it any more
-            os.utime(path, (time.time() - 2 * files.STALE,) * 2)
+        before, kept = contents(others), batches_saved(run) or 0
+        for path in Path().rglob(f"{PARTIAL}*"):  # left by kill -9; no process uses it any more
+            os.utime(path, (time.time() - 2 * STALE,) * 2)
 
         is_resumed = (run / "config.json").exists()
         new = [*SMALL, *MODELS[model].split(), "--run-dir", f"{run}"]
         status = self.disturb(["--resume", f"{run}"] if is_resumed else new, self.seconds[model])
-        batches = folders.batches_kept(run) or 0
+        batches = batches_saved(run) or 0
         assert contents(others) == before, "files of other runs have changed"
         assert batches >= kept, f"{run} lost the checkpoint after {kept} batches"
         if status > 128:
@@ -154,7 +155,7 @@ class Soak:
         """Resumes or asks a run that may still train. It is not resumed; it answers if it has a checkpoint."""
         question = ["--predict", "a b c" if run.name.startswith("pairs") else "2 3 4", "--run-dir", f"{run}"]
         what, arguments = self.chance.choice([("resume", ["--resume", f"{run}"]), ("ask", question)])
-        allowed = {0} if what == "ask" and folders.checkpoints(run) else {0, 2}
+        allowed = {0} if what == "ask" and RunFolder(run).checkpoints() else {0, 2}
         self.wait(self.start(arguments, "second"), allowed, f"{what} while it trains", "second")
 
 

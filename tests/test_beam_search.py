@@ -29,7 +29,7 @@ def make_ask():
 
     def make(config, attention="none", cell="lstm", scale=1.5, pad=0.0):
         config = dataclasses.replace(config, attention=attention, cell=cell, layers=1 + (attention == "luong"))
-        model = variants.open_model(config, trains=False)
+        model = variants.open_model(config)
         sessions.append(model.session)
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
@@ -115,11 +115,11 @@ def test_a_narrow_beam_keeps_what_a_search_by_hand_keeps(attention, cell, length
 @pytest.mark.parametrize(("attention", "cell"), MODELS)
 def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
     config = dataclasses.replace(LARGER, attention=attention, cell=cell)
-    model = variants.open_model(config, trains=False)
+    model = variants.open_model(config)
     parts = beam_search.search(model.parts, 1, 0.0), greedy.answer(model.parts)
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        encoder, length = model.placeholders[:2], model.decoder_targets_length
-        searched, answered = (build_model(*encoder, None, length, config, each, tf.nn) for each in parts)
+        questions = model.placeholders._replace(targets=None)
+        searched, answered = (build_model(questions, config, each) for each in parts)
     batch = helpers.task_batch("copy", [[3, 4, 5], [6], [2, 2, 8, 7, 3]])
     with model.session as session:
         fetches = [searched["symbols"], answered["decoder_prediction"]]

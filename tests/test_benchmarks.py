@@ -50,7 +50,7 @@ def test_a_whole_job_is_the_data_of_the_script(capsys):
         past_end = np.arange(len(batch.targets))[:, np.newaxis] >= batch.lengths + helpers.EXTRA_DECODER_STEPS
         return batch.targets + past_end + np.all(batch.inputs == held_out.inputs[: len(batch.inputs), :1], axis=0)
 
-    batches, held_out = helpers.examples(config, *helpers.generators(config.seed))
+    batches, held_out = helpers.examples(config, helpers.generators(config.seed))
     same_as_first = (held_out.inputs == held_out.inputs[:, :1]).all(axis=0).sum()
     work.whole_job(config, take_steps, decode)
     first, last = map(json.loads, capsys.readouterr().out.splitlines())

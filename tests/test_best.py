@@ -9,8 +9,8 @@ import pytest
 from running import run
 from same_end import assert_same_end
 
-from support.run import folder as folders
 from support.run.history import Row, has_lost_patience, is_best
+from support.run.run_folder import RunFolder
 
 QUICK = {"keep_every": 10, "held_out_sequences": 200}
 # So high a learning rate that the last evaluation is not the best one.
@@ -54,7 +54,7 @@ def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):
     assert max(found) > found[-1]
     metrics = json.loads((folder / "run/metrics.json").read_text())
     assert metrics["exact_match"]["share"] == max(found)
-    assert folders.best_checkpoint(folder / "run") == folder / "run/checkpoints/best"
+    assert RunFolder(folder / "run").final_checkpoint().path == folder / "run/checkpoints/best"
     lines = [" ".join(map(str, [2 + i % 8, 2 + i // 8 % 8, 2 + i // 64])) for i in range(400)]
     answers = run(["--predict", "-", "--run-dir", "run"], folder, "\n".join(lines))
     shutil.copytree(folder / "run", folder / "last")
@@ -83,3 +83,14 @@ def test_training_ends_without_a_better_evaluation(tmp_path):
     assert found.index(max(found)) == len(found) - 1 - 4
     message = f"seq2seq_copy.py: --resume: this run lost --patience after {end + 1} batches (see --help)\n"
     assert run(["--resume", "run"], tmp_path) == (2, "", message)
+
+
+def test_without_torn_best_weights_the_newest_are_left(learned, tmp_path):
+    torn = shutil.copytree(learned[0] / "run", tmp_path / "run")
+    newest = RunFolder(torn).checkpoints()[-1].path.name
+    (torn / "checkpoints/best/model.index").write_bytes(b"torn")
+    status, _, stderr = run(["--predict", "3", "--run-dir", "run"], tmp_path)
+    assert status == 2
+    assert stderr.endswith(f"; delete that folder to go back to checkpoint {newest}\n"), stderr
+    shutil.rmtree(torn / "checkpoints/best")
+    assert run(["--predict", "3", "--run-dir", "run"], tmp_path)[0] == 0

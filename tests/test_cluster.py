@@ -12,15 +12,15 @@ import time
 
 import numpy as np
 import pytest
-from running import ROOT, files, run, started
+from running import ROOT, batches_saved, files, run, started
 from same_end import assert_same_end
 from workers import start_workers
 
 from support.cluster.local import free_addresses, tf_config
-from support.cluster.model import share_of_batch
+from support.cluster.steps import share_of_batch
 from support.cluster.tf_config import read
 from support.errors import UserError
-from support.run import folder as folders
+from support.run.run_folder import RunFolder
 from tests.forks import Forks
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
@@ -151,7 +151,7 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, 
     wait_for(lambda: (here / "run/checkpoints/31").exists())
     os.kill(children[1], signal.SIGTERM)
     assert [forks.wait(child) for child in children] == [128 + signal.SIGTERM] * 2
-    kept = folders.batches_kept(here / "run")
+    kept = batches_saved(here / "run")
     assert 31 <= kept < 400
     stdout, stderr = outputs(here, 0)
     assert "training interrupted\n" in stdout and f" after {kept * 21} examples" in stdout
@@ -201,7 +201,7 @@ def test_weights_that_differ_are_not_saved(forks, tmp_path):
     )
     for _, stderr in printed:
         assert re.fullmatch(r"seq2seq_copy.py: worker 1 has other weights than worker 0, .*\n", stderr)
-    assert folders.batches_kept(tmp_path / "run") == 0
+    assert batches_saved(tmp_path / "run") == 0
 
 
 PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y\ny y\ty y\n"}
@@ -234,7 +234,7 @@ def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, forks, tmp_pat
     shutil.copytree(whole, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/checkpoints/400")
     (tmp_path / "run/metrics.json").unlink()
-    (folders.newest_checkpoint(tmp_path / "run") / "state.json").write_text("torn")
+    (RunFolder(tmp_path / "run").checkpoints()[-1].path / "state.json").write_text("torn")
     printed = run_workers(forks, ["--resume", "run"], tmp_path, 2, expected=2)
     assert "is torn" in printed[0][1]
     assert printed[1][1] == printed[0][1].replace("seq2seq_copy.py: ", "seq2seq_copy.py: worker 0: ")

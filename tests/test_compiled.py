@@ -4,16 +4,19 @@ import dataclasses
 import functools
 import itertools
 
+import core
 import numpy as np
 import pytest
 
 import helpers
 import seq2seq_copy
-from seq2seq_copy import PLAIN, Model
+from seq2seq_copy import Model
 from support.model import variants
 from support.settings import Settings
-from support.tensorflow import backpropagation, bounded_rnn, compiled
+from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.bounded_rnn import bounded_raw_rnn
+from support.tensorflow.sharing import reusing
 from support.terminal import training
 from support.terminal.command import read_command
 
@@ -26,20 +29,29 @@ def random_batches(config, count):
     return list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), count))
 
 
-def take_steps(model, calls):
+def take_steps(trainer, stretches):
     """Returns the losses, gradient norms and learning rates of training steps, each [steps]."""
-    return [np.concatenate(values) for values in list(zip(*seq2seq_copy.train(model, calls)))[1:]]
+    rows, done = [], 0
+    for batches in stretches:
+        rows += seq2seq_copy.train(trainer, batches, done)
+        done += len(batches)
+    return [np.array(values) for values in list(zip(*rows))[1:]]
+
+
+def is_compiled(session):
+    return any(operation.name.startswith("compiled_steps/") for operation in session.graph.get_operations())
 
 
 @pytest.fixture
 def reference():
     """Logits, predictions, loss and gradients of the plain graph for a batch with sequences of all lengths."""
-    model = Model(CONFIG, PLAIN, PLAIN)
+    model = Model(CONFIG)
     (batch,) = random_batches(CONFIG, 1)
     assert len(set(batch.lengths)) > 2 and len(batch.inputs) == CONFIG.length_to
-    wanted = [model.decoder_logits, model.decoder_prediction, model.loss, seq2seq_copy.compute_gradients(model.loss)]
+    results, gradients = core.results_of(model)
+    wanted = [model.decoder_logits, model.decoder_prediction, results["loss"], gradients]
     with model.session as session:
-        yield session, batch, session.run(wanted, model.feed(batch))
+        yield model, session, batch, session.run(wanted, model.feed(batch))
 
 
 def check_gradients(gradients, expected):
@@ -50,14 +62,15 @@ def check_gradients(gradients, expected):
 
 @pytest.mark.short
 def test_logits_and_gradients_are_the_same(reference):
-    session, batch, (logits, prediction, loss, gradients) = reference
+    model, session, batch, (logits, prediction, loss, gradients) = reference
 
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
-        with compiled.reading_once():
-            nn = bounded_rnn.bounded_loops(CONFIG.decoder_steps)
-            results = seq2seq_copy.build_model(*arguments, CONFIG, PLAIN, nn)
-            return results, seq2seq_copy.compute_gradients(results["loss"])
+        with reusing(model.variables, read=tf.identity):
+            raw_rnn = functools.partial(bounded_raw_rnn, steps=CONFIG.decoder_steps)
+            batch = helpers.Batch(*arguments)
+            _, gradients = seq2seq_copy.loss_and_gradients(batch, CONFIG, seq2seq_copy.PLAIN, raw_rnn)
+            return seq2seq_copy.build_model(batch, CONFIG, raw_rnn=raw_rnn), gradients
 
     results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
     longest = logits.shape[0]
@@ -69,54 +82,16 @@ def test_logits_and_gradients_are_the_same(reference):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("compiles", [True, False])
-def test_the_written_out_gradients_are_those_of_the_plain_graph(reference, compiles):
-    session, batch, (_, _, loss, gradients) = reference
-
-    def step(*arguments):
-        with compiled.reading_once():
-            loss = backpropagation.plain_loss(*arguments, CONFIG)
-            return [loss, *seq2seq_copy.compute_gradients(loss)]
-
-    step = tf.function(step, jit_compile=True, autograph=False) if compiles else step
-    written_loss, *written_gradients = session.run(step(*map(tf.constant, batch)))
-    assert written_loss == pytest.approx(loss, rel=1e-6)
-    check_gradients(written_gradients, gradients)
-
-
-@pytest.mark.short
-def test_the_written_out_loops_are_written_for_the_script_as_it_is(monkeypatch):
-    """If this fails after a change of the script, check that backpropagation.py still fits, then renew FINGERPRINT."""
-    assert backpropagation.is_up_to_date()
-    monkeypatch.setattr(seq2seq_copy, "encode", seq2seq_copy.decode)
-    assert not backpropagation.is_up_to_date.__wrapped__()
-
-
-@pytest.mark.short
-@pytest.mark.parametrize("settings", [{}, {"cell": "gru"}, {"encoder": "forward"}, {"feedback": "teacher"}])
-def test_only_the_plain_model_has_written_out_loops(monkeypatch, settings):
-    calls, plain_loss = [], backpropagation.plain_loss
-
-    def count(*arguments):
-        calls.append(arguments)
-        return plain_loss(*arguments)
-
-    monkeypatch.setattr(backpropagation, "plain_loss", count)
-    variants.open_model(dataclasses.replace(CONFIG, **settings)).session.close()
-    assert bool(calls) == (settings == {})
-
-
-@pytest.mark.short
 def test_50_training_steps_are_the_same():
     """In calls of 1, 20 and 29 steps, which must make no difference. Compiling takes no training step."""
     batches = random_batches(CONFIG, 50)
     ends = {}
     for xla, calls in (("off", [batches]), ("on", [batches[:1], batches[1:21], batches[21:]])):
-        model = variants.open_model(dataclasses.replace(CONFIG, xla=xla))
-        assert isinstance(model, compiled.CompiledModel) == (xla == "on")
-        with model.session as session:
+        trainer = variants.open_trainer(dataclasses.replace(CONFIG, xla=xla))
+        with trainer.model.session as session:
+            assert is_compiled(session) == (xla == "on")
             start = session.run(tf.global_variables())
-            results = take_steps(model, calls)
+            results = take_steps(trainer, calls)
             names = [variable.name for variable in tf.global_variables()]
             ends[xla] = names, start, results, session.run(tf.global_variables())
     (names, start, expected, end), (other_names, other_start, results, values) = ends["off"], ends["on"]
@@ -135,16 +110,16 @@ def test_the_default_model_takes_50_equal_steps():
     losses = []
     for xla in ("on", "off"):
         config = Settings(xla=xla)
-        model = variants.open_model(config)
-        with model.session:
-            losses.append(take_steps(model, [random_batches(config, 50)])[0])
+        trainer = variants.open_trainer(config)
+        with trainer.model.session:
+            losses.append(take_steps(trainer, [random_batches(config, 50)])[0])
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_the_plain_graph_of_a_compiled_step_has_no_gradients():
     names = {}
     for xla in ("on", "off"):
-        with variants.open_model(dataclasses.replace(CONFIG, xla=xla)).session as session:
+        with variants.open_trainer(dataclasses.replace(CONFIG, xla=xla)).model.session as session:
             names[xla] = {operation.name for operation in session.graph.get_operations()}
     assert any(name.startswith("gradients/") for name in names["off"])
     assert not any(name.startswith("gradients/") for name in names["on"])
@@ -159,9 +134,10 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     embeddings = tf.constant(generator.normal(size=[6, 4]), tf.float32)
     state = seq2seq_copy.LSTMStateTuple(*tf.unstack(tf.constant(generator.normal(size=[2, 4, 3]), tf.float32)))
     cell = seq2seq_copy.LSTMCell("cell", 3, 4)
-    loop_fn = seq2seq_copy.make_loop_fn(embeddings, state, tf.constant(lengths, tf.int32))
+    encoded = seq2seq_copy.Encoded(embeddings, state, None, None)
+    loop_fn = seq2seq_copy.make_loop_fn(encoded, tf.constant(lengths, tf.int32), None)
     results = []
-    for raw_rnn in (tf.nn.raw_rnn, functools.partial(bounded_rnn.bounded_raw_rnn, steps=steps)):
+    for raw_rnn in (tf.nn.raw_rnn, functools.partial(bounded_raw_rnn, steps=steps)):
         emitted, final_state, loop_state = raw_rnn(cell, loop_fn)
         assert raw_rnn is tf.nn.raw_rnn or loop_state is None
         results.append([emitted[name].stack()[:9] for name in ("decoder_logits", "decoder_prediction")])
@@ -175,31 +151,37 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
 
 
-def test_more_batches_than_fit_into_a_call_are_refused(monkeypatch):
+def test_more_batches_than_fit_into_a_call_take_several(monkeypatch):
+    batches = random_batches(CONFIG, 5)
+    losses = core.losses_of(variants.open_trainer(CONFIG), batches, 0.01)
     monkeypatch.setattr(compiled, "MOST_STEPS", 2)
-    model = variants.open_model(CONFIG)
-    with model.session, pytest.raises(IndexError):
-        model.take_steps(random_batches(CONFIG, 3), [0.01] * 3)
+    assert core.losses_of(variants.open_trainer(CONFIG), batches, 0.01) == pytest.approx(losses, rel=1e-6)
+
+
+def test_a_batch_that_is_too_long_is_named():
+    batch = helpers.task_batch("copy", [[2, 3, 4, 5, 6, 2, 3]] * CONFIG.batch_size)
+    with pytest.raises(ValueError, match="7 inputs and 10 decoder steps"):
+        core.losses_of(variants.open_trainer(CONFIG), [batch], 0.01)
 
 
 @pytest.fixture
 def no_compiler(monkeypatch):
-    def refuse(self, batches, learning_rates):
+    def refuse(*arguments, **options):
         raise tf.errors.UnimplementedError(None, None, "no compiler here\nand more")
 
-    monkeypatch.setattr(compiled.CompiledModel, "take_steps", refuse)
+    monkeypatch.setattr(compiled, "compute_for_size", refuse)
 
 
 def test_without_xla_one_line(caplog, no_compiler):
-    model = variants.open_model(CONFIG)
-    assert type(model) is Model
+    with variants.open_trainer(CONFIG).model.session as session:
+        assert not is_compiled(session)
     assert caplog.messages == ["XLA cannot compile the step; continuing as with --xla off (no compiler here)"]
 
 
 def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys, no_compiler):
     monkeypatch.chdir(tmp_path)
     command = read_command(["--max-batches", "3", "--batch-size", "5", "--feedback", "teacher"])
-    assert training.run_training(command) == 0
+    assert training.run_training(*command) == 0
     assert "after 15 examples" in capsys.readouterr().out
 
 
@@ -208,21 +190,3 @@ def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys, no_compiler):
 )
 def test_a_call_does_not_last_long(change, steps):
     assert compiled.most_steps(Settings(**change)) == steps
-
-
-@pytest.mark.short
-def test_bounded_bidirectional_dynamic_rnn_does_what_that_of_tensorflow_does():
-    """Without XLA: outputs and final states, for sequences of zero and full length."""
-    tf.reset_default_graph()
-    inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
-    cells = [seq2seq_copy.LSTMCell(name, 3, 2) for name in ("a", "b")]
-    options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
-    loops = (tf.nn.bidirectional_dynamic_rnn, bounded_rnn.bounded_bidirectional_dynamic_rnn)
-    results = [loop(*cells, inputs, **options) for loop in loops]
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        reference, bounded = (tf.nest.flatten(result) for result in session.run(results))
-    assert len(reference) == 6
-    for expected, value in zip(reference, bounded):
-        assert np.abs(expected).max() > 0.1
-        np.testing.assert_allclose(value, expected, atol=1e-6)

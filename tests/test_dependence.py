@@ -1,7 +1,6 @@
 """The map of memory against NumPy, on a model whose dependence is known, and on small models that have learned."""
 
 import dataclasses
-import itertools
 import types
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 import helpers
 import seq2seq_copy
-from support import settings
+from support import limits
 from support.model import dependence, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
@@ -38,8 +37,8 @@ def test_the_map_equals_numpy(variant, at_once, monkeypatch):
     """The model decodes each changed sequence separately, in NumPy."""
     config = dataclasses.replace(CONFIG, **variant)
     sequence = np.array([3, 2, 6, 5], np.int32)
-    monkeypatch.setattr(settings, "LARGEST_DECODING", at_once * 7 * 24)  # 24 is the widest layer
-    model = variants.open_model(config, trains=False)
+    monkeypatch.setattr(limits, "LARGEST_DECODING", at_once * 7 * 24)  # 24 is the widest layer
+    model = variants.open_model(config)
     with model.session as session:
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
@@ -95,7 +94,7 @@ def test_the_work_is_bounded_for_long_sequences_and_large_vocabularies():
     assert np.diag(changes).min() > 0.7  # step t reads input t - 1, sometimes in the patch before
     assert changes.sum(axis=1).max() < 1.1
     assert sum(batch.lengths.size for batch in batches) <= 1 + dependence.MOST_COPIES
-    assert max(batch.inputs.size * config.vocab_size for batch in batches) <= settings.LARGEST_DECODING
+    assert max(batch.inputs.size * config.vocab_size for batch in batches) <= limits.LARGEST_DECODING
     different = np.concatenate([batch.inputs != sequence[:, np.newaxis] for batch in batches], axis=1)
     assert different.any(axis=1).all(), "each input symbol is replaced"
     again, batches_again = one_input_later(sequence, config)
@@ -125,7 +124,7 @@ def test_a_symbol_meets_others_evenly_spread(symbols, most):
 
 def test_a_vocabulary_of_one_symbol_depends_on_nothing():
     config = dataclasses.replace(CONFIG, vocab_size=3)
-    model = variants.open_model(config, trains=False)
+    model = variants.open_model(config)
     with model.session:
         _, changes = dependence.dependence(model, np.array([2, 2, 2], np.int32))
     np.testing.assert_allclose(changes, np.zeros([6, 3]), atol=1e-6)
@@ -138,11 +137,11 @@ def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant)
     """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""
     sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": batches, "held_out_sequences": 100}
     config = Settings(xla="off", **sizes, **variant)
-    training, held_out = helpers.examples(config, *helpers.generators(0))
-    model = variants.open_model(config)
-    with model.session:
-        next(seq2seq_copy.train(model, [list(itertools.islice(training, batches))]))
-        found = dependence.of_longest(model, held_out)
+    _, held_out = helpers.examples(config, helpers.generators(0))
+    trainer = variants.open_trainer(config)
+    with trainer.model.session:
+        seq2seq_copy.fit(config, trainer)
+        found = dependence.of_longest(trainer.model, held_out)
     assert len(found) == 4
     for sequence, prediction, changes in found:
         right = sequence if config.task == "copy" else sequence[::-1]

@@ -3,13 +3,13 @@
 import dataclasses
 import shutil
 
+import core
 import numpy as np
 import pytest
 from running import SHORT, run
 from same_end import assert_same_end
 
 import helpers
-import seq2seq_copy
 from seq2seq_copy import PLAIN
 from support.model import dropout, variants
 from support.settings import Settings
@@ -50,9 +50,11 @@ def test_the_coins():
 def test_what_predicts_is_the_same_and_what_is_trained_is_not(changes):
     found = []
     for probability in (0.0, 0.5):
-        model = variants.open_model(dataclasses.replace(CONFIG, dropout=probability, **changes))
+        config = dataclasses.replace(CONFIG, dropout=probability, **changes)
+        model = variants.open_model(config)
+        results, _ = core.results_of(model, variants.replace_parts(PLAIN, config, training=True))
         with model.session as session:
-            found.append(session.run([model.decoder_logits, model.loss], model.feed(BATCH)))
+            found.append(session.run([model.decoder_logits, results["loss"]], model.feed(BATCH)))
     (logits, loss), (logits_with, loss_with) = found
     np.testing.assert_array_equal(logits, logits_with)
     assert loss != pytest.approx(loss_with, rel=1e-4)
@@ -69,10 +71,9 @@ def test_almost_no_dropout_is_none(changes, xla):
     """Everything is kept, in every variant, so the loss is the same. With half of it dropped, it is not."""
     losses = {}
     for probability in (0.0, 1e-12, 0.5):
-        model = variants.open_model(dataclasses.replace(CONFIG, dropout=probability, xla=xla, **changes))
-        assert (type(model) is seq2seq_copy.Model) == (xla == "off")
-        with model.session:
-            losses[probability], _ = model.take_steps([BATCH] * 3, [0.05] * 3)
+        trainer = variants.open_trainer(dataclasses.replace(CONFIG, dropout=probability, xla=xla, **changes))
+        with trainer.model.session:
+            losses[probability] = core.losses_of(trainer, [BATCH] * 3, 0.05)
     np.testing.assert_allclose(losses[1e-12], losses[0.0], rtol=1e-4)
     assert not np.isclose(losses[0.5], losses[0.0], rtol=1e-4).any()
 
@@ -81,7 +82,8 @@ def test_inputs_are_dropped_and_states_are_not():
     """A weight of an input that is dropped at all steps has no gradient; the weights of the state have one."""
     config = dataclasses.replace(CONFIG, dropout=0.5, layers=2, batch_size=1)
     model = variants.open_model(config)
-    gradients = dict(zip(tf.trainable_variables(), seq2seq_copy.compute_gradients(model.loss)))
+    _, gradients = core.results_of(model, variants.replace_parts(PLAIN, config, training=True))
+    gradients = dict(zip(tf.trainable_variables(), gradients))
     kernels = {variable.op.name: gradient for variable, gradient in gradients.items() if "kernel" in variable.op.name}
     with model.session as session:
         batch = helpers.task_batch("copy", [[3, 2, 6, 5, 4]])

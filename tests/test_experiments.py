@@ -1,5 +1,6 @@
 """The experiments about memory: on states and answers that are known in advance, and each command once, very small."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import pytest
 from running import ROOT, posix
 
 import helpers
-from experiments import capacity, claims, exchange, memory, recipes, states
-from seq2seq_copy import PLAIN, Model
+from experiments import capacity, claims, common, exchange, memory, recipes, states
+from seq2seq_copy import Model, Trainer, train
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -279,16 +280,31 @@ def test_the_first_recipe_is_the_tutorials_and_the_last_one_is_this_script():
     steps = {}
     changes = {name: value for change in recipes.CHANGES.values() for name, value in change.items()}
     for recipe in (recipes.Recipe(), recipes.Recipe(**changes), Settings()):
-        model = recipes.RecipeModel(recipe) if isinstance(recipe, recipes.Recipe) else Model(recipe, PLAIN, PLAIN)
-        weights = weights_of(model)
-        batches, _ = helpers.examples(recipe, *helpers.generators(0))
-        steps[recipe] = model.take_steps([next(batches) for _ in range(3)], [0.03] * 3)
+        is_recipe = isinstance(recipe, recipes.Recipe)
+        trainer = recipes.open_trainer(recipe) if is_recipe else Trainer(Model(recipe))
+        weights = weights_of(trainer.model)
+        batches = itertools.islice(helpers.task_batches(recipe, recipe.batch_size, 0), 3)
+        steps[recipe] = [figures for _, *figures in train(trainer, batches)]
         if recipe == recipes.Recipe():
             assert "encoder/backward/lstm_cell/kernel" not in weights
             assert weights["encoder/forward/lstm_cell/bias"].max() == 1
             assert all(0.9 < weights[name].max() <= 1 for name in ("embedding/embeddings", "decoder/output_weights"))
     _, last, script = steps.values()
     np.testing.assert_allclose(last, script, rtol=1e-5)
+
+
+def test_ctrl_c_ends_an_experiment_though_fit_goes_on(capsys):
+    trainer = Trainer(Model(Settings(max_batches=3, held_out_sequences=1)))
+    run = trainer.run
+
+    def interrupted(feeds):
+        yield next(run(feeds))
+        raise KeyboardInterrupt
+
+    trainer.run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        common.fit(trainer.model.config, trainer)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["accuracy", "answers", "calibration", "capacity", "claims", "memory", "recipes"])

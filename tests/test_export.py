@@ -17,9 +17,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from helpers import EOS, PAD
 from support.model import variants
-from support.run import checkpoints, files
+from support.run.run_folder import RunFolder
+from support.run.whole_files import new_folder
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal.command import saved_config
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
 SETTINGS = {
@@ -106,7 +106,7 @@ def test_it_answers_like_predict_in_tensorflow_1(exported):
 
 
 def check_answers(program, exported):
-    config = saved_config(exported / "run")
+    config = RunFolder(exported / "run").read_settings()
     names, sequences = config.vocabulary, sequences_for(config)
     asked = [argument for sequence in sequences for argument in ("--predict", " ".join(names[s] for s in sequence))]
     status, stdout, _ = run([*asked, "--run-dir", "run"], exported)
@@ -125,11 +125,11 @@ def check_answers(program, exported):
 
 
 def test_the_probabilities_are_those_of_numpy(exported):
-    config = saved_config(exported / "run")
+    config = RunFolder(exported / "run").read_settings()
     sequences = sequences_for(config)
     answer, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
-    with variants.open_model(config, trains=False).session as session:
-        checkpoints.restore_newest(exported / "run", session, tf.train.Saver())
+    with variants.open_model(config).session as session:
+        RunFolder(exported / "run").restore_final(session, tf.train.Saver())
         weights = reference.weights_of(session)
     rows = zip(sequences, answer["predictions"], answer["probabilities"])
     for sequence, predictions, probabilities in rows:
@@ -162,7 +162,7 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
     assert meta_graph.meta_info_def.tags == ["serve"]
     scopes = {node.name.split("/")[0] for node in meta_graph.graph_def.node}
     named = {"sequences", "lengths", "encoder_inputs", "decoder_lengths", "vocabulary"}
-    named |= {"decoder_targets_length"} if saved_config(exported / "run").data else set()
+    named |= {"decoder_targets_length"} if RunFolder(exported / "run").read_settings().data else set()
     assert scopes == named | {"embedding", "encoder", "decoder", "outputs", "save"}
     assert not [node.name for node in meta_graph.graph_def.node if "Adam" in node.name or "gradient" in node.name]
     assert str(exported).encode() not in (exported / "served/saved_model.pb").read_bytes()
@@ -172,7 +172,7 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
 @pytest.mark.parametrize("exported", ["plain"], indirect=True)
 def test_sequences_asked_together_and_alone_get_the_same(exported):
     """A server joins requests along the first axis."""
-    sequences = sequences_for(saved_config(exported / "run"))
+    sequences = sequences_for(RunFolder(exported / "run").read_settings())
     together, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
     for row in (0, 2):
         alone, *_ = ask(ASK_IN_TENSORFLOW_2, [sequences[row]], exported)
@@ -262,7 +262,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         import os, sys
         sys.path.insert(0, {str(ROOT)!r})
         from support.tensorflow import tensorflow_v1 as tf
-        from support.run import platforms
+        from support.run import whole_files
         from support.terminal import main
 
         def interrupted(function):
@@ -275,7 +275,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         if {written == "nothing"}:
             tf.saved_model.Builder.save = interrupted(tf.saved_model.Builder.save)
         else:
-            platforms.flush = interrupted(platforms.flush)
+            whole_files.flush = interrupted(whole_files.flush)
         main.run()
     """
     before = everything(trained)
@@ -293,7 +293,7 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
 
 def test_what_comes_into_being_meanwhile_is_kept(tmp_path):
     path = tmp_path / "a/b"
-    with pytest.raises(OSError, match="not empty"), files.new_folder(path) as partial:
+    with pytest.raises(OSError, match="not empty"), new_folder(path) as partial:
         (partial / "file").write_text("new")
         path.mkdir(parents=True)
         (path / "file").write_text("of someone else")

@@ -6,7 +6,6 @@ What they accept can be used; otherwise they raise a UserError. Nothing else is 
 import contextlib
 import json
 import unicodedata
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import helpers
-from support import outside
+from support import limits, outside
 from support.cluster import tf_config
 from support.data import pairs
 from support.errors import UserError
-from support.run import checkpoints, folder
+from support.pictures import heat_maps, pictures
+from support.run.checkpoints import Checkpoint
 from support.run.history import History
+from support.run.run_folder import RunFolder
 from support.settings import Settings, check, from_json, read_file
 from support.terminal import command
 
@@ -82,7 +83,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-OF_TASK = folder.plain(asdict(CONFIG))
+OF_TASK = CONFIG.to_json()
 OF_DATA = OF_TASK | {"data": "pairs", "vocab_size": 4, "names": ["a", "b"], "buckets": [[2, 3]], "sha256": "0"}
 
 
@@ -98,9 +99,10 @@ WITH_NAMES = st.builds(
 def test_config_json(place, content):
     (place / "config.json").write_bytes(content)
     with only_for_the_user():
-        config = command.saved_config(place)
-        assert config.title and config.plots and config.sizes and config.largest_tensor and config.evaluation_batch
-        assert from_json(json.loads(json.dumps(folder.plain(asdict(config))))) == config
+        config = RunFolder(place).read_settings()
+        assert heat_maps.title(config) and pictures.paths(config) and config.sizes
+        assert limits.largest_tensor(config) and limits.evaluation_batch(config)
+        assert from_json(json.loads(json.dumps(config.to_json()))) == config
         " ".join(config.vocabulary).encode()
         if config.data:
             command.pairs_of_run(config)
@@ -123,15 +125,15 @@ def state_of(generator):
 @given(content=json_like(state_of(np.random.default_rng(0))))
 def test_state_json(place, content):
     (place / "state.json").write_bytes(content)
-    generator, history = np.random.default_rng(1), History(HELD_OUT)
+    checkpoint, generator, history = Checkpoint(place), np.random.default_rng(1), History(HELD_OUT)
     with only_for_the_user():
-        checkpoints.read_state(place / "state.json", generator, history, CONFIG)
+        checkpoint.read_state(generator, history, CONFIG)
         generator.integers(10, size=9)
-        assert all(np.ndim(changes) == 2 for changes in history.memory.values())
-        checkpoints.write_state(place / "again.json", generator.bit_generator.state, history, CONFIG)
-        memory, again = history.memory, History(HELD_OUT)
-        checkpoints.read_state(place / "again.json", generator, again, CONFIG)
-        np.testing.assert_equal([again.memory, again.unseen], [memory, history.unseen])
+        assert all(np.ndim(changes) == 2 for changes in history.maps.values())
+        checkpoint.write_state(generator, history, CONFIG)
+        again = History(HELD_OUT)
+        checkpoint.read_state(generator, again, CONFIG)
+        np.testing.assert_equal([again.maps, again.unseen], [history.maps, history.unseen])
 
 
 TASK = {"type": "worker", "index": 1}
@@ -174,11 +176,11 @@ def test_pairs(place, content, symbols, min_count):
     (place / "pairs").write_bytes(content)
     config = Settings(data=place / "pairs", symbols=symbols, min_count=min_count)
     with only_for_the_user():
-        read = command.read_pairs(config)
+        read = pairs.read(config)
         config = command.with_data(config, read)
-        batches, held_out = pairs.examples(read, config, *helpers.generators(0))
+        batches, held_out = pairs.examples(read, config, helpers.generators(0)[0])
         batch = next(batches)
         for each in (batch, held_out):
             assert each.inputs.max() < config.vocab_size and each.targets.max() < config.vocab_size
-        assert from_json(json.loads(json.dumps(folder.plain(asdict(config))))) == config
+        assert from_json(json.loads(json.dumps(config.to_json()))) == config
         " ".join(config.vocabulary).encode()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import types
 
+import core
 import numpy as np
 import pytest
 import reference
@@ -12,10 +13,8 @@ from running import ROOT
 import helpers
 import seq2seq_copy
 from helpers import EOS, PAD
-from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model, make_loop_fn
-from support import settings
+from seq2seq_copy import Encoded, LSTMCell, LSTMStateTuple, Model, Trainer, make_loop_fn
 from support.settings import Settings
-from support.tensorflow import backpropagation, compiled
 from support.tensorflow import tensorflow_v1 as tf
 
 CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.short
 
 @pytest.fixture
 def model():
-    model = Model(CONFIG, PLAIN, PLAIN)
+    model = Model(CONFIG)
     with model.session as session:
         # The initial output bias is zero, which would hide a bias that is added twice or not at all.
         for variable in tf.trainable_variables():
@@ -54,7 +53,7 @@ def test_forward_pass_equals_numpy(model):
 
 
 def test_loss_equals_numpy_and_leaves_out_the_padding(model):
-    loss = model.session.run(model.loss, model.feed(BATCH))
+    loss = model.session.run(core.results_of(model)[0]["loss"], model.feed(BATCH))
     assert loss == pytest.approx(reference.loss(reference.weights_of(model.session), INPUTS), rel=1e-5)
 
 
@@ -68,23 +67,18 @@ def test_nothing_is_predicted_past_the_steps_of_a_sequence(model):
 
 def test_targets_past_the_steps_of_a_sequence_do_not_count(model):
     feed = model.feed(BATCH._replace(targets=BATCH.targets.copy()))
-    before = model.session.run(model.loss, feed)
-    feed[model.decoder_targets][1 + 3 :, 1] = 4
-    assert model.session.run(model.loss, feed) == before
-    feed[model.decoder_targets][1 + 2, 1] = 4
-    assert model.session.run(model.loss, feed) != before
+    loss, targets = core.results_of(model)[0]["loss"], feed[model.placeholders.targets]
+    before = model.session.run(loss, feed)
+    targets[1 + 3 :, 1] = 4
+    assert model.session.run(loss, feed) == before
+    targets[1 + 2, 1] = 4
+    assert model.session.run(loss, feed) != before
 
 
-@pytest.mark.parametrize("written_out", [False, True])
-def test_gradients_equal_finite_differences_of_numpy(model, written_out):
+def test_gradients_equal_finite_differences_of_numpy(model):
     weights = reference.weights_of(model.session)
     variables = tf.trainable_variables()
-    loss = model.loss
-    if written_out:
-        with compiled.reading_once():
-            loss = backpropagation.plain_loss(*map(tf.constant, BATCH), CONFIG)
-    gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables)]
-    gradients = model.session.run(gradients, model.feed(BATCH))
+    gradients = model.session.run(core.results_of(model)[1], model.feed(BATCH))
     generator = np.random.default_rng(0)
     for variable, values, gradient in zip(variables, reference.arrays(weights), gradients):
         assert np.abs(gradient).max() > 1e-4
@@ -101,7 +95,7 @@ def test_loop_fn_step_by_step():
     initial = LSTMStateTuple(c=tf.random_normal([2, 3]), h=tf.random_normal([2, 3]))
     lengths = np.array([2, 4])
     cell = LSTMCell("cell", 3, 4)
-    loop_fn = make_loop_fn(embeddings, initial, tf.constant(lengths, tf.int32))
+    loop_fn = make_loop_fn(Encoded(embeddings, initial, None, None), tf.constant(lengths, tf.int32), None)
 
     steps = [loop_fn(tf.constant(0), None, None, None)]
     cell_outputs = []
@@ -135,9 +129,8 @@ def test_loop_fn_step_by_step():
 
 
 def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(model):
-    feed = model.feed(BATCH)
-    variables = tf.trainable_variables()
-    gradients_op = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(model.loss, variables)]
+    trainer, feed = Trainer(model), model.feed(BATCH)
+    variables, (results, gradients_op) = tf.trainable_variables(), core.results_of(model)
     for variable in variables:  # larger weights, so that there is something to clip
         variable.load(3 * model.session.run(variable), model.session)
     expected = [value.astype(np.float64) for value in model.session.run(variables)]
@@ -145,7 +138,7 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(model):
     second = [np.zeros_like(value) for value in expected]
     norms = []
     for step in range(1, 5):
-        gradients, loss = model.session.run([gradients_op, model.loss], feed)
+        gradients, loss = model.session.run([gradients_op, results["loss"]], feed)
         norms.append(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
         rise = min(1, step / max(1, 0.1 * CONFIG.max_batches))
         size = CONFIG.learning_rate * rise * (1 - (step - 1) / CONFIG.max_batches)
@@ -155,8 +148,8 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(model):
             second[index] = 0.95 * second[index] + 0.05 * gradient**2
             unbiased_size = size * np.sqrt(1 - 0.95**step) / (1 - 0.9**step)
             expected[index] -= unbiased_size * first[index] / (np.sqrt(second[index]) + 1e-8)
-        (_, losses, (norm,), (learning_rate,)) = next(seq2seq_copy.train(model, [[BATCH]], step - 1))
-        assert losses == [loss]
+        ((_, loss_of_step, norm, learning_rate),) = seq2seq_copy.train(trainer, [BATCH], step - 1)
+        assert loss_of_step == loss
         assert norm == pytest.approx(norms[-1], rel=1e-5)
         assert learning_rate == pytest.approx(size, rel=1e-6)
         for variable, value, target in zip(variables, model.session.run(variables), expected):
@@ -165,11 +158,12 @@ def test_train_op_is_adam_on_clipped_gradients_with_a_falling_step_size(model):
 
 
 def test_every_operation_is_in_a_named_scope(model):
+    Trainer(model)
     placeholders = {"encoder_inputs", "encoder_inputs_length", "decoder_targets", "decoder_targets_length"}
     scopes = {operation.name.split("/")[0] for operation in tf.get_default_graph().get_operations()}
-    model_parts = {"decoder_lengths", "embedding", "encoder", "decoder", "loss"}
-    allowed = placeholders | model_parts | {"learning_rate", "global_step", "gradients", "train", "init"}
-    assert scopes == allowed
+    model_parts = {"decoder_lengths", "embedding", "encoder", "decoder", "fill_up", "loss"}
+    step = {"learning_rate", "global_step", "training", "gradients", "train", "training_loss", "gradient_norm"}
+    assert {scope for scope in scopes if not scope.startswith("init")} == placeholders | model_parts | step
 
 
 def test_the_seed_decides_the_initial_weights():
@@ -188,18 +182,15 @@ def test_evaluate_counts_exact_sequences_and_correct_tokens():
     prediction[1, 0] = 6
     prediction[1, 1] = 2
     prediction[5, 2] = 3
-    model = types.SimpleNamespace(config=CONFIG, predict=lambda _: prediction)
+    model = types.SimpleNamespace(predict=lambda _: prediction)
     exact, correct_tokens = seq2seq_copy.evaluate(model, batch)
     np.testing.assert_array_equal(exact, [False, False, False, True])
     np.testing.assert_array_equal(correct_tokens, [2, 1, 4, 2])
 
 
-def test_evaluating_in_parts_makes_no_difference(model, monkeypatch):
+def test_evaluating_in_parts_makes_no_difference(model):
     """Each part is only as long as its longest sequence."""
-    whole = seq2seq_copy.evaluate(model, BATCH)
-    monkeypatch.setattr(settings, "EVALUATION_BATCH", 1)
-    assert model.config.evaluation_batch == 1
-    for expected, values in zip(whole, seq2seq_copy.evaluate(model, BATCH)):
+    for expected, values in zip(seq2seq_copy.evaluate(model, BATCH), seq2seq_copy.evaluate(model, BATCH, 1)):
         np.testing.assert_array_equal(values, expected)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from running import run
 from support.data import pairs
 from support.data.pairs import UNKNOWN
 from support.errors import UserError
+from support.settings import Settings
 from support.terminal import judge
 from support.terminal.judge import Judged
 
@@ -35,22 +37,31 @@ def read(folder, *texts, **options):
     paths = [folder / f"{index}.tsv" for index in range(len(texts))]
     for path, text in zip(paths, texts):
         path.write_text(text, encoding="utf-8")
-    return pairs.read(*paths, **options)
+    files = dict(zip(("data", "validation_data", "test_data"), paths))
+    return pairs.read(Settings(**files, **options))
 
 
 def test_three_files_become_three_parts(tmp_path, caplog):
     made = read(tmp_path, "a\tb\nb\ta\n", "a b\tb\nnew\ta\n", "a c\tb\nb\tnone\n")
     assert made.names == ["a", "b", "new"]
-    assert [part.tolist() for part in (made.lines, made.validation_lines, made.test_lines)] == [[0, 1], [2, 3], [4, 5]]
-    assert [part.tolist() for part in pairs.split(made, 1, np.random.default_rng(0))] == [[0, 1], [2, 3]]
-    assert pairs.untrained_symbols(made, made.validation_lines) == [(2, "new")]
-    assert made.symbols[made.starts[4] :].tolist() == [2, UNKNOWN, 3, 3, UNKNOWN]
-    assert pairs.sizes(made)["length_to"] == 2
+    parts = (made.training_lines, made.held_out_lines, made.test_lines)
+    assert [part.tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
+    assert pairs.untrained_symbols(made) == [(3, "new")]
+    assert [side.tolist() for line in made.test_lines for side in made.sides(line)] == [
+        [2, UNKNOWN],
+        [3],
+        [3],
+        [UNKNOWN],
+    ]
+    config = Settings(validation_data=Path("1.tsv"))
+    assert pairs.with_facts(config, made).length_to == 2
+    pairs.examples(made, pairs.with_facts(config, made), None)
+    assert caplog.messages == ["line 2 is held out, and 'new' is in no training pair"]
 
 
 def test_all_lines_of_one_file_are_trained_on_or_held_out(tmp_path):
     made = read(tmp_path, "a\tb\nb\ta\n")
-    assert [len(part) for part in (made.lines, made.validation_lines, made.test_lines)] == [2, 0, 0]
+    assert [len(part) for part in (made.training_lines, made.held_out_lines, made.test_lines)] == [1, 1, 0]
 
 
 def test_characters_are_symbols_and_a_space_is_visible(tmp_path):

@@ -6,10 +6,10 @@ import signal
 import time
 
 import pytest
-from running import posix, start
+from running import batches_saved, posix, start
 from same_end import assert_same_end
 
-from support.run import folder as folders
+from support.run.run_folder import RunFolder
 from tests import soak
 
 ARGUMENTS = [*soak.SMALL, "--xla"]
@@ -32,7 +32,7 @@ def whole(request, tmp_path_factory):
 def wait_for_a_moment(process, run, chance):
     """Waits until a run has a checkpoint, chosen at random, or none yet, and then for a moment."""
     batches = chance.randrange(0, soak.BATCHES + 1, soak.SETTINGS["keep_every"])
-    while (folders.batches_kept(run) or 0) < batches and process.poll() is None:
+    while (batches_saved(run) or 0) < batches and process.poll() is None:
         time.sleep(0.002)
     time.sleep(chance.choice([0, chance.uniform(0, 0.02), chance.uniform(0, 1)]))
 
@@ -45,7 +45,7 @@ def wait_for_a_moment(process, run, chance):
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
     (expected, xla), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0
     for run in (tmp_path / f"stopped-{count}" for count in itertools.count()):
-        while not run.exists() or folders.batches_kept(run) != soak.BATCHES or not folders.has_ended(run):
+        while not run.exists() or batches_saved(run) != soak.BATCHES or not RunFolder(run).has_ended:
             is_resumable = (run / "config.json").exists()
             arguments = ["--resume", str(run)] if is_resumable else [*ARGUMENTS, xla, "--run-dir", str(run)]
             if stops == times:

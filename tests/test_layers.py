@@ -5,16 +5,14 @@ tests/test_variants.py compares the model with NumPy, and the compiled step with
 
 import shutil
 
-import numpy as np
 import pytest
 from running import SHORT, run
 from same_end import assert_same_end
 
-from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple, Model
+from seq2seq_copy import PLAIN, LSTMStateTuple, Model
 from support.model import variants
-from support.model.cells import StackedCell, StackedState
+from support.model.cells import StackedState
 from support.settings import Settings
-from support.tensorflow import bounded_rnn
 from support.tensorflow import tensorflow_v1 as tf
 
 
@@ -44,25 +42,6 @@ def test_a_state_of_layers_keeps_its_kind_and_its_h():
     assert tripled == StackedState([LSTMStateTuple(3, 6), LSTMStateTuple(9, 12)])
     assert tripled.h == 12
     assert tf.nest.flatten(state) == [1, 2, 3, 4]
-
-
-@pytest.mark.short
-def test_bounded_loops_do_with_a_stack_what_those_of_tensorflow_do():
-    """Outputs and final states of all layers, for sequences of zero and full length."""
-    tf.reset_default_graph()
-    inputs = tf.constant(np.random.default_rng(0).normal(size=[6, 4, 2]), tf.float32)
-    cells = [StackedCell([LSTMCell(f"{name}/0", 3, 2), LSTMCell(f"{name}/1", 3, 3)]) for name in ("a", "b")]
-    options = {"sequence_length": tf.constant([3, 0, 6, 1]), "dtype": tf.float32, "time_major": True}
-    loops = (tf.nn.bidirectional_dynamic_rnn, bounded_rnn.bounded_bidirectional_dynamic_rnn)
-    results = [loop(*cells, inputs, **options) for loop in loops]
-    assert all(type(state) is StackedState for _, states in results for state in states)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        reference, bounded = session.run([tf.nest.flatten(result) for result in results])
-    assert len(reference) == 2 + 2 * 2 * 2
-    for expected, value in zip(reference, bounded):
-        assert np.abs(expected).max() > 0.01
-        np.testing.assert_allclose(value, expected, atol=1e-6)
 
 
 @pytest.mark.long

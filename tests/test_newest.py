@@ -7,7 +7,7 @@ import shutil
 import pytest
 from running import run
 
-from support.run import folder
+from support.run.run_folder import RUNS, RunFolder
 
 NONE = "seq2seq_copy.py: no run has been trained here yet: there is none in 'runs' (see --help)\n"
 
@@ -18,33 +18,33 @@ def begin(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def begin(name, second):
-        (folder.RUNS / name).mkdir(parents=True)
-        (folder.RUNS / name / "config.json").touch()
-        os.utime(folder.RUNS / name / "config.json", (3600 + second,) * 2)
-        return folder.RUNS / name
+        (RUNS / name).mkdir(parents=True)
+        (RUNS / name / "config.json").touch()
+        os.utime(RUNS / name / "config.json", (3600 + second,) * 2)
+        return RUNS / name
 
     return begin
 
 
 def test_the_run_that_was_begun_last_is_the_newest(begin):
-    assert folder.newest() is None
+    assert RunFolder.newest() is None
     first = begin("z", 1)
-    assert folder.newest() == first
+    assert RunFolder.newest() == RunFolder(first)
     second = begin("a", 2)
     begin("m", 1.5)
-    assert folder.newest() == second
+    assert RunFolder.newest() == RunFolder(second)
     (first / "history.csv").touch()  # an older run that continues training stays the older one
-    assert folder.newest() == second
+    assert RunFolder.newest() == RunFolder(second)
 
 
 def test_what_is_no_run_is_not_the_newest(begin):
     run_folder = begin("a", 1)
-    (folder.RUNS / "b/checkpoints").mkdir(parents=True)  # killed while the folder was made
-    (folder.RUNS / "config.json").touch()
-    (folder.RUNS / "c").touch()
-    assert folder.newest() == run_folder
+    (RUNS / "b/checkpoints").mkdir(parents=True)  # killed while the folder was made
+    (RUNS / "config.json").touch()
+    (RUNS / "c").touch()
+    assert RunFolder.newest() == RunFolder(run_folder)
     shutil.rmtree(run_folder)
-    assert folder.newest() is None
+    assert RunFolder.newest() is None
 
 
 @pytest.mark.parametrize("arguments", ["--resume", "--predict 3", "--export new", "--resume --samples 2"])
@@ -78,5 +78,5 @@ def test_the_newest_run_is_resumed_to_its_end(two_runs):
     status, stdout, stderr = run(["--resume"], two_runs)
     assert (status, stderr) == (0, "")
     assert stdout.startswith("resuming runs/b-older after 11 batches\n")
-    assert folder.has_ended(two_runs / "runs/b-older")
+    assert RunFolder(two_runs / "runs/b-older").has_ended
     assert sorted(path.name for path in (two_runs / "runs").iterdir()) == ["b-older"]

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from running import posix, run
@@ -9,6 +10,7 @@ from running import posix, run
 from support import outside, settings
 from support.data import pairs
 from support.errors import UserError
+from support.settings import Settings
 
 
 def test_control_characters_are_written_out():
@@ -35,10 +37,10 @@ def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
 def test_pairs_may_come_from_a_pipe_but_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="holds no pair"):
-        pairs.read(tmp_path / "pipe")
+        pairs.read(Settings(data=tmp_path / "pipe"))
     reader, writer = os.pipe()
     threading.Timer(0.2, lambda: (os.write(writer, b"a\tb\nb\ta\n"), os.close(writer))).start()
-    assert pairs.read(f"/dev/fd/{reader}").names == ["a", "b"]
+    assert pairs.read(Settings(data=Path(f"/dev/fd/{reader}"))).names == ["a", "b"]
     os.close(reader)
 
 

@@ -19,13 +19,14 @@ from helpers import EOS
 from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.model import dependence, greedy, variants
 from support.pictures import page
-from support.run import folder as folders
-from support.settings import Settings
+from support.run.run_folder import RunFolder
+from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 
 HERE = Path(__file__).parent
 CONFIG = Settings(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
-OWN = {"data": Path("own.tsv"), "names": tuple("defghij"), "buckets": ((10, 12),)}
+FACTS = DataFacts(buckets=((10, 12),), names=tuple("defghij"))
+OWN = {"data": Path("own.tsv"), "facts": FACTS}
 KINDS = {
     "lstm": {},
     "gru": {"cell": "gru"},
@@ -46,7 +47,7 @@ FEW = {  # for which only a few sequences are asked
 
 def open_model(config, parts=seq2seq_copy.PLAIN, seed=0):
     """Returns an untrained model whose weights are large enough for answers of all kinds."""
-    model = variants.open_model(config, parts, trains=False)
+    model = variants.open_model(config, parts)
     generator = np.random.default_rng(seed)
     for variable in tf.trainable_variables():
         variable.load(generator.normal(size=variable.shape), model.session)
@@ -126,13 +127,13 @@ class ForgetfulCell(LSTMCell):
         return super().__call__(inputs, LSTMStateTuple(state.c * mask, state.h))
 
 
-def feed_another_symbol(embeddings, *arguments, **others):
-    loop_fn = seq2seq_copy.make_loop_fn(embeddings, *arguments, **others)
+def feed_another_symbol(encoded, decoder_lengths, decoder_targets):
+    loop_fn = seq2seq_copy.make_loop_fn(encoded, decoder_lengths, decoder_targets)
 
     def changed_loop_fn(time, cell_output, cell_state, loop_state):
         finished, next_input, *rest = loop_fn(time, cell_output, cell_state, loop_state)
         is_meant = tf.equal(time, CHANGED_STEP + 1)  # after the step
-        other = tf.nn.embedding_lookup(embeddings, tf.fill(tf.shape(next_input)[:1], FED))
+        other = tf.nn.embedding_lookup(encoded.embeddings, tf.fill(tf.shape(next_input)[:1], FED))
         return finished, tf.where(tf.fill(tf.shape(next_input)[:1], is_meant), other, next_input), *rest
 
     return changed_loop_fn
@@ -322,7 +323,7 @@ def test_links_lead_into_the_script(walk):
     first, last = places_of(seq2seq_copy, "def encode")
     assert (text, is_open) == (f"seq2seq_copy.py:{first}", True)
     assert title == f"seq2seq_copy.py, lines {first} to {last}"
-    assert line.endswith("def encode(cells, encoder_inputs_embedded, encoder_inputs_length, nn):\n")
+    assert line.endswith("def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):\n")
 
 
 def places_of(module, start):
@@ -365,7 +366,7 @@ fetch("page.html").then(() => "loaded", () => "refused").then((fetched) => finis
 @needs_chromium
 def test_what_users_bring_stays_text_and_the_page_loads_nothing(tmp_path):
     name = "<img src=x onerror=evil=1>.tsv"
-    config = dataclasses.replace(CONFIG, vocab_size=8, **(OWN | {"names": EVIL, "data": Path(name)}))
+    config = dataclasses.replace(CONFIG, vocab_size=8, data=Path(name), facts=FACTS._replace(names=EVIL))
     with (model := open_model(config)).session:
         text = page_of(model)
     assert text.lower().count("<script") == 2
@@ -399,12 +400,13 @@ finish(said);
 
 @needs_chromium
 def test_characters_are_typed_without_spaces(tmp_path):
-    own = OWN | {"names": ("d", "e", "f", "\u2423", "\U0001f600", "h", "i"), "symbols": "characters"}
+    facts = FACTS._replace(names=("d", "e", "f", "\u2423", "\U0001f600", "h", "i"))
+    own = OWN | {"facts": facts, "symbols": "characters"}
     with (model := open_model(dataclasses.replace(CONFIG, **own))).session:
         text = page_of(model)
     said, console = result_of(text, CHARACTERS, tmp_path)
     assert console == []
-    first = "".join(own["names"][symbol - 2] for symbol in run_of(text)["examples"][0]["input"])
+    first = "".join(facts.names[symbol - 2] for symbol in run_of(text)["examples"][0]["input"])
     assert said == [first, ["", "d e \u2423 f", "de f"], ["", "\U0001f600 d", "\U0001f600d"], "\U0001f600\u2423"]
 
 
@@ -441,7 +443,7 @@ def test_places_are_where_the_source_says(kind):
     cell = "GRUCell" if config.cell == "gru" else "LSTMCell"
     assert line("cell").startswith(f"class {cell}")
     assert line("encode").startswith("def encode_forward(" if config.encoder == "forward" else "def encode(")
-    joins = "only_state" if config.encoder == "forward" else "concatenate_states"
+    joins = "encode_forward" if config.encoder == "forward" else "concatenate_states"
     assert line("concatenate_states").startswith(f"def {joins}(")
     assert line("loop_fn_transition").startswith("def loop_fn_transition(")
     for name in ("logits", "prediction", "next_input"):
@@ -459,14 +461,14 @@ def test_a_source_that_was_changed_is_no_error():
 def test_a_page_that_would_be_too_large_is_not_made():
     for units, reason in [(250, None), (800, r"no page to look inside: it would need \d\d\.\d MB, and may have 5")]:
         config = dataclasses.replace(CONFIG, encoder_hidden_units=units, encoder="forward")
-        variants.open_model(config, trains=False).session.close()
+        variants.open_model(config).session.close()
         why = page.why_none(config)
         assert re.fullmatch(reason, why) if reason else why is None
         assert page.size(config, moments=5) > page.MOST_BYTES  # so the page has the weights of the end only
 
 
 def test_a_page_is_no_larger_than_was_said():
-    for settings in (KINDS["all at once"], OWN | {"names": tuple("<" * n for n in range(1, 8))}):
+    for settings in (KINDS["all at once"], OWN | {"facts": FACTS._replace(names=tuple("<" * n for n in range(1, 8)))}):
         with (model := open_model(dataclasses.replace(CONFIG, **settings))).session:
             weights = page.weights_of(model)
             text = page_of(model, {0: weights, 100: weights, 7: weights})
@@ -494,7 +496,7 @@ def test_a_run_saves_its_page_with_the_weights_of_early_batches(whole):
     data = run_of(text.decode())
     assert [moment["batch"] for moment in data["moments"]] == [0, 100, 300, 319]
     assert sorted(path.name for path in (whole / "early").iterdir()) == ["0.npy", "100.npy", "300.npy"]
-    reader = tf.train.load_checkpoint(str(folders.newest_checkpoint(whole) / "model"))
+    reader = tf.train.load_checkpoint(str(RunFolder(whole).checkpoints()[-1].path / "model"))
     weights = np.concatenate([reader.get_tensor(name).ravel() for name, _ in data["variables"]])
     assert data["moments"][-1]["weights"] == page.base64.b64encode(weights.tobytes()).decode()
     assert re.search(r"; \d+ of 200 held-out sequences are exact$", data["about"])

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import core
 import numpy as np
 import pytest
 from running import ROOT, posix, run, run_process
@@ -19,10 +20,9 @@ from seq2seq_copy import Model
 from support.data import pairs
 from support.errors import UserError
 from support.model import greedy, variants
-from support.settings import Settings
+from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import report
-from support.terminal.command import with_data
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]
@@ -32,11 +32,18 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def small_file(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "CHUNK", 5)  # numbers; the file has 22
     (tmp_path / "pairs.tsv").write_bytes(LINES.encode())
-    return pairs.read(tmp_path / "pairs.tsv")
+    return pairs.read(Settings(data=tmp_path / "pairs.tsv"))
+
+
+def pairs_of(symbols, bounds, training=(), held_out=(), names=("a",)):
+    """Returns Pairs whose inputs are all different."""
+    lines = np.arange(len(bounds) // 2)
+    parts = [np.array(part, int) for part in (training, held_out, ())]
+    return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, list(names), "", *parts)
 
 
 def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
-    config = with_data(Settings(data=tmp_path / "pairs.tsv"), small_file)
+    config = pairs.with_facts(Settings(data=tmp_path / "pairs.tsv"), small_file)
     assert (config.length_from, config.length_to, config.vocab_size) == (1, 3, 2 + 12)
     assert config.decoder_steps == 5 + 3  # EOS and two PADs follow the longest target
     words = ["<PAD>", "<EOS>", "a", "b", "c", "d", "e", "é", "f", "g", "h", "1", "0", "EOS"]
@@ -54,28 +61,52 @@ def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
     assert (len(few.inputs), len(few.targets), few.target_lengths.tolist()) == (3, 3 + 3, [3, 1])
 
 
-def test_the_split_depends_on_the_seed_and_loses_no_line(small_file):
-    lines = pairs.Pairs(small_file.symbols, np.arange(1001), np.arange(1000), np.arange(1000), small_file.names, "")
-    splits = [pairs.split(lines, 10_000, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+def test_the_split_depends_on_the_seed_and_loses_no_line():
+    hashes = np.arange(1000)
+    splits = [pairs.split(hashes, 10_000, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     for training, held_out in splits:
         assert len(held_out) == 100
         assert sorted([*training, *held_out]) == list(range(1000))
     np.testing.assert_array_equal(splits[0][1], splits[1][1])
     assert (splits[0][1] != splits[2][1]).any()
-    assert [len(part) for part in pairs.split(lines, 7, np.random.default_rng(0))] == [993, 7]
+    assert [len(part) for part in pairs.split(hashes, 7, np.random.default_rng(0))] == [993, 7]
 
 
-def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all(small_file):
+def test_the_same_file_and_seed_give_the_split_and_the_batches_of_earlier_versions(tmp_path):
+    """So that their runs can be resumed. The numbers were printed by version f8e76e2."""
+    inputs = [" ".join("abcde"[(line * place) % 5] for place in range(1, 2 + line % 4)) for line in range(60)]
+    targets = [" ".join("xyz"[(line + place) % 3] for place in range(1 + line % 7)) for line in range(60)]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{one}\t{other}\n" for one, other in zip(inputs, targets)))
+    config = Settings(data=tmp_path / "pairs.tsv", batch_size=4, seed=3)
+    made = pairs.read(config)
+    config = pairs.with_facts(config, made)
+    assert config.facts.buckets == ((4, 6), (4, 7))
+    batches, held_out = pairs.examples(made, config, helpers.generators(3)[0])
+    expected = pairs.batch(made, np.array([2, 13, 22, 33, 42, 53]))
+    for array, same in zip(held_out, expected):
+        np.testing.assert_array_equal(array, same)
+    for drawn in (
+        ["d>zx", "bc>x", "aaaa>xy", "edc>xyzxyz"],
+        ["bcde>yzxy", "edc>z", "bc>x", "bc>x"],
+        ["aa>xyzx", "aaa>xyz", "e>xyzx", "a>yzxyzx"],
+    ):
+        batch = next(batches)
+        columns = zip(batch.inputs.T, batch.lengths, batch.targets.T, batch.target_lengths)
+        sides = [(inputs[:length], targets[:steps]) for inputs, length, targets, steps in columns]
+        assert [
+            ">".join("".join(config.vocabulary[symbol] for symbol in side) for side in both) for both in sides
+        ] == drawn
+
+
+def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all():
     hashes = np.random.default_rng(0).integers(0, 40, size=400)
-    lines = pairs.Pairs(small_file.symbols, np.arange(401), np.arange(400), hashes, small_file.names, "")
-    training, held_out = pairs.split(lines, 10_000, np.random.default_rng(0))
+    training, held_out = pairs.split(hashes, 10_000, np.random.default_rng(0))
     assert sorted([*training, *held_out]) == list(range(400))
     assert len(set(hashes[held_out])) == 4
     assert not set(hashes[training]) & set(hashes[held_out])
-    training, held_out = pairs.split(lines, 25, np.random.default_rng(0))
+    training, held_out = pairs.split(hashes, 25, np.random.default_rng(0))
     assert 0 < len(held_out) <= 25
     assert not set(hashes[training]) & set(hashes[held_out])
-    assert pairs.repeated_inputs(lines) == 360
 
 
 def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path):
@@ -90,13 +121,14 @@ def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path)
     assert re.search(r"exact match +0.00%  \(0 of \d+\)", stdout)
 
 
-def test_no_held_out_pair_is_trained_on(small_file, caplog):
+def test_no_held_out_pair_is_trained_on(caplog):
     lines = np.arange(100)
     names = [f"s{line}" for line in lines]
-    made = pairs.Pairs(lines.repeat(2) + 2, 2 * np.arange(101), 2 * lines + 1, lines, names, "")
-    sizes = {"length_from": 1, "length_to": 1, "buckets": ((1, 1),)}
-    config = Settings(data=Path("pairs.tsv"), vocab_size=102, batch_size=50, **sizes)
-    batches, held_out = pairs.examples(made, config, *np.random.default_rng(0).spawn(2))
+    generator, held_out_generator = helpers.generators(0)
+    parts = pairs.split(lines, 10_000, held_out_generator)
+    made = pairs_of(lines.repeat(2) + 2, np.arange(201), *parts, names)
+    config = pairs.with_facts(Settings(data=Path("pairs.tsv"), batch_size=50), made)
+    batches, held_out = pairs.examples(made, config, generator)
     trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
     assert trained_on == set(lines + 2) - set(held_out.inputs[0])
     assert held_out.inputs.shape == (1, 10)
@@ -110,21 +142,21 @@ def test_no_held_out_pair_is_trained_on(small_file, caplog):
 
 def test_two_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
     (tmp_path / "two.tsv").write_bytes(b"\xef\xbb\xbfa b\tb\nb\ta")
-    made = pairs.read(tmp_path / "two.tsv")
+    made = pairs.read(Settings(data=tmp_path / "two.tsv"))
     assert made.names == ["a", "b"]
-    assert [len(part) for part in pairs.split(made, 10, np.random.default_rng(0))] == [1, 1]
+    assert (made.training_lines.size, made.held_out_lines.size) == (1, 1)
 
 
 def test_symbols_that_look_alike_are_named(tmp_path, caplog):
     (tmp_path / "two.tsv").write_text("\u00e9 a\tb\ne\u0301\ta\n", encoding="utf-8")
-    assert len(pairs.read(tmp_path / "two.tsv").names) == 4
+    assert len(pairs.read(Settings(data=tmp_path / "two.tsv")).names) == 4
     assert caplog.messages == ["'\\xe9' and 'e\\u0301' look alike, but are different symbols"]
 
 
 def test_too_many_symbols_are_one_error(small_file, tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 9)
     with pytest.raises(UserError, match="line 4: more than 9 different symbols"):
-        pairs.read(tmp_path / "pairs.tsv")
+        pairs.read(Settings(data=tmp_path / "pairs.tsv"))
 
 
 @posix
@@ -140,15 +172,15 @@ def test_a_full_disk_is_one_line(run, tmp_path):
 
 
 def test_symbols_that_only_held_out_pairs_hold_are_found(small_file):
-    assert pairs.untrained_symbols(small_file, np.array([1, 3])) == [(2, "e"), (4, "1")]
-    assert pairs.untrained_symbols(small_file, np.array([2])) == []
+    for training, held_out, found in (([0, 2], [1, 3], [(1, "e"), (3, "1")]), ([0, 1, 3], [2], [])):
+        lines = {"training_lines": np.array(training), "held_out_lines": np.array(held_out)}
+        assert pairs.untrained_symbols(small_file._replace(**lines)) == found
 
 
 def synthetic(lengths, target_lengths):
-    """Returns pairs of the symbol 2, of the given lengths."""
-    ends = np.cumsum(np.ravel(np.stack([lengths, target_lengths], axis=1)))
-    starts, middles = np.array([0, *ends[1::2]]), ends[::2]
-    return pairs.Pairs(np.full(ends[-1], 2, np.int32), starts, middles, np.arange(len(lengths)), ["a"], "")
+    """Returns pairs of the symbol 2, of the given lengths, all to be trained on."""
+    bounds = np.cumsum([0, *np.ravel(np.stack([lengths, target_lengths], axis=1))])
+    return pairs_of(np.full(bounds[-1], 2), bounds, range(len(lengths)))
 
 
 def test_buckets_worked_out_by_hand():
@@ -169,10 +201,12 @@ def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
     lengths = np.append(generator.integers(3, 9, size=999), 8)
     target_lengths = np.append(lengths[:-1], 150)
     made = synthetic(lengths, target_lengths)
-    config = Settings(batch_size=20, **{name: value for name, value in pairs.sizes(made).items() if name == "buckets"})
-    assert [target for _, target in config.buckets] == [5, 8, 150]
-    batches = pairs.training_batches(made, np.arange(1000), config, generator)
-    drawn = [next(batches).target_lengths for _ in range(4000)]
+    config = pairs.with_facts(Settings(batch_size=20), made)
+    assert [target for _, target in config.facts.buckets] == [5, 8, 150]
+    batches = pairs.training_batches(made, config, generator)
+    batches = [next(batches) for _ in range(4000)]
+    assert {(len(batch.inputs), len(batch.targets)) for batch in batches} == set(config.sizes)
+    drawn = [batch.target_lengths for batch in batches]
     assert all(batch.max() <= 5 or (batch > 5).all() for batch in drawn)
     buckets = np.digitize([batch.max() for batch in drawn], [6, 9])
     steps = np.bincount(np.digitize(target_lengths, [6, 9]), weights=target_lengths + 3)
@@ -181,15 +215,15 @@ def test_an_outlier_has_its_own_bucket_and_every_step_counts_as_much():
 
 
 def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_path):
-    config = with_data(Settings(data=tmp_path / "pairs.tsv", batch_size=3), small_file)
-    generator = np.random.default_rng(0)
-    batches = pairs.training_batches(small_file, np.arange(4), config, generator)
+    config = pairs.with_facts(Settings(data=tmp_path / "pairs.tsv", batch_size=3), small_file)
+    everything, generator = small_file._replace(training_lines=np.arange(4)), np.random.default_rng(0)
+    batches = pairs.training_batches(everything, config, generator)
     for _ in range(5):
         next(batches)
     state = generator.bit_generator.state
     expected = [next(batches) for _ in range(5)]
     generator = np.random.default_rng(1)
-    batches = pairs.training_batches(small_file, np.arange(4), config, generator)
+    batches = pairs.training_batches(everything, config, generator)
     generator.bit_generator.state = state
     for ours, theirs in zip(batches, expected):
         for array, same in zip(ours, theirs):
@@ -206,14 +240,14 @@ def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_
 def test_xla_takes_the_same_steps_in_every_bucket(variant):
     """A program for each size: all of them train the same weights, as without XLA."""
     made = synthetic([2, 2, 3, 9, 4], [2, 3, 1, 2, 30])
-    sizes = {"length_to": 9, "buckets": ((3, 3), (9, 3), (9, 30))}
+    sizes = {"length_to": 9, "facts": DataFacts(((3, 3), (9, 3), (9, 30)))}
     config = Settings(data=Path("x"), batch_size=2, encoder_hidden_units=3, input_embedding_size=2, **sizes, **variant)
     batches = [pairs.batch(made, np.array(lines)) for lines in ([0, 1], [3, 0], [4, 4], [2, 1], [3, 4])]
     ends = {}
     for xla in ("on", "off"):
-        model = variants.open_model(replace(config, xla=xla))
-        with model.session as session:
-            found = model.take_steps(batches, [0.05] * 5)
+        trainer = variants.open_trainer(replace(config, xla=xla))
+        with trainer.model.session as session:
+            found = core.losses_of(trainer, batches, 0.05)
             ends[xla] = found, {v.name: session.run(v) for v in tf.trainable_variables()}
     if variant.get("feedback") != "scheduled":  # XLA tosses different coins
         np.testing.assert_allclose(ends["on"][0], ends["off"][0], rtol=1e-4)
@@ -224,18 +258,20 @@ def test_xla_takes_the_same_steps_in_every_bucket(variant):
 def test_the_loss_counts_each_target_up_to_its_eos_and_two_pads():
     """Whatever else is in the batch, and however long its longest target is."""
     made = synthetic([2, 4, 3], [1, 2, 40])
-    config = Settings(data=Path("x"), encoder_hidden_units=3, input_embedding_size=2, length_to=4, buckets=((4, 40),))
+    sizes = {"length_to": 4, "facts": DataFacts(((4, 40),))}
+    config = Settings(data=Path("x"), encoder_hidden_units=3, input_embedding_size=2, **sizes)
     model = Model(config)
     with model.session as session:
-        losses = [session.run(model.loss, model.feed(pairs.batch(made, np.array([line])))) for line in range(3)]
-        together = session.run(model.loss, model.feed(pairs.batch(made, np.arange(3))))
+        loss = core.results_of(model)[0]["loss"]
+        losses = [session.run(loss, model.feed(pairs.batch(made, np.array([line])))) for line in range(3)]
+        together = session.run(loss, model.feed(pairs.batch(made, np.arange(3))))
     steps = np.array([1, 2, 40]) + 3
     assert together == pytest.approx((losses * steps).sum() / steps.sum(), rel=1e-5)
     assert losses[0] != pytest.approx(losses[2], rel=1e-3)
 
 
 def test_how_long_an_answer_may_become():
-    config = Settings(data=Path("x"), length_to=4, buckets=((2, 2), (4, 40)))
+    config = Settings(data=Path("x"), length_to=4, facts=DataFacts(((2, 2), (4, 40))))
     assert greedy.question([[2], [3, 4]], config).target_lengths.tolist() == [40, 40]
     assert greedy.question([[2], [3, 4]], replace(config, max_answer=5)).target_lengths.tolist() == [2, 2]
     assert greedy.question([[2], [3, 4]], Settings()).target_lengths.tolist() == [1, 2]
@@ -320,9 +356,10 @@ def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):
     (tmp_path / "long.tsv").write_text(f"{line}\t{line}\n" * 250_000 + "0\t1\n")
     program = (
         "import pathlib, resource, numpy as np\n"
+        "from support import settings\n"
         "from support.data import pairs\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "own = pairs.read(pathlib.Path('long.tsv'))\n"
+        "own = pairs.read(settings.Settings(data=pathlib.Path('long.tsv')))\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )
     environment = {"PYTHONPATH": str(ROOT)}
@@ -351,7 +388,7 @@ def test_a_symbol_that_was_never_trained_is_named_when_asked(learned):
 
 
 def test_symbols_without_a_training_pair_are_kept_with_the_run(small_file, tmp_path):
-    config = with_data(Settings(data=tmp_path / "pairs.tsv"), small_file)
-    _, (line,) = pairs.split(small_file, 10_000, helpers.generators(0)[1])
+    config = pairs.with_facts(Settings(data=tmp_path / "pairs.tsv"), small_file)
+    (line,) = small_file.held_out_lines
     only_there = [{"c"}, {"e", "\u00e9", "f", "g", "h"}, set(), {"1", "0", "EOS"}][line]
-    assert set(config.untrained) == only_there
+    assert set(config.facts.untrained) == only_there

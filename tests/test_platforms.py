@@ -12,8 +12,10 @@ import pytest
 from running import ROOT, SHORT, only_run, run_process, start_process
 
 from support.errors import UserError
-from support.run import files, folder, platforms
+from support.run import run_folder, whole_files
+from support.run.run_folder import RunFolder
 from support.settings import Settings
+from support.signals import HANGUP, SIGNALS
 
 LIKE_WINDOWS = {
     "PYTHONPATH": str(ROOT / "tests/like_windows"),
@@ -56,46 +58,46 @@ def test_what_a_file_system_cannot_do_is_left_out(tmp_path, monkeypatch, caplog)
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    files.write_whole(tmp_path / "file", b"text")
-    monkeypatch.setattr(platforms.filelock.FileLock, "acquire", refuse)
+    whole_files.write_whole(tmp_path / "file", b"text")
+    monkeypatch.setattr(run_folder.filelock.FileLock, "acquire", refuse)
     with caplog.at_level(logging.WARNING):
-        run_folder, _ = folder.create(tmp_path / "run", Settings())
+        folder = RunFolder.create(tmp_path / "run", Settings())
     assert "cannot lock" in caplog.messages[0]
-    assert {path.name for path in run_folder.iterdir()} >= {"config.json"}
+    assert {path.name for path in folder.path.iterdir()} >= {"config.json"}
 
 
 def test_one_process_gets_a_new_folder(tmp_path):
-    run_folder, lock = folder.create(tmp_path / "run", Settings())
+    first = RunFolder.create(tmp_path / "run", Settings())
     (tmp_path / "run/config.json").unlink()  # like an editor that writes a new file in its place
     with pytest.raises(UserError, match="is being trained by another process"):
-        folder.create(run_folder, Settings())
-    lock.release()
-    folder.create(run_folder, Settings())[1].release()
+        RunFolder.create(tmp_path / "run", Settings())
+    first.held.release()
+    RunFolder.create(tmp_path / "run", Settings()).held.release()
 
 
 def test_a_file_is_written_through_a_link_and_left_overs_are_removed(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "link.png").symlink_to("there/picture.png")
     for age, name in ((0, "1"), (7200, "2")):
-        left_over = tmp_path / f"there/{files.PARTIAL}{name}.partial"
+        left_over = tmp_path / f"there/{whole_files.PARTIAL}{name}.partial"
         left_over.touch()
         os.utime(left_over, (left_over.stat().st_mtime - age,) * 2)
-    files.check_writable(tmp_path / "link.png")
-    files.write_whole(files.behind_link(tmp_path / "link.png"), b"new")
+    whole_files.check_writable(tmp_path / "link.png")
+    whole_files.write_whole(whole_files.behind_link(tmp_path / "link.png"), b"new")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "there/picture.png").read_bytes() == b"new"
-    assert [path.name for path in (tmp_path / "there").glob(".*")] == [f"{files.PARTIAL}1.partial"]
+    assert [path.name for path in (tmp_path / "there").glob(".*")] == [f"{whole_files.PARTIAL}1.partial"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links, and the modes of Unix")
 def test_no_link_is_followed_where_the_user_typed_no_path(tmp_path):
     """Neither a link with the file's name, nor one with the temporary name that was once used."""
     (tmp_path / "other").write_bytes(b"of another")
-    for name in ("file", f"{files.PARTIAL}{os.getpid()}.partial"):
+    for name in ("file", f"{whole_files.PARTIAL}{os.getpid()}.partial"):
         (tmp_path / name).symlink_to("other")
     earlier = os.umask(0o027)
     try:
-        files.write_whole(tmp_path / "file", b"new")
+        whole_files.write_whole(tmp_path / "file", b"new")
     finally:
         os.umask(earlier)
     assert (tmp_path / "other").read_bytes() == b"of another"
@@ -105,15 +107,15 @@ def test_no_link_is_followed_where_the_user_typed_no_path(tmp_path):
 
 
 def test_what_has_the_name_that_is_written_first_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "guessed")
+    monkeypatch.setattr(whole_files.secrets, "token_hex", lambda _: "guessed")
     (tmp_path / "other").write_bytes(b"of another")
-    (tmp_path / f"{files.PARTIAL}guessed.partial").hardlink_to(tmp_path / "other")
+    (tmp_path / f"{whole_files.PARTIAL}guessed.partial").hardlink_to(tmp_path / "other")
     with pytest.raises(OSError, match="File exists"):
-        files.write_whole(tmp_path / "file", b"new")
+        whole_files.write_whole(tmp_path / "file", b"new")
     assert not (tmp_path / "file").exists()
     assert (tmp_path / "other").read_bytes() == b"of another"
 
 
 def test_the_signals_exist_here():
-    assert signal.SIGINT in platforms.SIGNALS
-    assert (platforms.HANGUP in platforms.SIGNALS) == hasattr(signal, "SIGHUP")
+    assert signal.SIGINT in SIGNALS
+    assert (HANGUP in SIGNALS) == hasattr(signal, "SIGHUP")

@@ -12,7 +12,7 @@ import pytest
 import helpers
 from support.pictures import heat_maps, pictures
 from support.run.history import History, Row
-from support.settings import Settings
+from support.settings import DataFacts, Settings
 from support.terminal import report
 
 CONFIG = Settings(batch_size=5, seed=7)
@@ -145,7 +145,7 @@ def test_the_picture_says_what_it_shows():
 
 
 def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path):
-    config = Settings(data=Path("own.tsv"), names=("$x_$", "\u732b", "a" * 300))
+    config = Settings(data=Path("own.tsv"), facts=DataFacts(names=("$x_$", "\u732b", "a" * 300)))
     inputs = np.array([[2, 4], [3, 0], [4, 0]], np.int32)
     batch = helpers.Batch(inputs, np.array([3, 1], np.int32), np.zeros([7, 2], np.int32), np.array([4, 2], np.int32))
     prediction = np.array([[2, 3, 4, 1, 0, 0, 0], [4, 4, 1, 0, 0, 0, 0]], np.int32).T
@@ -171,7 +171,7 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
 
 def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
     """In an SVG too, whose comments hold every text, and which allows no control character."""
-    config = Settings(data=Path("pri$ce_$x^\x1b.tsv"), names=("$x_$", "$\\frac{$", "\x07"))
+    config = Settings(data=Path("pri$ce_$x^\x1b.tsv"), facts=DataFacts(names=("$x_$", "$\\frac{$", "\x07")))
     rows, figures = [Row(0, 2.0, 1.0, 0.1, 0.5)], {"exact_match": {"share": 0.5, "sequences": 9}}
     symbols = np.array([2, 3, 4])
     maps = {"memory": [(symbols, symbols, np.eye(3))]}
@@ -185,7 +185,7 @@ def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_pa
 
 
 def test_other_pictures_are_beside_that_of_the_loss():
-    plots = {name: str(path) for name, path in Settings().plots.items()}
+    plots = {name: str(path) for name, path in pictures.paths(Settings()).items()}
     assert plots == {"loss": "plots/loss.png", "memory": "plots/memory.png", "model": "plots/model.html"}
     with_attention = {
         "loss": "a/b.svg",
@@ -193,11 +193,11 @@ def test_other_pictures_are_beside_that_of_the_loss():
         "model": "a/b-model.html",
         "attention": "a/b-attention.svg",
     }
-    plots = Settings(plot=Path("a/b.svg"), attention="luong").plots
+    plots = pictures.paths(Settings(plot=Path("a/b.svg"), attention="luong"))
     assert {name: str(path) for name, path in plots.items()} == with_attention
-    assert Settings(plot=Path("memory.png")).plots["memory"] == Path("memory-memory.png")
+    assert pictures.paths(Settings(plot=Path("memory.png")))["memory"] == Path("memory-memory.png")
 
 
 def test_a_title_names_what_is_not_plain():
-    assert Settings(layers=2, cell="gru", seed=7).title == "copy, GRU, 2 layers, seed 7"
-    assert Settings().title == "copy, seed 0"
+    assert heat_maps.title(Settings(layers=2, cell="gru", seed=7)) == "copy, GRU, 2 layers, seed 7"
+    assert heat_maps.title(Settings()) == "copy, seed 0"

@@ -10,8 +10,7 @@ import pytest
 from running import ENDLESS, SHORT, only_run, posix, run, start
 from same_end import assert_same_end
 
-from support.run import checkpoints
-from support.run import folder as folders
+from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1 as tf
 from tests.forks import QUICK
 
@@ -215,8 +214,9 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_no_error(tmp_path):
         (tmp_path / "checkpoints/1").mkdir(parents=True)
         saver.save(session, str(tmp_path / "checkpoints/1/model"), write_meta_graph=False, write_state=False)
         session.run(variable.assign(0.0))
-        checkpoint = checkpoints.restore_newest(tmp_path, session, ReplacedMeanwhile())
-        assert (checkpoint.name, len(restored), session.run(variable)) == ("2", 2, 7.0)
+        RunFolder(tmp_path).restore_final(session, ReplacedMeanwhile())
+        assert (len(restored), session.run(variable)) == (2, 7.0)
+        assert restored[-1] == str(tmp_path / "checkpoints/2/model")
 
 
 def test_a_run_that_could_not_save_a_picture_is_resumed(whole, copy):
@@ -244,4 +244,4 @@ def test_the_same_seed_keeps_the_same(tmp_path, whole):
 
 def test_a_short_run_is_kept_too(tmp_path):
     assert run([*SHORT, "--max-batches", "1"], tmp_path)[0] == 0
-    assert folders.newest_checkpoint(only_run(tmp_path)).name == "1"
+    assert RunFolder(only_run(tmp_path)).checkpoints()[-1].path.name == "1"

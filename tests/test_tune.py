@@ -1,6 +1,7 @@
 """Tuning: its trials train like the script, on their own data, and a study survives every kind of end."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from seq2seq_copy import train
 from support.data import pairs
 from support.errors import UserError
 from support.model import variants
-from support.settings import Settings
+from support.settings import Settings, flag
 from support.terminal import process
 from tests.forks import ROOT
 
@@ -121,13 +122,13 @@ def test_the_error_of_a_trial_is_that_of_a_run_with_its_settings(flags):
     errors = []
     for seed in task.seeds:
         config = replace(task.config, seed=seed, learning_rate=0.05, adam_beta2=0.99, clip_norm=0.1, warm_up=0.2)
-        model = variants.open_model(config)
+        trainer = variants.open_trainer(config)
         batches = helpers.task_batches(config, config.batch_size, helpers.generators(seed)[0])
-        for _ in train(model, ([next(batches)] for _ in range(120))):
+        for _ in train(trainer, itertools.islice(batches, 120)):
             pass
         validation, _ = objective.validation(seed)
         wrong = 0
-        for answer, target in zip(model.predict(validation).T.tolist(), validation.targets.T.tolist()):
+        for answer, target in zip(trainer.model.predict(validation).T.tolist(), validation.targets.T.tolist()):
             steps = len([symbol for symbol in target if symbol != PAD]) + 2  # EOS and two PADs
             wrong += answer[:steps] != target[:steps]
         errors.append(wrong / len(validation.lengths))
@@ -143,15 +144,31 @@ def test_no_pair_of_a_report_is_looked_at(tmp_path):
     path.write_text("".join(f"{number} a\tb\n" for number in range(100)))
     task = tune.read_task(["--data", str(path), "--max-batches", "50"])
     objective, inputs = tune.Objective(task, process.Stop()), []
-    _, held_out = pairs.examples(task.user_pairs, task.config, *helpers.generators(task.config.seed))
+    _, held_out = pairs.examples(task.user_pairs, task.config, helpers.generators(task.config.seed)[0])
     for seed in (1000, 1001):
-        validation, lines = objective.validation(seed)
-        batches = objective.batches(task.config, seed, lines)
+        validation, user_pairs = objective.validation(seed)
+        batches = objective.batches(task.config, seed, user_pairs)
         training = {key for _ in range(50) for key in helpers.fingerprints(next(batches))}
         assert not training & set(helpers.fingerprints(validation))
         assert not (training | set(helpers.fingerprints(validation))) & set(helpers.fingerprints(held_out))
         inputs.append(set(helpers.fingerprints(validation)))
     assert inputs[0] != inputs[1]
+
+
+def test_pairs_held_out_by_files_are_not_looked_at_either(tmp_path):
+    names = ("data", "validation_data", "test_data")
+    for index, name in enumerate(names):
+        (tmp_path / name).write_text("".join(f"{number} a\tb\n" for number in range(10 * index, 10 * index + 10)))
+    flags = [text for name in names for text in (flag(name), str(tmp_path / name))]
+    task = tune.read_task([*flags, "--max-batches", "50", "--storage", str(tmp_path / "journal")])
+    validation, user_pairs = tune.Objective(task, process.Stop()).validation(1000)
+    vocabulary = task.config.vocabulary
+    asked = {vocabulary[symbol] for symbol in validation.inputs[0]}
+    learned = {vocabulary[user_pairs.sides(line)[0][0]] for line in user_pairs.training_lines}
+    assert asked | learned == set(map(str, range(10)))
+    assert not asked & learned
+    assert task.typed == {"max_batches": 50}, "what a later run reads with --settings"
+    assert tune.open_study(task).user_attrs["settings"]["sha256"] == task.user_pairs.sha256
 
 
 def test_random_validation_sequences_come_from_their_own_stream():
@@ -160,7 +177,7 @@ def test_random_validation_sequences_come_from_their_own_stream():
     for generator in helpers.generators(7):  # of a run
         other = next(helpers.task_batches(config, validation.lengths.size, generator))
         assert helpers.fingerprints(validation) != helpers.fingerprints(other)
-    batches, _ = helpers.examples(config, *helpers.generators(7))
+    batches, _ = helpers.examples(config, helpers.generators(7))
     assert helpers.fingerprints(next(objective.batches(config, 7, None))) == helpers.fingerprints(next(batches))
 
 

@@ -6,12 +6,11 @@ import signal
 
 import numpy as np
 import pytest
-from running import posix, run, start
+from running import batches_saved, posix, run, start
 from same_end import assert_same_end
 
-from support import settings
-from support.run import folder as folders
 from support.run.history import Row, has_reached
+from support.run.run_folder import RunFolder
 from support.settings import Settings
 
 SHARE = 0.8
@@ -73,7 +72,7 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     assert "10000 held-out sequences\n" in after
     assert json.loads((whole / "metrics.json").read_text())["batches"] == last + 1
     assert json.loads((whole / "config.json").read_text())["until"] == SHARE
-    assert folders.batches_kept(whole) == last + 1
+    assert batches_saved(whole) == last + 1
 
 
 @pytest.mark.long
@@ -86,7 +85,7 @@ def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_pat
             break
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert 50 < folders.batches_kept(tmp_path / "stopped") < folders.batches_kept(ended[0])
+    assert 50 < batches_saved(tmp_path / "stopped") < batches_saved(ended[0])
     status, stdout, stderr = run(["--resume", "stopped", "--batches-in-epoch", "1000"], tmp_path)
     assert (status, stderr) == (0, "")
     assert "reached 0.8 in two evaluations, at batch " in stdout
@@ -95,7 +94,7 @@ def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_pat
 
 
 def test_a_run_killed_before_its_last_checkpoint_goes_on_to_the_same_end(ended, copy):
-    folders.newest_checkpoint(copy).rename(copy / "gone")
+    RunFolder(copy).checkpoints()[-1].path.rename(copy / "gone")
     assert run(["--resume", "copy"], copy.parent)[0] == 0
     shutil.rmtree(copy / "gone")
     assert_same_end(ended[0], copy)
@@ -112,13 +111,12 @@ def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
     whole = shutil.copytree(ended[0], tmp_path / "whole")
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     status, stdout, stderr = run(["--resume", "whole"], tmp_path)
-    message = f"--resume: this run reached --until 0.8 after {folders.batches_kept(whole)} batches"
+    message = f"--resume: this run reached --until 0.8 after {batches_saved(whole)} batches"
     assert (status, stdout, stderr) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
 def test_off_is_null(tmp_path):
-    run_folder, _ = folders.create(tmp_path / "run", Settings())
-    values = folders.read_settings(run_folder)
-    assert values["until"] is None
-    assert settings.from_json(values) == Settings()
+    folder = RunFolder.create(tmp_path / "run", Settings())
+    assert json.loads((folder.path / "config.json").read_text())["until"] is None
+    assert folder.read_settings() == Settings()

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 
+import core
 import numpy as np
 import pytest
 import reference
@@ -14,7 +15,7 @@ from same_end import assert_same_end
 
 import helpers
 import seq2seq_copy
-from seq2seq_copy import LSTMCell, LSTMStateTuple, Model
+from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple
 from support.model import attention, teacher_forcing, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
@@ -33,7 +34,7 @@ def load_weights(session):
 
 
 def build(**changes):
-    """Returns a model that is trained without XLA, with large weights."""
+    """Returns a model with large weights."""
     model = variants.open_model(dataclasses.replace(CONFIG, xla="off", **changes))
     load_weights(model.session)
     return model
@@ -68,7 +69,7 @@ def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
 )
 def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
     model = build(attention=attention, cell=cell, layers=layers)
-    gradients = seq2seq_copy.compute_gradients(model.loss)
+    _, gradients = core.results_of(model)
     with model.session as session:
         weights = reference.weights_of(session)
         gradients = session.run(gradients, model.feed(BATCH))
@@ -103,17 +104,17 @@ def test_weights_stay_finite_when_no_score_is_near_another():
     np.testing.assert_array_equal(context, [[1], [1]])
 
 
-def teaching_logits(model):
-    """Returns the decoder_logits of the model that is trained."""
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        return model.connect(model.training_parts)["decoder_logits"]
+def taught(model):
+    """Returns what build_model() returns for the parts that are trained."""
+    return core.results_of(model, variants.replace_parts(PLAIN, model.config, training=True))[0]
 
 
 def test_teacher_reads_the_truth_and_reporting_does_not():
     model = build(feedback="teacher")
     with model.session as session:
         weights = reference.weights_of(session)
-        fetches = [teaching_logits(model), model.loss, model.decoder_logits]
+        results = taught(model)
+        fetches = [results["decoder_logits"], results["loss"], model.decoder_logits]
         logits, loss, asked_logits = session.run(fetches, model.feed(BATCH))
     losses = []
     for column, length in enumerate(BATCH.lengths):
@@ -130,7 +131,7 @@ def test_teacher_reads_the_truth_and_reporting_does_not():
 def test_teacher_forcing_equals_dynamic_rnn_in_one_line():
     """The decoder's inputs are then known in advance, so no loop_fn is needed."""
     model = build(feedback="teacher")
-    config, taught_logits = model.config, teaching_logits(model)
+    config, taught_logits = model.config, taught(model)["decoder_logits"]
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
     names = ("encoder/encoder_final_state_c:0", "encoder/encoder_final_state_h:0")
     state = LSTMStateTuple(*map(tf.get_default_graph().get_tensor_by_name, names))
@@ -152,7 +153,7 @@ def logits_after(batches_done, reads, probability=1.0):
     model = build(feedback=reads, teacher_probability=probability)
     with model.session as session:
         tf.train.get_global_step().load(batches_done, session)
-        return session.run(teaching_logits(model), model.feed(BATCH))
+        return session.run(taught(model)["decoder_logits"], model.feed(BATCH))
 
 
 @pytest.mark.long
@@ -199,11 +200,10 @@ def test_the_coins_of_scheduled_sampling():
 
 
 def first_compiled_loss(**changes):
-    model = variants.open_model(dataclasses.replace(CONFIG, **changes))
-    with model.session as session:
+    trainer = variants.open_trainer(dataclasses.replace(CONFIG, **changes))
+    with trainer.model.session as session:
         load_weights(session)
-        losses, _ = model.take_steps([BATCH], [0.01])
-    return losses[0]
+        return core.losses_of(trainer, [BATCH], 0.01)[0]
 
 
 @pytest.mark.long
@@ -230,12 +230,10 @@ def test_the_compiled_step_is_the_same(changes):
     for xla in ("on", "off"):
         config = dataclasses.replace(CONFIG, xla=xla, **changes)
         batches = list(itertools.islice(helpers.task_batches(config, config.batch_size, 5), 20))
-        model = variants.open_model(config)
-        assert (type(model) is Model) == (xla == "off")
-        with model.session:
-            _, *results[xla] = next(seq2seq_copy.train(model, [batches]))
-    for values, same in zip(results["on"], results["off"]):
-        np.testing.assert_allclose(values, same, rtol=1e-3)
+        trainer = variants.open_trainer(config)
+        with trainer.model.session:
+            results[xla] = [figures for _, *figures in seq2seq_copy.train(trainer, batches)]
+    np.testing.assert_allclose(results["on"], results["off"], rtol=1e-3)
 
 
 EVERYTHING = ["--attention", "luong", "--cell", "gru", "--feedback", "scheduled", "--task", "alphabet"]

@@ -6,9 +6,10 @@ import os
 
 import numpy as np
 
+from support.cluster import train
 from support.cluster.local import free_addresses, tf_config
-from support.cluster.model import ClusterModel
 from support.settings import Settings
+from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command
 from tests.forks import QUICK
@@ -41,24 +42,24 @@ def change_settings():
 def let_xla_fail():
     """Adds an operation to the gradients that XLA does not compile."""
     change_settings()
-    loss_and_gradients = ClusterModel.loss_and_gradients
+    compute_for_size = compiled.compute_for_size
 
-    def with_text(model, *batch):
-        loss, *gradients = loss_and_gradients(model, *batch)
-        return [loss + tf.strings.to_number(tf.strings.as_string(0 * loss)), *gradients]
+    def with_text(*arguments, **options):
+        loss, gradients = compute_for_size(*arguments, **options)
+        return loss + tf.strings.to_number(tf.strings.as_string(0 * loss)), gradients
 
-    ClusterModel.loss_and_gradients = with_text
+    compiled.compute_for_size = with_text
 
 
 def let_weights_drift():
     """Gives each worker different weights."""
     change_settings()
-    share_variables = ClusterModel.share_variables
+    share_variables = train.share_variables
 
-    def share_and_drift(model):
-        share_variables(model)
-        model.session.run(tf.global_variables_initializer())
+    def share_and_drift(cluster, session):
+        share_variables(cluster, session)
+        session.run(tf.global_variables_initializer())
         weights = tf.trainable_variables()[0]
-        weights.load(np.full(weights.shape, model.cluster.index), model.session)
+        weights.load(np.full(weights.shape, cluster.index), session)
 
-    ClusterModel.share_variables = share_and_drift
+    train.share_variables = share_and_drift

@@ -12,6 +12,7 @@ import logging
 import re
 import tempfile
 import unicodedata
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ import helpers
 from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
 from support import outside
 from support.errors import UserError, counted
-from support.settings import LARGEST_VOCABULARY, LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
+from support.limits import LARGEST_VOCABULARY, LONGEST_SEQUENCE
+from support.settings import RESERVED, UNKNOWN_NAME, DataFacts
 
 SPACE = "\u2423"  # how a space is written where each character is a symbol
 FEWEST_LINES = 10  # of a file that can look unspaced
@@ -38,42 +40,31 @@ log = logging.getLogger(__name__)
 
 
 class Pairs(NamedTuple):
-    """All pairs of the files of a run: --data, then --validation-data, then --test-data.
+    """All pairs of the files of a run: --data, then --validation-data, then --test-data. A line is an index, from 0.
 
-    The input of line i is symbols[starts[i] : middles[i]], its target is symbols[middles[i] : starts[i + 1]].
+    The input of line i is symbols[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2].
     """
 
     symbols: np.ndarray  # int32 [all symbols], in a temporary file; UNKNOWN only in --test-data
-    starts: np.ndarray  # int64 [lines + 1]
-    middles: np.ndarray  # int64 [lines]
+    bounds: np.ndarray  # int64 [2 * lines + 1]
     input_hashes: np.ndarray  # int64 [lines], the same for the same input
     names: list  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str  # of the files
-    ends: tuple = ()  # of int: the end of --data, and of --validation-data, in lines; () if there is only --data
+    training_lines: np.ndarray  # int [...]
+    held_out_lines: np.ndarray  # int [...], all of --validation-data, or else some of --data
+    test_lines: np.ndarray  # int [...], all after these
 
-    @property
-    def lines(self):
-        """The lines of --data, int [...]."""
-        return np.arange(len(self.input_hashes[: self.ends[0] if self.ends else None]))
-
-    @property
-    def validation_lines(self):
-        """The lines of --validation-data, int [...]."""
-        return np.arange(*self.ends) if self.ends else np.arange(0)
-
-    @property
-    def test_lines(self):
-        """The lines of --test-data, int [...]."""
-        return np.arange(self.ends[1] if self.ends else len(self.middles), len(self.middles))
+    def sides(self, line):
+        """Returns the input and the target of a line, int32 [...] each."""
+        start, middle, end = self.bounds[2 * line : 2 * line + 3]
+        return self.symbols[start:middle], self.symbols[middle:end]
 
 
-def read(path, validation=None, test=None, symbols="words", names=()):
-    """Reads the files of pairs of a run.
+def read(config):
+    """Reads the files of pairs of a run, and decides by its seed which lines it holds out.
 
     Args:
-      path, validation, test: pathlib.Path; the latter two may be None.
-      symbols: "words" or "characters", see split_into_symbols().
-      names: of str, how the first symbols are written; the symbols of the files follow.
+      config: a settings.Settings. Its names, if it has any, are those of the first symbols; others follow.
 
     Returns:
       Pairs, with at least two different inputs to train on. Symbols that only the test file holds are UNKNOWN.
@@ -82,22 +73,25 @@ def read(path, validation=None, test=None, symbols="words", names=()):
       UserError: a file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
         different inputs or too many symbols, or the temporary file cannot be written.
     """
-    with clear_errors(path):
-        reader = _Reader(symbols, names)
-        reader.add("--data", path)
+    names = list(config.facts.names)
+    if config.min_count > 1 and UNKNOWN_NAME not in names:
+        names.append(UNKNOWN_NAME)
+    with clear_errors(config.data):
+        reader = _Reader(config.symbols, names)
+        lines = reader.add("--data", config.data)
         if reader.looks_unspaced():
             log.warning("almost every input and target is one symbol; --symbols characters would split them")
-        ends = [len(reader.middles)]
-        if validation is not None:
-            reader.add("--validation-data", validation)
-        ends.append(len(reader.middles))
+        validation_lines = reader.add("--validation-data", config.validation_data)
         warn_of_look_alikes(reader.names)
-        if test is not None:
-            reader.add("--test-data", test, may_add_symbols=False)
-        made = reader.pairs(tuple(ends))
-    if np.unique(made.input_hashes[made.lines]).size < 2:
-        raise UserError(f"--data: {str(path)!r} holds fewer than 2 different inputs")
-    return made
+        test_lines = reader.add("--test-data", config.test_data, may_add_symbols=False)
+        pairs = reader.pairs(lines, validation_lines, test_lines)
+        hashes = pairs.input_hashes[lines]
+        if np.unique(hashes).size < 2:
+            raise UserError(f"--data: {str(config.data)!r} holds fewer than 2 different inputs")
+        if not validation_lines.size:
+            training, held_out = split(hashes, config.held_out_sequences, helpers.generators(config.seed)[1])
+            pairs = pairs._replace(training_lines=training, held_out_lines=held_out)
+        return pairs if config.min_count == 1 else without_rare(pairs, config.min_count, len(names))
 
 
 @contextlib.contextmanager
@@ -109,44 +103,44 @@ def clear_errors(path):
         raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
 
 
-def without_rare(pairs, held_out, min_count, known, path):
+def without_rare(pairs, min_count, known):
     """Replaces symbols that occur fewer than min_count times in the training pairs by one, UNKNOWN_NAME.
 
     Args:
       pairs: Pairs; UNKNOWN_NAME is among its names.
-      held_out: int [...], the lines that are not trained on.
       min_count: int.
       known: int, how many of the first names are kept, however rare they are.
-      path: pathlib.Path of the file, for a message.
 
     Returns:
       Pairs, in another temporary file.
 
     Raises:
-      UserError: the temporary file cannot be written.
+      OSError: the temporary file cannot be written.
     """
-    is_kept = training_counts(pairs, held_out) >= min_count
+    is_kept = training_counts(pairs) >= min_count
     is_kept[: FIRST_SYMBOL + known] = True
     numbers = np.full(is_kept.size, FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME), np.int32)
     numbers[is_kept] = np.arange(is_kept.sum())
-    with clear_errors(path):
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
-        for start in range(0, pairs.symbols.size, CHUNK):
-            numbers[pairs.symbols[start : start + CHUNK]].tofile(file)
-        file.flush()
-        symbols = np.asarray(np.memmap(file, np.int32, mode="r"))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
+    for start in range(0, pairs.symbols.size, CHUNK):
+        numbers[pairs.symbols[start : start + CHUNK]].tofile(file)
     names = [name for name, kept in zip(pairs.names, is_kept[FIRST_SYMBOL:]) if kept]
-    return pairs._replace(symbols=symbols, names=names)
+    return pairs._replace(symbols=numbers_in(file), names=names)
+
+
+def numbers_in(file):
+    """Returns the int32 numbers in a temporary file, which are read where they are used."""
+    file.flush()
+    return np.asarray(np.memmap(file, np.int32, mode="r"))
 
 
 def read_known(flag, path, names, symbols="words"):
-    """Reads a file of pairs; names is the known vocabulary, a list of str.
+    """Reads a file of pairs as test lines; names is the known vocabulary, a list of str.
 
     Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises the same errors as read().
     """
-    reader = _Reader(symbols, names)
-    reader.add(flag, path, may_add_symbols=False)
-    return reader.pairs()
+    reader, none = _Reader(symbols, names), np.arange(0)
+    return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
 
 
 class _Reader:
@@ -155,14 +149,13 @@ class _Reader:
     def __init__(self, symbols, names):
         self.symbols, self.digest = symbols, hashlib.sha256()
         self.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
-        self.numbers, self.starts = array.array("i"), array.array("q", [0])
-        self.middles, self.hashes = array.array("q"), array.array("q")
+        self.numbers, self.bounds, self.hashes = array.array("i"), array.array("q", [0]), array.array("q")
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
 
     def add(self, flag, path, may_add_symbols=True):
-        """Reads a file; messages name it by its flag."""
-        first_problem, wrong_lines, pairs_before = "", 0, len(self.middles)
-        for line_number, line in enumerate(lines_of(path, flag), start=1):
+        """Reads a file; messages name it by its flag. Returns its lines, int [...]; none if path is None."""
+        first_problem, wrong_lines, lines_before = "", 0, len(self.hashes)
+        for line_number, line in enumerate(lines_of(path, flag) if path else (), start=1):
             self.digest.update(line)
             try:
                 sides = parse(line, self.symbols)
@@ -172,45 +165,43 @@ class _Reader:
                 if wrong_lines == MOST_WRONG_LINES or len(line) > LONGEST_LINE:
                     break
                 continue
-            self.add_pair(*sides, may_add_symbols)
+            self.add_pair(sides, may_add_symbols)
             if len(self.names) > LARGEST_VOCABULARY:
                 problem = f"more than {LARGEST_VOCABULARY} different symbols"
                 raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
         if wrong_lines:
             raise UserError(f"{flag}: {str(path)!r} {first_problem}{further(wrong_lines)}")
-        if len(self.middles) == pairs_before:
+        if path and len(self.hashes) == lines_before:
             raise UserError(f"{flag}: {str(path)!r} holds no pair")
+        return np.arange(lines_before, len(self.hashes))
 
-    def add_pair(self, inputs, target, may_add_symbols):
-        """Adds a pair, two lists of str."""
+    def add_pair(self, sides, may_add_symbols):
+        """Adds a pair: its input and its target, each a list of str."""
         unknown = self.names.get(UNKNOWN_NAME, UNKNOWN)
-        for words in (inputs, target):
+        for words in sides:
             if may_add_symbols:
                 self.numbers.extend(self.names.setdefault(word, FIRST_SYMBOL + len(self.names)) for word in words)
             else:
                 self.numbers.extend(self.names.get(word, unknown) for word in words)
-        self.middles.append(self.starts[-1] + len(inputs))
-        self.starts.append(self.middles[-1] + len(target))
-        self.hashes.append(hash(tuple(inputs)))
+            self.bounds.append(self.bounds[-1] + len(words))
+        self.hashes.append(hash(tuple(sides[0])))
         if len(self.numbers) > CHUNK:
             self.write()
 
     def looks_unspaced(self):
         """Returns whether the spaces between symbols seem to be missing: many symbols, about one on each side."""
-        lines = len(self.middles)
-        return lines >= FEWEST_LINES and self.starts[-1] < 1.1 * 2 * lines and len(self.names) > lines / 2
+        lines = len(self.hashes)
+        return lines >= FEWEST_LINES and self.bounds[-1] < 1.1 * 2 * lines and len(self.names) > lines / 2
 
     def write(self):
         self.numbers.tofile(self.file)
         del self.numbers[:]
 
-    def pairs(self, ends=()):
-        """Returns everything read so far as Pairs."""
+    def pairs(self, *lines):
+        """Returns everything read so far as Pairs. lines: the lines to train on, those held out, and those to test."""
         self.write()
-        self.file.flush()
-        symbols = np.asarray(np.memmap(self.file, np.int32, mode="r"))
-        arrays = (np.array(values) for values in (self.starts, self.middles, self.hashes))
-        return Pairs(symbols, *arrays, list(self.names), self.digest.hexdigest(), ends)
+        bounds, hashes = np.array(self.bounds), np.array(self.hashes)
+        return Pairs(numbers_in(self.file), bounds, hashes, list(self.names), self.digest.hexdigest(), *lines)
 
 
 def further(wrong_lines):
@@ -275,21 +266,28 @@ def parse(line, symbols="words"):
     return sides
 
 
-def sizes(pairs):
-    """Returns the sizes that the model needs for the pairs, as fields of a settings.Settings."""
-    lengths, target_lengths = lengths_of(pairs, np.concatenate([pairs.lines, pairs.validation_lines]))
-    return {
-        "length_from": int(lengths.min()),
-        "length_to": int(lengths.max()),
-        "vocab_size": FIRST_SYMBOL + len(pairs.names),
-        "buckets": buckets(lengths, target_lengths),
-    }
+def with_facts(config, pairs):
+    """Returns a settings.Settings with what is read from its pairs."""
+    lengths = lengths_of(pairs, np.concatenate([pairs.training_lines, pairs.held_out_lines]))
+    never = np.flatnonzero(training_counts(pairs) == 0) - FIRST_SYMBOL
+    known = len(config.facts.names)  # of another run, which may have trained them
+    return replace(
+        config,
+        length_from=int(lengths[:, 0].min()),
+        length_to=int(lengths[:, 0].max()),
+        vocab_size=FIRST_SYMBOL + len(pairs.names),
+        facts=DataFacts(
+            buckets=buckets(*lengths.T),
+            untrained=tuple(pairs.names[symbol] for symbol in never if symbol >= known),
+            names=tuple(pairs.names),
+            sha256=pairs.sha256,
+        ),
+    )
 
 
 def lengths_of(pairs, lines):
-    """Returns the lengths of the inputs and of the targets of some lines, each int [lines]."""
-    middles = pairs.middles[lines]
-    return middles - pairs.starts[lines], pairs.starts[lines + 1] - middles
+    """Returns the lengths of the input and of the target of some lines, int [lines, 2]."""
+    return np.diff(pairs.bounds).reshape(-1, 2)[lines]
 
 
 def buckets(lengths, target_lengths):
@@ -326,30 +324,21 @@ def buckets(lengths, target_lengths):
     return tuple(dict.fromkeys((int(lengths[fits].max()), int(target_lengths[fits].max())) for fits in held))
 
 
-def bucket_of(pairs, lines, buckets):
-    """Returns the first bucket that each line fits into, int [lines]."""
-    sizes = np.stack(lengths_of(pairs, lines), axis=1)[:, np.newaxis]  # [lines, 1, 2]
-    return (sizes <= np.array(buckets)).all(axis=2).argmax(axis=1)
-
-
-def split(pairs, most_held_out, generator):
+def split(input_hashes, most_held_out, generator):
     """Holds out the pairs of a tenth of all different inputs, chosen at random.
 
-    So no held-out input is trained on, however often a line is repeated. With --validation-data, all of that file is
-    held out, and nothing of --data.
+    So no held-out input is trained on, however often a line is repeated.
 
     Args:
-      pairs: Pairs.
+      input_hashes: int64 [lines], the same for the same input.
       most_held_out: int, the most lines to hold out; more only if one input has more.
       generator: a np.random.Generator.
 
     Returns:
-      training, held_out: int [...], the pairs of each, by their index in the file.
+      training, held_out: int [...], the lines of each.
     """
-    if pairs.validation_lines.size:
-        return pairs.lines, pairs.validation_lines
     _, first_lines, inputs, lines_of_input = np.unique(
-        pairs.input_hashes[pairs.lines], return_index=True, return_inverse=True, return_counts=True
+        input_hashes, return_index=True, return_inverse=True, return_counts=True
     )
     in_order = np.argsort(first_lines)  # the inputs in the order of the file
     some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
@@ -359,76 +348,76 @@ def split(pairs, most_held_out, generator):
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
-def repeated_inputs(pairs):
-    """Returns how many lines repeat the input of an earlier line."""
-    hashes = pairs.input_hashes[pairs.lines]
-    return hashes.size - np.unique(hashes).size
-
-
-def training_counts(pairs, held_out):
-    """Returns how often training pairs hold each symbol, int [vocab_size]. held_out: int [...], the other lines."""
+def training_counts(pairs):
+    """Returns how often training pairs hold each symbol, int [vocab_size]."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    symbols = pairs.symbols[: pairs.starts[pairs.ends[1]]] if pairs.ends else pairs.symbols
+    symbols = pairs.symbols[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
     for start in range(0, symbols.size, CHUNK):
         counts += np.bincount(symbols[start : start + CHUNK], minlength=counts.size)
-    for line in held_out:
-        np.subtract.at(counts, symbols[pairs.starts[line] : pairs.starts[line + 1]], 1)
+    for line in pairs.held_out_lines:
+        np.subtract.at(counts, np.concatenate(pairs.sides(line)), 1)
     return counts
 
 
-def untrained_symbols(pairs, held_out):
-    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line number, symbol)."""
-    counts = training_counts(pairs, held_out)
-    first = pairs.ends[0] if pairs.validation_lines.size else 0  # of the file that held_out is from
-    lines = [pairs.symbols[pairs.starts[line] : pairs.starts[line + 1]] for line in held_out]
-    untrained = [(line_number, line[counts[line] == 0]) for line_number, line in zip(held_out + 1 - first, lines)]
+def untrained_symbols(pairs):
+    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line, symbol)."""
+    counts = training_counts(pairs)
+    sides = ((line, np.concatenate(pairs.sides(line))) for line in pairs.held_out_lines)
+    untrained = ((line, symbols[counts[symbols] == 0]) for line, symbols in sides)
     return [(int(line), pairs.names[symbols[0] - FIRST_SYMBOL]) for line, symbols in untrained if symbols.size]
 
 
-def batch(pairs, lines):
-    """Makes a helpers.Batch of pairs. lines: int [batch], the index of each pair in the file."""
-    starts, middles, ends = pairs.starts[lines], pairs.middles[lines], pairs.starts[lines + 1]
-    inputs, lengths = helpers.batch([pairs.symbols[start:end] for start, end in zip(starts, middles)])
-    targets, target_lengths = helpers.batch([pairs.symbols[start:end] for start, end in zip(middles, ends)])
+def batch(pairs, lines, size=(None, None)):
+    """Makes a helpers.Batch of pairs.
+
+    Args:
+      pairs: Pairs.
+      lines: int [batch].
+      size: of the longest input and of the longest target that there is room for; None for those of these lines.
+    """
+    starts, middles, ends = (pairs.bounds[2 * lines + place].tolist() for place in range(3))
+    inputs, lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(starts, middles)], size[0])
+    targets, target_lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(middles, ends)], size[1])
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths), target_lengths)
 
 
-def examples(pairs, config, generator, held_out_generator):
-    """Splits the pairs of a file. Warns of held-out pairs with a symbol that is in no training pair.
+def examples(pairs, config, generator):
+    """Makes batches of the pairs of a file. Warns of held-out pairs with a symbol that is in no training pair.
 
     Args:
       pairs: Pairs.
       config: a settings.Settings.
       generator: the np.random.Generator that draws the training pairs, with replacement.
-      held_out_generator: the np.random.Generator that decides what is held out.
 
     Returns:
       An iterator over endless training batches, and a helpers.Batch of all held-out pairs.
     """
-    training, held_out = split(pairs, config.held_out_sequences, held_out_generator)
-    untrained = untrained_symbols(pairs, held_out)
-    for line_number, name in untrained[:MOST_WARNINGS]:
-        log.warning("line %d is held out, and %r is in no training pair", line_number, name)
+    untrained = untrained_symbols(pairs)
+    before = pairs.training_lines.size if config.validation_data else 0  # lines, in the file before
+    for line, name in untrained[:MOST_WARNINGS]:
+        log.warning("line %d is held out, and %r is in no training pair", line + 1 - before, name)
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
+    return training_batches(pairs, config, generator), batch(pairs, pairs.held_out_lines)
 
-    return training_batches(pairs, training, config, generator), batch(pairs, held_out)
 
-
-def training_batches(pairs, training, config, generator):
-    """Yields endless batches of pairs of similar lengths.
+def training_batches(pairs, config, generator):
+    """Yields endless batches of pairs of similar lengths, each padded to the size of its bucket.
 
     A batch draws a bucket, then pairs from it, with replacement. The loss of a batch is a mean over steps. So the
     probability of a bucket is its share of the decoder's steps: each step then counts as much as if all lengths were
     mixed. For a bucket with fewer pairs than a batch it is its share of the pairs, so that an outlier costs little.
     A batch depends on earlier ones only through the state of the generator, so a run can be resumed after any batch.
     """
-    bucket = bucket_of(pairs, training, config.buckets)
-    members = [training[bucket == index] for index in range(len(config.buckets))]
-    steps = lengths_of(pairs, training)[1] + EXTRA_DECODER_STEPS
-    by_steps = np.bincount(bucket, weights=steps / steps.mean(), minlength=len(config.buckets))
-    by_pairs = np.bincount(bucket, minlength=len(config.buckets))
+    lines, buckets = pairs.training_lines, config.facts.buckets
+    lengths = lengths_of(pairs, lines)
+    bucket = (lengths[:, np.newaxis] <= np.array(buckets)).all(axis=2).argmax(axis=1)  # the first that a line fits into
+    steps = lengths[:, 1] + EXTRA_DECODER_STEPS
+    by_steps = np.bincount(bucket, weights=steps / steps.mean(), minlength=len(buckets))
+    by_pairs = np.bincount(bucket, minlength=len(buckets))
     shares = np.where(by_pairs < config.batch_size, by_pairs, by_steps)
     shares = shares / shares.sum()
+    members = [lines[bucket == index] for index in range(len(buckets))]
     while True:
-        yield batch(pairs, generator.choice(members[generator.choice(len(members), p=shares)], config.batch_size))
+        drawn = generator.choice(len(buckets), p=shares)
+        yield batch(pairs, generator.choice(members[drawn], config.batch_size), buckets[drawn])

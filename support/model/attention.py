@@ -7,25 +7,25 @@ forms wrap the decoder's loop_fn in another loop_fn for tf.nn.raw_rnn.
 from support.tensorflow import tensorflow_v1 as tf
 
 
-def attend(parts, form):
+def attend(parts, config):
     """Puts attention around the decoder's loop_fn.
 
     Args:
       parts: a seq2seq_copy.Parts.
-      form: "bahdanau" or "luong".
+      config: a settings.Settings, whose attention is bahdanau or luong.
 
     Returns:
       A seq2seq_copy.Parts. Its loop_fn also emits alignment, the weights of each step, float32 [batch, time].
     """
-    wrap = {"bahdanau": bahdanau, "luong": luong}[form]
+    wrap = {"bahdanau": bahdanau, "luong": luong}[config.attention]
 
-    def make_loop_fn(*arguments, encoder_outputs, encoder_inputs_length, **others):
-        others |= {"encoder_outputs": encoder_outputs, "encoder_inputs_length": encoder_inputs_length}
-        loop_fn = parts.make_loop_fn(*arguments, **others)
-        with tf.variable_scope(form):
-            return wrap(loop_fn, encoder_outputs, encoder_inputs_length)
+    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        loop_fn = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets)
+        with tf.variable_scope(config.attention):
+            return wrap(loop_fn, encoded.outputs, encoded.lengths)
 
-    return parts._replace(make_loop_fn=make_loop_fn)
+    context_size = config.encoder_hidden_units * len(config.directions)
+    return parts._replace(make_loop_fn=make_loop_fn, context_size=context_size)
 
 
 def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):

@@ -15,6 +15,7 @@ from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 from seq2seq_copy import build_model
 from support.model import greedy
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.sharing import reusing
 
 
 class Hypothesis(NamedTuple):
@@ -55,15 +56,16 @@ def make_search(model, beam=1, n_best=1, length_penalty=0.0):
       A function from a helpers.Batch, made by greedy.question(), to a list of Hypothesis for each sequence, the best
       first. The greedy answer is a candidate, so the best never scores lower.
     """
-    inputs = (model.encoder_inputs, model.encoder_inputs_length, None, model.decoder_targets_length)
+    questions = model.placeholders._replace(targets=None)
 
-    def connect(parts):
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            results = build_model(*inputs, model.config, parts, tf.nn)
-        return {name: tensor for name, tensor in results.items() if name != "decoder_lengths"}
+    def connect(parts, *names):
+        with reusing(model.variables):
+            results = build_model(questions, model.config, parts)
+        return {name: results[name] for name in (*names, "alignment") if name in results}
 
-    fetches = connect(greedy.answer(model.parts))
-    searched = connect(search(model.parts, beam, length_penalty)) if beam > 1 else {}
+    fetches = connect(greedy.answer(model.parts), "decoder_logits", "decoder_prediction")
+    found_by_beam = ("log_probabilities", "symbols", "parents")
+    searched = connect(search(model.parts, beam, length_penalty), *found_by_beam) if beam > 1 else {}
 
     def answer(batch):
         first, found = model.session.run([fetches, searched], model.feed(batch))
@@ -143,12 +145,14 @@ def search(parts, beam, length_penalty):
       [batch * beam], and with attention its alignment [batch * beam, time].
     """
 
-    def make_loop_fn(embeddings, encoder_final_state, decoder_lengths, **others):
-        others["encoder_outputs"] = tf.repeat(others["encoder_outputs"], beam, axis=1)
-        others["encoder_inputs_length"] = tf.repeat(others["encoder_inputs_length"], beam)
-        rows_of_state = tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoder_final_state)
-        loop_fn = parts.make_loop_fn(embeddings, rows_of_state, tf.repeat(decoder_lengths, beam), **others)
-        return keep_the_likeliest(loop_fn, embeddings, tf.size(decoder_lengths), beam, length_penalty)
+    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        rows = encoded._replace(
+            final_state=tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoded.final_state),
+            outputs=tf.repeat(encoded.outputs, beam, axis=1),
+            lengths=tf.repeat(encoded.lengths, beam),
+        )
+        loop_fn = parts.make_loop_fn(rows, tf.repeat(decoder_lengths, beam), decoder_targets)
+        return keep_the_likeliest(loop_fn, encoded.embeddings, tf.size(decoder_lengths), beam, length_penalty)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 

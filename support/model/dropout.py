@@ -25,9 +25,9 @@ def drop(parts, config, columns=None):
     def cell(name, units, input_size):
         return DroppingCell(parts.cell(name, units, input_size), keep_some(name, input_size, config, columns))
 
-    def make_loop_fn(embeddings, encoder_final_state, *arguments, **others):
-        loop_fn = parts.make_loop_fn(embeddings, encoder_final_state, *arguments, **others)
-        kept = keep_some("projection", encoder_final_state.h.shape[1], config, columns)
+    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        loop_fn = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets)
+        kept = keep_some("projection", encoded.final_state.h.shape[1], config, columns)
 
         def dropping_loop_fn(time, cell_output, cell_state, loop_state):
             return loop_fn(time, None if cell_output is None else cell_output * kept, cell_state, loop_state)

@@ -7,7 +7,7 @@ the probabilities of the chosen symbols.
 
 import numpy as np
 
-from helpers import EOS, EXTRA_DECODER_STEPS, PAD, task_batch
+from helpers import EOS, EXTRA_DECODER_STEPS, PAD, Batch, batch
 from support.tensorflow import tensorflow_v1 as tf
 
 
@@ -19,16 +19,16 @@ def question(sequences, config, steps=None):
       config: a settings.Settings, which says how long an answer may become.
       steps: int, how many steps to decode instead.
     """
-    batch = task_batch("copy", sequences)
-    steps = config.answer_steps(batch.lengths) if steps is None else np.full_like(batch.lengths, steps)
-    return batch._replace(target_lengths=steps - EXTRA_DECODER_STEPS)
+    inputs, lengths = batch(sequences)
+    steps = config.answer_steps(lengths) if steps is None else np.full_like(lengths, steps)
+    return Batch(inputs, lengths, np.zeros([steps.max(), lengths.size], np.int32), steps - EXTRA_DECODER_STEPS)
 
 
 def answer(parts):
     """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
 
-    def make_loop_fn(embeddings, *arguments, **others):
-        return without_pad(parts.make_loop_fn(embeddings, *arguments, **others), embeddings)
+    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        return without_pad(parts.make_loop_fn(encoded, decoder_lengths, decoder_targets), encoded.embeddings)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 

@@ -20,9 +20,9 @@ def teach(parts, config, columns=None):
       A seq2seq_copy.Parts.
     """
 
-    def make_loop_fn(embeddings, *arguments, decoder_targets, **others):
-        loop_fn = parts.make_loop_fn(embeddings, *arguments, decoder_targets=decoder_targets, **others)
-        return read_the_truth(loop_fn, embeddings, decoder_targets, config, columns)
+    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        loop_fn = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets)
+        return read_the_truth(loop_fn, encoded.embeddings, decoder_targets, config, columns)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 

@@ -1,34 +1,67 @@
 """The model that the settings ask for: which parts they replace, and whether XLA compiles its training step."""
 
-from __future__ import annotations
+import contextlib
+import logging
 
-from seq2seq_copy import PLAIN, Model
+from seq2seq_copy import PLAIN, Model, Trainer
 from support.model import attention, cells, dropout, teacher_forcing
-from support.tensorflow import compiled
+from support.tensorflow import compile_cache, compiled, startup
 from support.tensorflow import tensorflow_v1 as tf
 
+log = logging.getLogger(__name__)
 
-def open_model(config, parts=PLAIN, training_parts=None, trains=True):
-    """Builds the model of some settings and opens a session with initial weights.
+
+def open_model(config, parts=PLAIN):
+    """Builds the model of some settings, which only predicts; returns a seq2seq_copy.Model with initial weights.
+
+    Args:
+      config: a settings.Settings.
+      parts: the seq2seq_copy.Parts that the variants of the settings are put around.
+    """
+    return Model(config, replace_parts(parts, config))
+
+
+def open_trainer(config, parts=PLAIN, training_parts=None):
+    """Builds the model of some settings, and what trains it.
 
     Args:
       config: a settings.Settings.
       parts: the seq2seq_copy.Parts that the variants of the settings are put around.
       training_parts: the Parts for the training step; None for the same.
-      trains: bool, whether the model is trained, or only predicts.
 
     Returns:
-      A seq2seq_copy.Model. If config.xla is on and it trains, it is a compiled.CompiledModel, unless XLA does not
-      compile the step; then a warning says why.
+      A seq2seq_copy.Trainer. If config.xla is on, XLA has compiled its step. If it cannot, a warning says why, and the
+      step is run as it is.
     """
-    predicting = replace_parts(parts, config)
-    if not trains:
-        return Model(config, predicting)
-    training = predicting
-    if training_parts is not None or config.feedback != "argmax" or config.dropout:
-        training = replace_parts(training_parts or parts, config, training=True)
-    model = compiled.compile_model(config, predicting, training) if config.xla == "on" else None
-    return model or Model(config, predicting, training)
+    training = replace_parts(training_parts or parts, config, training=True)
+    if config.xla == "on":
+        with warning_if_not_compiled():
+            try:
+                return compile_trainer(config, parts, training)
+            except tf.errors.OpError:
+                if not compile_cache.forget():  # a cached program may be to blame
+                    raise
+                return compile_trainer(config, parts, training)
+    return Trainer(open_model(config, parts), training)
+
+
+def compile_trainer(config, parts, training_parts):
+    """Returns a Trainer whose step XLA has compiled; arguments and errors as for open_trainer()."""
+    trainer = Trainer(open_model(config, parts), training_parts, compiled.run_compiled)
+    with startup.silent_compilation():
+        list(trainer.run([]))
+    return trainer
+
+
+@contextlib.contextmanager
+def warning_if_not_compiled():
+    """Warns if XLA does not compile the code inside, and continues after it."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", str(error).splitlines()[0])
 
 
 def replace_parts(parts, config, training=False, columns=None):
@@ -47,7 +80,7 @@ def replace_parts(parts, config, training=False, columns=None):
     if config.cell == "gru":
         parts = parts._replace(cell=cells.GRUCell, concatenate_states=cells.concatenate_states)
     if config.encoder == "forward":
-        parts = parts._replace(encode=encode_forward, concatenate_states=only_state)
+        parts = parts._replace(encode=encode_forward)
     if training and config.dropout:
         parts = dropout.drop(parts, config, columns)
     if config.layers > 1:
@@ -55,19 +88,11 @@ def replace_parts(parts, config, training=False, columns=None):
     if training and config.feedback != "argmax":
         parts = teacher_forcing.teach(parts, config, columns)
     if config.attention != "none":
-        parts = attention.attend(parts, config.attention)
+        parts = attention.attend(parts, config)
     return parts
 
 
-def encode_forward(cells, encoder_inputs_embedded, encoder_inputs_length, nn):
+def encode_forward(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """Reads the sequences from left to right only. Arguments and results as for seq2seq_copy.encode()."""
-    (cell,) = cells
-    encoder_outputs, final_state = nn.dynamic_rnn(
-        cell, encoder_inputs_embedded, sequence_length=encoder_inputs_length, dtype=tf.float32, time_major=True
-    )
-    return encoder_outputs, [final_state]
-
-
-def only_state(forward_state):
-    """Replaces concatenate_states() if there is only one direction."""
-    return forward_state
+    cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
+    return tf.nn.dynamic_rnn(cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True)

@@ -1,1 +1,1 @@
-"""The pictures that a run saves, and what is measured to draw them."""
+"""The pictures that a run saves, for TensorBoard too, and what is measured to draw them."""

@@ -47,7 +47,7 @@ def draw(maps, config, growth=None):
     width = max(6, side * max(map(len, maps.values())))
     heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
     figure = new_figure(width, sum(heights) + 0.4)
-    figure.suptitle(outside.label(config.title), fontsize=11, wrap=True, **style)
+    figure.suptitle(outside.label(title(config)), fontsize=11, wrap=True, **style)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row, (name, panels) in zip(rows, maps.items()):
         row.suptitle(HEADINGS[name], fontsize=10)
@@ -96,6 +96,15 @@ def panels_of(batch, prediction, alignment):
         weights = alignment[:steps, column, :length]
         sequences.append((batch.inputs[:length, column], prediction[:steps, column], weights))
     return sequences
+
+
+def title(config):
+    """Returns the task, the unusual parts of the model and the seed, in a few words."""
+    changes = [config.cell.upper()] if config.cell != "lstm" else []
+    changes += [f"{config.layers} layers"] if config.layers > 1 else []
+    changes += [f"{config.encoder} encoder"] if config.encoder != "bidirectional" else []
+    changes += [f"{config.attention} attention"] if config.attention != "none" else []
+    return ", ".join([config.data.name if config.data else config.task, *changes, f"seed {config.seed}"])
 
 
 def label_names(config):

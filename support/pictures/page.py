@@ -8,8 +8,10 @@ model.mjs is a second implementation of the model. Nothing is loaded from elsewh
 
 import ast
 import base64
+import contextlib
 import hashlib
 import html
+import io
 import json
 import re
 import string
@@ -22,7 +24,10 @@ import seq2seq_copy
 from helpers import EOS
 from support.model import attention, cells, greedy, variants
 from support.outside import printable
-from support.run import folder
+from support.pictures.heat_maps import title
+from support.run.history import EARLY_BATCHES
+from support.run.run_folder import RunFolder
+from support.run.whole_files import write_whole
 from support.tensorflow import tensorflow_v1 as tf
 
 PAGE = "model.html"
@@ -33,6 +38,7 @@ MOST_BYTES = 5_000_000
 LARGEST_REST = 250_000  # bytes of a page besides weights and vocabulary
 LONGEST = 200  # symbols of a sequence or an answer on the page
 EXAMPLES = (20, 10)  # held-out sequences of the longest length, and others, that the page knows
+MOST_EARLY_WEIGHTS = 160_000  # after one batch; a page with those after five batches is then about 5 MB
 CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
@@ -40,13 +46,13 @@ def of_run(run, metrics):
     """Returns the page of a run, UTF-8, with its weights after some early batches; None if it would be too large.
 
     Args:
-      run: the checkpoints.Run.
+      run: the run.Run.
       metrics: dict from report.metrics().
     """
     if why_none(run.config):
         return None
     last, final = run.history.rows[-1].batch, weights_of(run.model)
-    early = {batch: weights for batch, weights in run.early_weights().items() if batch < last}
+    early = early_weights(run.folder.path, last)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:
         early = {}
     exact = metrics["exact_match"]
@@ -64,14 +70,43 @@ def why_none(config):
 
 def size(config, moments):
     """Returns the most bytes that a page of the model in the graph needs, with its weights at a number of moments."""
-    count = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
-    weights = moments * 4 * -(-4 * count // 3)  # in base64
+    weights = moments * 4 * -(-4 * weight_count() // 3)  # in base64
     return weights + len(as_json(list(config.vocabulary))) + LARGEST_REST
+
+
+def weight_count():
+    """Returns how many weights the model in the default graph has."""
+    return sum(variable.shape.num_elements() for variable in tf.trainable_variables())
 
 
 def weights_of(model):
     """Returns all weights of a seq2seq_copy.Model in one vector, float32."""
     return np.concatenate([value.ravel() for value in model.session.run(tf.trainable_variables())])
+
+
+def save_weights(run):
+    """Saves the weights after the last batch of a run for its page, unless there are too many.
+
+    A run that is resumed from an older checkpoint makes the same steps again, and so the same file.
+    """
+    if weight_count() <= MOST_EARLY_WEIGHTS:
+        array = io.BytesIO()
+        np.save(array, weights_of(run.model))
+        write_whole(run.folder.path / f"early/{run.history.rows[-1].batch}.npy", array.getvalue())
+
+
+def early_weights(folder, last):
+    """Returns a dict from each early batch before the last to the weights that save_weights() saved, float32 [count].
+
+    Files that are missing or do not fit the model are left out.
+    """
+    found = {}
+    for batch in EARLY_BATCHES:
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            weights = np.load(folder / f"early/{batch}.npy", mmap_mode="r")  # looks at the size first
+            if batch < last and (weights.dtype, weights.shape) == (np.float32, (weight_count(),)):
+                found[batch] = weights
+    return found
 
 
 def render(model, moments, held_out, result=""):
@@ -91,7 +126,7 @@ def render(model, moments, held_out, result=""):
     policy |= {"base-uri": "'none'", "form-action": "'none'"}
     return string.Template((PARTS / "template.html").read_text(encoding="utf-8")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        title=html.escape(model.config.title),
+        title=html.escape(title(model.config)),
         style=style,
         run=data,
         script=script,
@@ -107,10 +142,9 @@ def describe(model, moments, held_out, result):
     examples = list(examples_of(held_out))
     checked = [example["input"] for example in examples[:CHECKED]]
     variables = tf.trainable_variables()
-    count = sum(variable.shape.num_elements() for variable in variables)
-    about = [config.title, f"{count:,} weights", f"after batch {max(moments):,}", *([result] if result else [])]
+    about = [title(config), f"{weight_count():,} weights", f"after batch {max(moments):,}", result]
     return {
-        "about": "; ".join(about),
+        "about": "; ".join(filter(None, about)),
         "config": {name: getattr(config, name) for name in names} | {"longest_answer": longest},
         "names": list(config.vocabulary),
         "known": "of the training data" if config.data else f"from {config.vocabulary[2]} to {config.vocabulary[-1]}",
@@ -160,7 +194,7 @@ def sources(config):
         **{name: (seq2seq_copy, f"{loop_fn}.{name}") for name in ("logits", "prediction", "next_input")},
     }
     if is_forward:
-        wanted["concatenate_states"] = (variants, "only_state")
+        wanted["concatenate_states"] = wanted["encode"]
     if config.attention != "none":
         wanted["attention"] = (attention, config.attention)
     root = Path(seq2seq_copy.__file__).parent
@@ -223,10 +257,10 @@ def main():
     """Opens the page of the newest run in a browser."""
     import webbrowser
 
-    run = folder.newest()
-    path = run and run / PAGE
+    run = RunFolder.newest()
+    path = run and run.path / PAGE
     if path is None or not path.exists():
-        sys.exit("no run has saved a page here yet" if run is None else f"{str(run)!r} has no page")
+        sys.exit("no run has saved a page here yet" if run is None else f"{str(run.path)!r} has no page")
     print(printable(f"opening {path}"))
     webbrowser.open(path.absolute().as_uri())
 

@@ -8,29 +8,51 @@ import numpy as np
 
 import helpers
 from support import outside
-from support.errors import UserError
+from support.limits import EVALUATION_BATCH
+from support.model import dependence
 from support.pictures import heat_maps, page
-from support.run import files
-from support.settings import EVALUATION_BATCH
+from support.run.history import EARLY_BATCHES
+from support.run.run import Listener
+from support.run.whole_files import behind_link, write_whole
 
 SMOOTHING_WINDOW = 50  # batches
 ALIGNED_SEQUENCES = 4  # in the picture of attention
 
 
+class Pictures(Listener):
+    """Looks at the model after some early batches, and draws at the end."""
+
+    def before_checkpoint(self, run):
+        if run.history.rows[-1].batch in EARLY_BATCHES:
+            occlusion_maps(run)
+            page.save_weights(run)
+
+    def at_end(self, run, metrics):
+        save_all(run, metrics)
+
+
+def occlusion_maps(run):
+    """Returns dependence.of_longest() after the last batch, and adds its mean to the history."""
+    maps = dependence.of_longest(run.model, run.held_out)
+    mean = np.mean([changes for *_, changes in maps], axis=0)
+    run.history.maps.setdefault(run.history.rows[-1].batch, mean.round(4).tolist())  # short in JSON
+    return maps
+
+
 def save_all(run, metrics):
-    """Draws and saves the pictures and the page of a run: in its folder, beside --plot, and for TensorBoard.
+    """Draws and saves the pictures and the page of a run, in its folder and beside --plot.
 
     Args:
-      run: the checkpoints.Run.
+      run: the run.Run.
       metrics: dict from report.metrics().
 
     Raises:
       OSError: something cannot be written.
     """
-    config, history = run.config, run.history
+    config, history, folder = run.config, run.history, run.folder.path
     figures = {
         "loss": loss_curve(history.rows, metrics, config),
-        "memory": heat_maps.draw({"memory": run.look_at_memory()}, config, history.memory),
+        "memory": heat_maps.draw({"memory": occlusion_maps(run)}, config, history.maps),
     }
     if config.attention != "none":
         batch = helpers.take(run.held_out, 0, ALIGNED_SEQUENCES)
@@ -40,15 +62,23 @@ def save_all(run, metrics):
         figures["attention"] = heat_maps.draw({"attention": heat_maps.panels_of(batch, prediction, alignment)}, config)
     model_page = page.of_run(run, metrics)
     if model_page is not None:
-        files.write_whole(run.folder / page.PAGE, model_page)
+        write_whole(folder / page.PAGE, model_page)
     draw = functools.cache(encode)
-    for name, figure in reversed(figures.items()):  # loss.png last, see folder.SAVED_LAST
-        files.write_whole(run.folder / f"{name}.png", draw(figure, ".png"))
-    run.show_in_tensorboard(figures, heat_maps.label_names(config))
+    for name, figure in reversed(figures.items()):  # loss.png last, see run_folder.SAVED_LAST
+        write_whole(folder / f"{name}.png", draw(figure, ".png"))
+    places = paths(config)
     for name, figure in figures.items():
-        files.write_whole(files.behind_link(config.plots[name]), draw(figure, config.plots[name].suffix))
+        write_whole(behind_link(places[name]), draw(figure, places[name].suffix))
     if model_page is not None:
-        files.write_whole(files.behind_link(config.plots["model"]), model_page)
+        write_whole(behind_link(places["model"]), model_page)
+
+
+def paths(config):
+    """Returns the path of each picture and of the page, by name: all beside --plot, such as memory.png and loss.png."""
+    others = ["memory"] + ["attention"] * (config.attention != "none") + ["model"]
+    stem = config.plot.stem
+    beside = {name: config.plot.with_stem(name if stem == "loss" else f"{stem}-{name}") for name in others}
+    return {"loss": config.plot} | beside | {"model": beside["model"].with_suffix(".html")}
 
 
 def loss_curve(rows, metrics, config):
@@ -68,7 +98,7 @@ def loss_curve(rows, metrics, config):
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
     achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
-    figure.suptitle(outside.label(f"{config.title}: {achieved}"), fontsize=11, wrap=True)
+    figure.suptitle(outside.label(f"{heat_maps.title(config)}: {achieved}"), fontsize=11, wrap=True)
 
     batches, losses = [row.batch for row in rows], [row.loss for row in rows]
     window = min(SMOOTHING_WINDOW, len(rows))
@@ -136,7 +166,7 @@ def save(figure, path):
     Raises:
       OSError: it cannot be written. An earlier picture of that name is untouched.
     """
-    files.write_whole(files.behind_link(path), encode(figure, path.suffix))
+    write_whole(behind_link(path), encode(figure, path.suffix))
 
 
 def encode(figure, ending):
@@ -146,11 +176,3 @@ def encode(figure, ending):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # it is drawn as a box
         figure.savefig(picture, format=ending[1:])
     return picture.getvalue()
-
-
-def check_path(path):
-    """Raises UserError if a picture cannot be saved under a path."""
-    try:
-        files.check_writable(path)
-    except OSError as error:
-        raise UserError(f"--plot: cannot write {str(path)!r}: {error.strerror}") from None

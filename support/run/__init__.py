@@ -1,1 +1,1 @@
-"""A run on the disk: folder, checkpoints, history, export, TensorBoard."""
+"""A run on the disk: folder, checkpoints, history, export."""

@@ -6,23 +6,23 @@ joins requests along the first axis, and so does the row format of TensorFlow Se
 
 import os
 
-from helpers import EXTRA_DECODER_STEPS, PAD
+from helpers import EXTRA_DECODER_STEPS, PAD, Batch
 from seq2seq_copy import PLAIN, build_model
 from support.model import greedy, variants
-from support.run import checkpoints, files
+from support.run.whole_files import clear_write_errors, new_folder
+from support.signals import hold_signals
 from support.tensorflow import tensorflow_v1 as tf
 
 VOCABULARY = "vocabulary.txt"
 
 
-def write(run, path, config, hold_signals):
-    """Writes the newest checkpoint of a run as a SavedModel.
+def write(folder, path, config):
+    """Writes the final weights of a run as a SavedModel.
 
     Args:
-      run: pathlib.Path of the run's folder.
+      folder: the RunFolder.
       path: pathlib.Path of the SavedModel, which must not exist yet.
       config: the settings.Settings of the run.
-      hold_signals: support.terminal.process.hold_signals.
 
     Raises:
       UserError: the checkpoint is torn or of another model.
@@ -33,10 +33,10 @@ def write(run, path, config, hold_signals):
         inputs, outputs = connect(config)
         tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(VOCABULARY, name="vocabulary"))
         saver = tf.train.Saver()
-        checkpoints.restore_kept(run, session, saver)
+        folder.restore_final(session, saver)
         signature = tf.saved_model.predict_signature_def(inputs, outputs)
-        errors, signals = checkpoints.clear_write_errors(path), hold_signals()
-        with errors, signals as exit_if_received, files.new_folder(path) as partial:
+        errors = clear_write_errors(path, tf.errors.OpError)
+        with errors, hold_signals() as exit_if_received, new_folder(path) as partial:
             builder = tf.saved_model.Builder(os.fspath(partial))
             builder.add_meta_graph_and_variables(
                 session,
@@ -66,7 +66,7 @@ def connect(config):
     longest = config.longest_answer
     with tf.name_scope("decoder_targets_length"):
         target_lengths = lengths if longest is None else tf.fill(tf.shape(lengths), longest - EXTRA_DECODER_STEPS)
-    results = build_model(encoder_inputs, lengths, None, target_lengths, config, parts, tf.nn)
+    results = build_model(Batch(encoder_inputs, lengths, None, target_lengths), config, parts)
     with tf.name_scope("outputs"):
         predictions = tf.transpose(results["decoder_prediction"], name="predictions")  # [batch, decoder_time]
         of_all = tf.transpose(tf.nn.softmax(results["decoder_logits"]), [1, 0, 2])  # [batch, decoder_time, vocab_size]

@@ -1,7 +1,8 @@
-"""What training leaves behind besides the weights: history.csv, held-out sequences it has met, early memory."""
+"""What training leaves behind besides the weights: history.csv, held-out sequences it has met, early occlusion maps."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import itertools
 import os
@@ -11,7 +12,9 @@ import numpy as np
 
 import helpers
 from support.errors import UserError, reason
-from support.run import platforms
+from support.run.whole_files import flush
+
+EARLY_BATCHES = (0, 100, 300, 1000)  # after which an occlusion map is drawn, besides at the end
 
 
 class Row(NamedTuple):
@@ -31,7 +34,7 @@ class History:
     rows: list of Row, one for each batch.
     fingerprints: list of bytes, one for each held-out sequence.
     unseen: set of the fingerprints that have not occurred in training.
-    memory: dict from an early batch to the mean of the maps that dependence.of_longest() made after it, lists of float.
+    maps: dict from an early batch to the occlusion map that was drawn after it, lists of float in 0 ... 1.
     """
 
     def __init__(self, held_out):
@@ -39,7 +42,7 @@ class History:
         self.rows = []
         self.fingerprints = helpers.fingerprints(held_out)
         self.unseen = set(self.fingerprints)
-        self.memory = {}
+        self.maps = {}
 
     def record(self, batch, loss, gradient_norm, learning_rate):
         """Adds a helpers.Batch that was trained on, and the results of its step.
@@ -57,6 +60,23 @@ class History:
     def record_exact_match(self, share, loss=None):
         """Adds the evaluation after the last batch: the share of held-out sequences that are exact, and their loss."""
         self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share), held_out_loss=loss)
+
+    @property
+    def state(self):
+        """All except the rows, a dict in the types of JSON."""
+        unseen = np.packbits([key in self.unseen for key in self.fingerprints])
+        return {"unseen": base64.b64encode(unseen).decode(), "memory": self.maps}
+
+    def restore(self, state):
+        """Sets all except the rows to what state held. Raises ValueError, among others, if it holds something else."""
+        packed = np.frombuffer(base64.b64decode(state["unseen"]), np.uint8)
+        if packed.size != -(-len(self.fingerprints) // 8):
+            raise ValueError
+        maps = {int(batch): np.array(changes, float) for batch, changes in state["memory"].items()}
+        if not maps.keys() <= {*EARLY_BATCHES} or any(changes.ndim != 2 for changes in maps.values()):
+            raise ValueError
+        self.unseen = {key for key, unseen in zip(self.fingerprints, np.unpackbits(packed)) if unseen}
+        self.maps = {batch: changes.tolist() for batch, changes in maps.items()}
 
 
 def has_reached(rows, share):
@@ -90,6 +110,15 @@ def has_lost_patience(rows, patience):
     return bool(found) and len(found) - 1 - found.index(max(found)) >= patience
 
 
+def early_end(rows, config):
+    """Returns the line that says why --until or --patience ends training after the last row; None if they do not."""
+    if has_reached(rows, config.until):
+        return f"reached {config.until} in two evaluations, at batch {rows[-1].batch}"
+    if has_lost_patience(rows, config.patience):
+        return f"no better evaluation in the last {config.patience}, at batch {rows[-1].batch}"
+    return None
+
+
 def append_rows(path, rows):
     """Writes further rows to history.csv and flushes them to the disk."""
     with open(path, "a", newline="") as file:
@@ -99,7 +128,7 @@ def append_rows(path, rows):
         writer.writerows(rows)
         file.flush()
         os.fsync(file.fileno())
-    platforms.flush(path.parent)
+    flush(path.parent)
 
 
 def read_rows(path, batches):

@@ -1,11 +1,9 @@
-"""TensorFlow's recurrent loops with lengths that are known in advance, for XLA.
+"""tf.nn.raw_rnn with a length that is known in advance, for XLA.
 
-tf.nn.raw_rnn does not know its length: it runs until every sequence is finished, and writes into an array that grows.
-XLA must know all sizes. bounded_raw_rnn has the same contract and a loop of known length; the other two use it.
+tf.nn.raw_rnn runs until every sequence is finished, and writes into an array that grows. XLA must know all sizes.
 """
 
 import functools
-import types
 
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -65,41 +63,3 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             return tf.TensorArray(zero.dtype, steps).unstack(stacked)
 
         return map_structure(array, emit, zeros), state, loop_state if has_loop_state else None
-
-
-def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
-    """Does the same as tf.nn.dynamic_rnn, for time-major inputs of known shape."""
-    assert time_major
-    steps, batch_size, _ = inputs.shape
-    read = tf.TensorArray(dtype, steps, clear_after_read=False).unstack(inputs).read
-
-    def loop_fn(time, cell_output, cell_state, loop_state):
-        if cell_output is None:
-            cell_state, cell_output = cell.zero_state(batch_size, dtype), tf.zeros([cell.output_size], dtype)
-        return time >= sequence_length, read(tf.minimum(time, steps - 1)), cell_state, cell_output, None
-
-    outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
-    return outputs.stack(), state
-
-
-def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
-    """Does the same as tf.nn.bidirectional_dynamic_rnn, for time-major inputs of known shape."""
-
-    def reverse(tensor):
-        return tf.reverse_sequence(tensor, sequence_length, seq_axis=0, batch_axis=1)
-
-    options = {"sequence_length": sequence_length, "dtype": dtype, "time_major": time_major}
-    with tf.variable_scope("forward"):
-        forward_outputs, forward_state = bounded_dynamic_rnn(forward_cell, inputs, **options)
-    with tf.variable_scope("backward"):
-        backward_outputs, backward_state = bounded_dynamic_rnn(backward_cell, reverse(inputs), **options)
-    return (forward_outputs, reverse(backward_outputs)), (forward_state, backward_state)
-
-
-def bounded_loops(decoder_steps):
-    """Returns a replacement for tf.nn, for a decoder that makes at most decoder_steps steps."""
-    return types.SimpleNamespace(
-        raw_rnn=functools.partial(bounded_raw_rnn, steps=decoder_steps),
-        dynamic_rnn=bounded_dynamic_rnn,
-        bidirectional_dynamic_rnn=bounded_bidirectional_dynamic_rnn,
-    )

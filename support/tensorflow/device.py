@@ -31,7 +31,7 @@ def choose(config):
         print(reason(config), file=sys.stderr)
     if uses_gpu(config):
         tf.config.set_visible_devices(gpus[:1], "GPU")
-        be_deterministic()
+        let_xla_be_deterministic()
     else:
         hide_gpus()
 
@@ -55,9 +55,8 @@ def reason(config):
     return "on the CPU: at these sizes it is faster than the GPU (--device gpu to use it)"
 
 
-def be_deterministic():
-    """Makes a GPU add up in a fixed order, so that a repeated run gives the same bits."""
-    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+def let_xla_be_deterministic():
+    """Makes XLA add up in a fixed order too, if the user has asked TensorFlow for it by TF_DETERMINISTIC_OPS=1."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if DETERMINISTIC not in flags:
+    if os.environ.get("TF_DETERMINISTIC_OPS", "").lower() in ("1", "true") and DETERMINISTIC not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --{DETERMINISTIC}=true".lstrip()

@@ -56,6 +56,9 @@ def import_tensorflow():
     tensorflow.logging.set_verbosity(tensorflow.logging.ERROR)
     tensorflow.disable_v2_behavior()
     tensorflow.enable_resource_variables()  # the kind that XLA can read and write
+    # TensorFlow's own optimizer gives constants random names, so that XLA would not recognise a cached program. It does
+    # not make the plain step faster, and it fuses products that it cannot compute if a size is 1.
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if tensorflow.__version__.startswith(("2.18.", "2.19.", "2.20.")):  # they write to stderr at the first graph
         with silent_stderr(), tensorflow.Graph().as_default(), tensorflow.Session() as session:
             session.run(tensorflow.constant(0))

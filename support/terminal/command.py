@@ -10,37 +10,65 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-import helpers
 from helpers import ALPHABET_VOCAB_SIZE, FIRST_SYMBOL
 from support import settings
 from support.data import pairs
 from support.errors import UserError
 from support.pictures import pictures
-from support.run import files, folder, history
-from support.settings import UNKNOWN_NAME, Settings, flag
+from support.run import whole_files
+from support.run.history import has_lost_patience, has_reached, read_rows
+from support.run.run_folder import RUNS, RunFolder, check_new
+from support.settings import DATA_FILES, DataFacts, Settings, flag
 from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
 from support.values import file_path, tensorflow_path
 
-DATA_FILES = ("data", "validation_data", "test_data")
 NEWEST = object()  # what --resume without a folder means
 
 
-class Command(NamedTuple):
-    """What the command line asks for."""
+class Train(NamedTuple):
+    """Begins a new run."""
 
     config: Settings
-    run: Path | None  # the run to resume or to ask, or the folder of a new one; None for a new one in runs/
-    resume: bool = False
-    predict: list | None = None  # lines of symbols; "-" alone stands for standard input
-    predict_file: Path | None = None  # where the pairs to predict and judge come from
-    pairs: pairs.Pairs | None = None  # the user's own data
-    export: Path | None = None  # where the SavedModel goes
-    predict_flags: PredictFlags = PredictFlags()
+    pairs: pairs.Pairs | None  # the user's own data
+    path: Path | None  # of its folder; None for a new one in runs/
+
+
+class Resume(NamedTuple):
+    """Continues a stopped run."""
+
+    config: Settings
+    pairs: pairs.Pairs | None
+    path: Path
+
+
+class Predict(NamedTuple):
+    """Asks a trained model."""
+
+    config: Settings
+    folder: RunFolder
+    sequences: list  # lines of symbols; "-" alone stands for standard input
+    flags: PredictFlags
+
+
+class Judge(NamedTuple):
+    """Asks a trained model for the answers to a file of pairs."""
+
+    config: Settings
+    folder: RunFolder
+    file: Path
+    pairs: pairs.Pairs  # what it holds
+    flags: PredictFlags
+
+
+class Export(NamedTuple):
+    """Writes a trained model as a SavedModel."""
+
+    config: Settings
+    folder: RunFolder
+    path: Path  # of the SavedModel
 
 
 def flag_parser():
@@ -110,7 +138,7 @@ def read_command(arguments=None):
       arguments: list of str; None for the command line of this process.
 
     Returns:
-      A Command that can be carried out: its run exists, and its pictures can be saved.
+      A Train, Resume, Predict, Judge or Export that can be carried out: its run exists, and its pictures can be saved.
 
     Raises:
       SystemExit: status 0 after --help; status 2 after one line on stderr that names what is wrong.
@@ -124,7 +152,7 @@ def read_command(arguments=None):
 
 
 def read_flags(given):
-    """Returns the Command for flags, a dict by name; raises UserError if they cannot be carried out."""
+    """Returns what read_command() returns, for a dict of flags by name. Raises UserError if that cannot be done."""
     run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
     check_working_folder()
     if "predict" in given:
@@ -138,8 +166,8 @@ def read_flags(given):
             raise UserError(f"{flag(name)} needs --predict")
     command = command_to_train(run_dir, given) if resume is None else command_to_resume(resume, run_dir, given)
     settings.check(command.config)
-    for plot in command.config.plots.values():
-        pictures.check_path(plot)
+    for plot in pictures.paths(command.config).values():
+        check_writable("plot", plot)
     return command
 
 
@@ -152,6 +180,14 @@ def naming(name):
         raise error if str(error).startswith("--") else UserError(f"{name}: {error}") from None
 
 
+def check_writable(name, path, check=whole_files.check_writable):
+    """Raises UserError if the path of a flag cannot be written."""
+    try:
+        check(path)
+    except OSError as error:
+        raise UserError(f"{flag(name)}: cannot write {str(path)!r}: {error.strerror}") from None
+
+
 def check_working_folder():
     """Raises UserError if another process has removed it."""
     try:
@@ -160,36 +196,25 @@ def check_working_folder():
         raise UserError(f"cannot use the working folder: {error.strerror}") from None
 
 
-def read_pairs(config):
-    """Reads the data of a settings.Settings."""
-    has_unknown = config.min_count > 1 and UNKNOWN_NAME not in config.names
-    names = [*config.names, *[UNKNOWN_NAME] * has_unknown]
-    read = pairs.read(config.data, config.validation_data, config.test_data, config.symbols, names)
-    if config.min_count == 1:
-        return read
-    _, held_out = pairs.split(read, config.held_out_sequences, helpers.generators(config.seed)[1])
-    return pairs.without_rare(read, held_out, config.min_count, len(names), config.data)
-
-
 def pairs_of_run(config):
     """Reads the data of a stopped run again. Raises UserError if it is not the same."""
-    user_pairs = read_pairs(config)
-    if user_pairs.sha256 != config.sha256:
+    user_pairs = pairs.read(config)
+    if user_pairs.sha256 != config.facts.sha256:
         raise UserError(f"--resume: {str(config.data)!r} is not, or no longer, the data of this run")
-    if with_data(config, user_pairs).fixed != config.fixed:
+    if pairs.with_facts(config, user_pairs).fixed != config.fixed:
         raise UserError(f"--resume: the settings of this run do not match its data {str(config.data)!r}")
     return user_pairs
 
 
 def command_to_train(run_dir, given):
-    """Returns the Command for a new run."""
+    """Returns the Train for flags."""
     with naming("--run-dir"):
-        folder.check_new(run_dir)
-    return new_run(given)._replace(run=run_dir)
+        check_new(run_dir)
+    return new_run(given)._replace(path=run_dir)
 
 
 def new_run(given):
-    """Returns the Command for a new run in runs/."""
+    """Returns the Train of a run in runs/."""
     if "settings" in given:
         given = settings.read_file(given.pop("settings")) | given
     start_from = given.pop("start_from", None)
@@ -198,11 +223,11 @@ def new_run(given):
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise UserError(f"{flag(name)} cannot be combined with --data")
-        user_pairs = read_pairs(config)
-        return Command(with_data(config, user_pairs), None, pairs=user_pairs)
+        user_pairs = pairs.read(config)
+        return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
-    return Command(config, None)
+    return Train(config, pairs=None, path=None)
 
 
 def start_config(run, given):
@@ -223,65 +248,55 @@ def start_config(run, given):
         raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
     if config.data is None and config.vocab_size < other.vocab_size:
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
-    return replace(config, names=other.names, started_from=str(run.absolute()))
+    return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(run.absolute()))
 
 
 def with_data(config, user_pairs):
-    """Returns a Settings with the fields that are read from the user's pairs."""
+    """Returns a Settings with what is read from the user's pairs, and with absolute paths of their files."""
     paths = {name: getattr(config, name) for name in DATA_FILES}
     try:
         paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
     except ValueError as error:
         raise UserError(f"--data: {error}") from None
-    _, held_out = pairs.split(user_pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
-    never = np.flatnonzero(pairs.training_counts(user_pairs, held_out) == 0) - FIRST_SYMBOL
-    names, known = tuple(user_pairs.names), len(config.names)  # another run may have trained the first ones
-    found = {"names": names, "untrained": tuple(names[symbol] for symbol in never if symbol >= known)}
-    return replace(config, **paths, **found, sha256=user_pairs.sha256, **pairs.sizes(user_pairs))
+    return pairs.with_facts(replace(config, **paths), user_pairs)
 
 
 def command_to_predict(sequences, run_dir, resume, given):
-    """Returns the Command that asks a trained model."""
+    """Returns the Predict for flags."""
     how = PredictFlags(**{name: given.pop(name) for name in PredictFlags._fields if name in given})
     check_alone("predict", given, resume)
     if "-" in sequences and len(sequences) > 1:
         raise UserError("--predict: - (standard input) cannot be combined with other sequences")
     if sequences == ["-"] and sys.stdin is None:
         raise UserError("--predict: standard input is closed")
-    config, run = trained_run(run_dir)
+    config, folder = trained_run(run_dir)
     predict_flags.check(how, sequences)
+    if how.plot is not None:
+        check_writable("plot", how.plot)
     if sequences != ["-"]:
         predict.check(sequences, config)
-    return Command(replace(config, max_answer=how.max_answer), run, predict=sequences, predict_flags=how)
+    return Predict(replace(config, max_answer=how.max_answer), folder, sequences, how)
 
 
 def command_to_judge(path, run_dir, resume, given):
-    """Returns the Command that asks a trained model for the answers to a file of pairs."""
+    """Returns the Judge for flags."""
     names = ("beam", "length_penalty", "max_answer")
     how = PredictFlags(**{name: given.pop(name) for name in names if name in given})
     check_alone("predict_file", given, resume)
     predict_flags.check(how, [])
-    config, run = trained_run(run_dir)
-    try:
-        files.check_writable(judge.answers_path(path))
-    except OSError as error:
-        answers = str(judge.answers_path(path))
-        raise UserError(f"--predict-file: cannot write {answers!r}: {error.strerror}") from None
+    config, folder = trained_run(run_dir)
+    check_writable("predict_file", judge.answers_path(path))
     known = pairs.read_known("--predict-file", path, config.vocabulary[FIRST_SYMBOL:], config.symbols)
-    config = replace(config, max_answer=how.max_answer)
-    return Command(config, run, predict_file=path, pairs=known, predict_flags=how)
+    return Judge(replace(config, max_answer=how.max_answer), folder, path, known, how)
 
 
-def command_to_export(export, run_dir, resume, given):
-    """Returns the Command that writes a trained model as a SavedModel."""
+def command_to_export(path, run_dir, resume, given):
+    """Returns the Export for flags."""
     max_answer = given.pop("max_answer", None)
     check_alone("export", given, resume)
-    try:
-        files.check_absent(export)
-    except OSError as error:
-        raise UserError(f"--export: cannot write {str(export)!r}: {error.strerror}") from None
-    config, run = trained_run(run_dir)
-    return Command(replace(config, max_answer=max_answer), run, export=export)
+    check_writable("export", path, whole_files.check_absent)
+    config, folder = trained_run(run_dir)
+    return Export(replace(config, max_answer=max_answer), folder, path)
 
 
 def check_alone(name, given, resume):
@@ -291,49 +306,51 @@ def check_alone(name, given, resume):
 
 
 def trained_run(run_dir, name="--run-dir"):
-    """Returns the Settings and the folder of a run that has a checkpoint. Raises UserError if there is none."""
-    run = run_dir or newest_run()
+    """Returns the Settings and the RunFolder of a run that has a checkpoint. Raises UserError if there is none."""
+    folder = RunFolder(run_dir) if run_dir else newest_run()
     with naming(name):
-        config = saved_config(run)
-        folder.newest_checkpoint(run)
-    return config, run
+        config = folder.read_settings()
+        folder.final_checkpoint()
+    return config, folder
 
 
 def newest_run():
-    """Returns the run in runs/ that was begun last. Raises UserError if there is none."""
-    run = folder.newest()
-    if run is None:
-        raise UserError(f"no run has been trained here yet: there is none in {str(folder.RUNS)!r}")
-    return run
+    """Returns the RunFolder in runs/ that was begun last. Raises UserError if there is none."""
+    newest = RunFolder.newest()
+    if newest is None:
+        raise UserError(f"no run has been trained here yet: there is none in {str(RUNS)!r}")
+    return newest
 
 
 def command_to_resume(run, run_dir, given):
-    """Returns the Command that continues a stopped run."""
+    """Returns the Resume for flags."""
     if run_dir is not None:
         raise UserError("--run-dir cannot be combined with --resume, which names the folder itself")
     if "settings" in given:
         raise UserError("--settings cannot be combined with --resume: a run keeps its settings")
     if "start_from" in given:
         raise UserError("--start-from cannot be combined with --resume: it begins a new run")
-    run = newest_run() if run is NEWEST else run
+    folder = newest_run() if run is NEWEST else RunFolder(run)
     with naming("--resume"):
-        config = saved_config(run)
-        folder.check_restorable(run)
+        config = folder.read_settings()
+        checkpoints = folder.checkpoints_to_resume()
     for name in DATA_FILES:
         if name in given and getattr(config, name) is None:
             raise UserError(f"--resume: this run has no {flag(name)}")
     moved = {name: given.pop(name) for name in DATA_FILES if name in given}
     with naming("--resume"):
-        check_resumable(run, config, given)
+        check_unchanged(config, given)
+        if checkpoints and folder.has_ended:
+            check_unfinished(config, folder.path / "history.csv", checkpoints[-1].batches)
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
     # A path from config.json may be somebody else's, so it is not written to.
-    given.setdefault("plot", config.plot if config.plot == settings.Settings.plot else run / "loss.png")
-    return Command(replace(config, **given), run, resume=True, pairs=user_pairs)
+    given.setdefault("plot", config.plot if config.plot == settings.Settings.plot else folder.path / "loss.png")
+    return Resume(replace(config, **given), user_pairs, folder.path)
 
 
-def check_resumable(run, config, given):
-    """Raises UserError if flags contradict the settings of a stopped run, or if it has finished."""
+def check_unchanged(config, given):
+    """Raises UserError if flags contradict the settings of a stopped run."""
     wrong = [name for name in given if name in config.fixed and given[name] != config.fixed[name]]
     if wrong:
         saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}
@@ -341,22 +358,14 @@ def check_resumable(run, config, given):
         if given.get("max_batches", 0) > config.max_batches:
             contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
         raise UserError(f"--resume: in this run {contradictions}")
-    batches_kept = folder.batches_kept(run)
-    if batches_kept is None or not folder.has_ended(run):
-        return
-    if batches_kept == config.max_batches:
-        raise UserError(f"--resume: all {batches_kept} batches of this run are done")
-    rows = history.read_rows(run / "history.csv", batches_kept)
-    if history.has_reached(rows, config.until):
-        raise UserError(f"--resume: this run reached --until {config.until} after {batches_kept} batches")
-    if history.has_lost_patience(rows, config.patience):
-        raise UserError(f"--resume: this run lost --patience after {batches_kept} batches")
 
 
-def saved_config(run):
-    """Returns the Settings of a run. Raises UserError if there is none."""
-    try:
-        return settings.from_json(folder.read_settings(run))
-    except ValueError as error:
-        path = str(run / "config.json")
-        raise UserError(f"{path!r} does not hold the settings of a run: {error}") from None
+def check_unfinished(config, history, batches):
+    """Raises UserError if a run that has ended after some batches cannot go on. history: the path of history.csv."""
+    if batches == config.max_batches:
+        raise UserError(f"--resume: all {batches} batches of this run are done")
+    rows = read_rows(history, batches)
+    if has_reached(rows, config.until):
+        raise UserError(f"--resume: this run reached --until {config.until} after {batches} batches")
+    if has_lost_patience(rows, config.patience):
+        raise UserError(f"--resume: this run lost --patience after {batches} batches")

@@ -6,7 +6,8 @@ import functools
 import sys
 
 from support import outside
-from support.settings import EVALUATION_BATCH, KINDS, UNKNOWN_NAME, Settings, flag
+from support.limits import EVALUATION_BATCH
+from support.settings import KINDS, UNKNOWN_NAME, Settings, flag
 from support.values import PICTURE_ENDINGS
 
 # The flags of settings in their groups, each with its help. A setting that is not here has no flag.

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-import helpers
 from helpers import EOS
-from support.data import pairs as files_of_pairs
 from support.data.pairs import SPACE, UNKNOWN
 from support.errors import counted
+from support.limits import steps_at_once
 from support.model import beam_search, greedy
 from support.outside import printable
-from support.run import files, folder
+from support.run.whole_files import write_json, write_whole
 from support.settings import UNKNOWN_NAME
 from support.terminal.predict import groups, without_eos
 from support.terminal.report import report_of_pairs, show
@@ -63,14 +62,13 @@ def ask(pairs, lines, model, search=()):
     names, targets = model.config.vocabulary, {}
     unknown = names.index(UNKNOWN_NAME) if UNKNOWN_NAME in names else UNKNOWN  # as a target, no answer equals it
     for line in lines:
-        start, middle, end = pairs.starts[line], pairs.middles[line], pairs.starts[line + 1]
-        inputs, target = (pairs.symbols[a:b] for a, b in ((start, middle), (middle, end)))
+        inputs, target = pairs.sides(line)
         inputs, target = tuple(inputs.tolist()), tuple(np.where(target == unknown, UNKNOWN, target).tolist())
         targets.setdefault(inputs, []).append(target)
     answer, config = beam_search.make_search(model, *search), model.config
     readable = (np.array(inputs, np.int32) for inputs in targets if UNKNOWN not in inputs)
     found = {}
-    for sequences in groups(readable, config.answer_steps, config.steps_at_once // (search[0] if search else 1)):
+    for sequences in groups(readable, config.answer_steps, steps_at_once(config) // (search[0] if search else 1)):
         for sequence, (best, *_) in zip(sequences, answer(greedy.question(sequences, config))):
             symbols = tuple(without_eos(best.symbols).tolist())
             found[tuple(sequence.tolist())] = symbols, bool(best.symbols[-1] == EOS)
@@ -110,20 +108,19 @@ def judge_run(run, pairs):
     Writes answers.tsv, and test-answers.tsv if there are test pairs, into the folder of the run.
 
     Args:
-      run: the checkpoints.Run.
+      run: the run.Run.
       pairs: its pairs.Pairs.
 
     Returns:
       dict of figures() by "held_out", "trained" and, with --test-data, "test".
     """
-    config = run.config
-    trained, held_out = files_of_pairs.split(pairs, config.held_out_sequences, helpers.generators(config.seed)[1])
+    trained = pairs.training_lines
     some = trained[np.linspace(0, trained.size - 1, min(MOST_TRAINED, trained.size)).astype(int)]
-    judged = {"held_out": ask(pairs, held_out, run.model), "trained": ask(pairs, some, run.model)}
-    write(run.folder / "answers.tsv", judged["held_out"], config)
+    judged = {"held_out": ask(pairs, pairs.held_out_lines, run.model), "trained": ask(pairs, some, run.model)}
+    write(run.folder.path / "answers.tsv", judged["held_out"], run.config)
     if pairs.test_lines.size:
         judged["test"] = ask(pairs, pairs.test_lines, run.model)
-        write(run.folder / "test-answers.tsv", judged["test"], config)
+        write(run.folder.path / "test-answers.tsv", judged["test"], run.config)
     return {name: figures(each) for name, each in judged.items()}
 
 
@@ -138,7 +135,7 @@ def judge_file(path, pairs, model, search):
     Raises:
       OSError: a file cannot be written.
     """
-    judged, names = ask(pairs, pairs.lines, model, search), [*model.config.vocabulary, UNKNOWN_NAME]
+    judged, names = ask(pairs, pairs.test_lines, model, search), [*model.config.vocabulary, UNKNOWN_NAME]
     for each in judged:
         shown = "-" if each.answer is None else show(each.answer, names)
         print(f"input     > {show(each.inputs, names)}\ntarget    > {show(each.target, names)}")
@@ -147,7 +144,7 @@ def judge_file(path, pairs, model, search):
     write(answers, judged, model.config)
     inputs = counted(found["exact_match"]["sequences"], "input")
     print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")
-    folder.write_json(answers.with_suffix(".json"), found)
+    write_json(answers.with_suffix(".json"), found)
 
 
 def answers_path(path):
@@ -167,4 +164,4 @@ def write(path, judged, config):
     for each in judged:
         parts = (join([names[symbol] for symbol in part or ()], config) for part in each[:3])
         print(*parts, "right" if each.is_right else "wrong", sep="\t", file=table)
-    files.write_whole(path, table.getvalue().encode())
+    write_whole(path, table.getvalue().encode())

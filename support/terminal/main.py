@@ -1,5 +1,6 @@
 """The command: python seq2seq_copy.py."""
 
+import contextlib
 import os
 import sys
 
@@ -7,11 +8,11 @@ from support.cluster import train as cluster
 from support.model import variants
 from support.outside import printable
 from support.pictures import page
-from support.run import checkpoints, export
+from support.run import export
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import judge, predict, process, training
-from support.terminal.command import read_command
+from support.terminal.command import Export, Judge, Predict, Resume, Train, read_command
 
 
 def run():
@@ -24,35 +25,39 @@ def main():
     status = cluster.run() if "TF_CONFIG" in os.environ else None
     if status is not None:
         return status
-    command = read_command()
-    if command.export is not None:
-        return run_export(command)
-    asks = command.predict is not None or command.predict_file is not None
-    return run_prediction(command) if asks else training.run_training(command)
+    match read_command():
+        case Train(config, pairs, path):
+            return training.run_training(config, pairs, path)
+        case Resume(config, pairs, path):
+            return training.run_training(config, pairs, path, resumes=True)
+        case Predict(config, folder, sequences, flags):
+            with trained_model(config, folder) as model:
+                return 1 if predict.predict_all(sequences, model, flags) else 0  # 1 if a line held no sequence
+        case Judge(config, folder, file, pairs, flags):
+            with trained_model(config, folder) as model:
+                judge.judge_file(file, pairs, model, flags.search)
+        case Export(config, folder, path):
+            import_tensorflow()
+            export.write(folder, path, config)
+            print(printable(f"exported {folder.path} to {path}"))
+    return 0
 
 
-def run_prediction(command):
-    """Answers the user's own sequences; returns the exit status: 0, or 1 if a line held no sequence."""
-    with process.show_step("importing TensorFlow"):
-        startup.import_tensorflow()
-    device.hide_gpus()
-    model = variants.open_model(command.config, trains=False)
+@contextlib.contextmanager
+def trained_model(config, folder):
+    """Yields the seq2seq_copy.Model of a run in a RunFolder, with its final weights."""
+    import_tensorflow()
+    model = variants.open_model(config)
     with model.session:
-        checkpoints.restore_kept(command.run, model.session, tf.train.Saver())
-        look_inside = command.run / page.PAGE
+        folder.restore_final(model.session, tf.train.Saver())
+        look_inside = folder.path / page.PAGE
         if sys.stdout.isatty() and sys.stderr.isatty() and look_inside.exists():
             print(printable(f"look inside: {look_inside}"), file=sys.stderr)
-        if command.predict_file is not None:
-            judge.judge_file(command.predict_file, command.pairs, model, command.predict_flags.search)
-            return 0
-        return 1 if predict.predict_all(command.predict, model, command.predict_flags) else 0
+        yield model
 
 
-def run_export(command):
-    """Writes a trained model as a SavedModel; returns the exit status."""
+def import_tensorflow():
+    """Imports TensorFlow to use a trained model, which needs no GPU."""
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
     device.hide_gpus()
-    export.write(command.run, command.export, command.config, process.hold_signals)
-    print(printable(f"exported {command.run} to {command.export}"))
-    return 0

@@ -15,9 +15,10 @@ from helpers import EOS, FIRST_SYMBOL
 from support import outside
 from support.data.pairs import split_into_symbols
 from support.errors import UserError
+from support.limits import LONGEST_SEQUENCE, steps_at_once
 from support.model import beam_search, dependence, greedy
 from support.pictures import heat_maps, pictures
-from support.settings import LONGEST_SEQUENCE, RESERVED, UNKNOWN_NAME
+from support.settings import RESERVED, UNKNOWN_NAME
 from support.terminal.report import counted, show
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def predict(lines, model, flags, one_by_one=False):
                 trained_on = f"the model was trained on lengths {config.length_from} to {config.length_to}"
                 log.warning("%s: %s; %s", name, counted(sequence.size, "symbol"), trained_on)
             for symbol in np.unique(sequence):
-                if names[symbol] in config.untrained:
+                if names[symbol] in config.facts.untrained:
                     log.warning("%s: %r is in no training pair", name, names[symbol])
             yield sequence
 
@@ -143,7 +144,7 @@ def predict(lines, model, flags, one_by_one=False):
 
     records, answered = collections.deque(), 0  # of (how many lines to answer before, str)
     drawn, answer = [], beam_search.make_search(model, *flags.search)
-    most_steps = 0 if one_by_one else config.steps_at_once // flags.beam
+    most_steps = 0 if one_by_one else steps_at_once(config) // flags.beam
     for sequences in groups(readable_sequences(), config.answer_steps, most_steps):
         for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
             print(as_json(sequence, hypotheses, names) if flags.json else as_text(sequence, hypotheses, names, flags))

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from helpers import EXTRA_DECODER_STEPS
 from support.errors import UserError
-from support.pictures import pictures
-from support.settings import LONGEST_SEQUENCE
+from support.limits import LONGEST_SEQUENCE
 from support.terminal.flags import flag_type
 from support.values import decimal_number, whole_number
 
@@ -71,7 +70,5 @@ def check(flags, sequences):
         raise UserError("--length-penalty needs --beam")
     if flags.scores and flags.json:
         raise UserError("--scores cannot be combined with --json, which holds them")
-    if flags.plot is not None:
-        if sequences == ["-"] or len(sequences) > MOST_DRAWN:
-            raise UserError(f"--plot: needs 1 to {MOST_DRAWN} sequences on the command line")
-        pictures.check_path(flags.plot)
+    if flags.plot is not None and (sequences == ["-"] or len(sequences) > MOST_DRAWN):
+        raise UserError(f"--plot: needs 1 to {MOST_DRAWN} sequences on the command line")

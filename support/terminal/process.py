@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from support import outside
 from support.errors import UserError
-from support.run import platforms
+from support.signals import HANGUP, SIGNALS, handle, handling
 from support.tensorflow import tensorflow_v1 as tf
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
@@ -38,50 +38,15 @@ def stop_at_signal(stop):
 
     def receive(number, frame):
         stop.request(128 + number)
-        if number == platforms.HANGUP:
+        if number == HANGUP:
             for descriptor in (1, 2):
                 if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a terminal that is gone
                     silence(descriptor)
         else:
-            handle(signal.SIG_DFL, [number for number in platforms.SIGNALS if number != platforms.HANGUP])
+            handle(signal.SIG_DFL, [number for number in SIGNALS if number != HANGUP])
 
     with handling(receive):
         yield
-
-
-@contextlib.contextmanager
-def hold_signals():
-    """Holds back the signals that end a process. Yields a function that raises SystemExit if one has come.
-
-    A handler that raises could interrupt TensorFlow at any point, but it does not survive that at every point.
-    """
-    received = []
-
-    def exit_if_received():
-        if received:
-            sys.exit(128 + received[0])
-
-    with handling(lambda number, frame: received.append(number)):
-        yield exit_if_received
-
-
-@contextlib.contextmanager
-def handling(handler):
-    """Sets the handler of the signals that end a process, and restores the earlier ones afterwards."""
-    earlier = [signal.getsignal(number) for number in platforms.SIGNALS]
-    handle(handler, platforms.SIGNALS)
-    try:
-        yield
-    finally:
-        for signal_number, earlier_handler in zip(platforms.SIGNALS, earlier):
-            signal.signal(signal_number, earlier_handler)
-
-
-def handle(handler, numbers):
-    """Sets the handler of signals, except those that the process was told to ignore at its start (nohup)."""
-    for number in numbers:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

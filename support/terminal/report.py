@@ -6,24 +6,23 @@ import numpy as np
 
 from helpers import PAD
 from support import outside
-from support.data.pairs import repeated_inputs
 from support.errors import counted
-from support.pictures import page
-from support.run.history import has_reached
+from support.pictures import page, pictures
 
 MOST_LINES = 30  # of the exact match by length
 
 
-def opening(command, run):
+def opening(run, user_pairs, resumes):
     """Returns the text printed before training: about the user's own data, and what is resumed.
 
     Args:
-      command: the command.Command.
-      run: the checkpoints.Run.
+      run: the run.Run.
+      user_pairs: the pairs.Pairs; None for random sequences.
+      resumes: bool, whether the run was stopped.
     """
-    data = f"{data_report(command.pairs, run.held_out, command.config)}\n" if command.pairs else ""
-    resuming = f"resuming {run.folder} after {counted(len(run.history.rows), 'batch')}"
-    return data + f"{outside.printable(resuming)}\n\n" * command.resume
+    data = f"{data_report(user_pairs, run.held_out, run.config)}\n" if user_pairs else ""
+    resuming = f"resuming {run.folder.path} after {counted(run.saved, 'batch')}"
+    return data + f"{outside.printable(resuming)}\n\n" * resumes
 
 
 def decimals(loss):
@@ -39,9 +38,10 @@ def data_report(pairs, held_out, config):
       held_out: the helpers.Batch of the held-out ones.
       config: the settings.Settings.
     """
-    held_out_pairs, repeated = held_out.lengths.size, repeated_inputs(pairs)
+    learned, held_out_pairs = pairs.training_lines.size, held_out.lengths.size
+    of_data = pairs.input_hashes[: learned if config.validation_data else learned + held_out_pairs]
+    repeated = of_data.size - np.unique(of_data).size
     repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
-    learned = len(pairs.lines) + len(pairs.validation_lines) - held_out_pairs
     return (
         f"{counted(learned, 'pair')} to learn, {held_out_pairs} held out; {repetitions}"
         f"{counted(len(pairs.names), 'symbol')}; inputs of {config.length_from} to "
@@ -55,26 +55,19 @@ def batch_report(row, batch, prediction, config):
     Args:
       row: the history.Row of the batch. Its loss is from before the update.
       batch: the helpers.Batch.
-      prediction: int32 [decoder_time, batch], made after the update.
+      prediction: int32 [decoder_time, batch], made after the update. The targets may be padded further.
       config: the settings.Settings.
     """
-    names = config.vocabulary
+    names, targets = config.vocabulary, batch.targets[: len(prediction)]
     lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]
     for sample in range(min(config.samples, batch.lengths.size)):
-        inputs, target, predicted = (rows[:, sample] for rows in (batch.inputs, batch.targets, prediction))
+        inputs, target, predicted = (rows[:, sample] for rows in (batch.inputs, targets, prediction))
         wrong = np.flatnonzero(predicted != target)
         lines += [f"  sample {sample + 1}:", f"    input     > {show_without_pad(inputs, names)}"]
         lines += [f"    target    > {show_without_pad(target, names)}"] if config.data else []
         mark = f"  wrong at {wrong[0] + 1}" if wrong.size else ""
         lines += [f"    predicted > {show_without_pad(predicted, names)}{mark}"]
     return "\n".join(lines) + "\n"
-
-
-def early_end(rows, config):
-    """Returns the line printed when --until or --patience ends training. rows: a history.Row for each batch."""
-    if has_reached(rows, config.until):
-        return f"reached {config.until} in two evaluations, at batch {rows[-1].batch}"
-    return f"no better evaluation in the last {config.patience}, at batch {rows[-1].batch}"
 
 
 def show(sequence, names):
@@ -91,7 +84,7 @@ def metrics(run, exact, correct_tokens, batches_per_second):
     """Gathers the final figures of a run, for final_report() and metrics.json.
 
     Args:
-      run: the checkpoints.Run.
+      run: the run.Run.
       exact: bool [sequences], correct_tokens: int [sequences], the results of evaluate() for all held-out sequences.
       batches_per_second: float, or None if there was no batch left to train on.
 
@@ -178,9 +171,9 @@ def final_report(metrics):
 
 
 def places(run):
-    """Returns the lines that say where a checkpoints.Run has left its pictures, its page and everything else."""
-    loss, *others, model = run.config.plots.items()
-    lines = [f"loss curve in {loss[1]}, all else in {run.folder}", *(f"{name} in {path}" for name, path in others)]
+    """Returns the lines that say where a run.Run has left its pictures, its page and everything else."""
+    loss, *others, model = pictures.paths(run.config).items()
+    lines = [f"loss curve in {loss[1]}, all else in {run.folder.path}", *(f"{name} in {path}" for name, path in others)]
     lines.append(page.why_none(run.config) or f"look inside: {model[1]}")
     return "\n".join(map(outside.printable, lines))
 

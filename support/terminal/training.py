@@ -9,42 +9,60 @@ import helpers
 from helpers import EXTRA_DECODER_STEPS
 from seq2seq_copy import evaluate, train
 from support.data import pairs
+from support.limits import EVALUATION_BATCH, evaluation_batch
 from support.model import variants
-from support.pictures import pictures
-from support.run import checkpoints, folder
-from support.settings import EVALUATION_BATCH
+from support.pictures.pictures import Pictures
+from support.pictures.tensorboard import TensorBoard
+from support.run.run import begin, resume
+from support.run.whole_files import write_json
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.compiled import most_steps
 from support.terminal import judge, process, report
 
 
-def run_training(command):
-    """Trains a new run or a stopped one; returns the exit status."""
-    config, stop = command.config, process.Stop()
+def run_training(config, user_pairs, path, resumes=False):
+    """Trains a new run or a stopped one; returns the exit status.
+
+    Args:
+      config: the settings.Settings.
+      user_pairs: the pairs.Pairs to learn; None for random sequences.
+      path: pathlib.Path of the run's folder; None for a new one in runs/.
+      resumes: bool, whether the run was stopped.
+    """
+    stop = process.Stop()
     startup.prepare_training(config)
     with process.show_step("importing TensorFlow"):
         startup.import_tensorflow()
     device.choose(config)
-    generator, batches, held_out = examples(command)
+    generator, batches, held_out = examples(config, user_pairs)
     with process.show_step("building and compiling the graph"):
-        model = variants.open_model(config)
-    with model.session:
-        run = checkpoints.open_run(command, model, held_out, generator)
-        print(report.opening(command, run), end="")
+        trainer = variants.open_trainer(config)
+    with trainer.model.session:
+        run = open_run(path, resumes, config, trainer.model, held_out, generator)
+        print(report.opening(run, user_pairs, resumes), end="")
         with process.stop_at_signal(stop):
-            batches_per_second = listen(model, batches, run, stop, most_steps(config))
-        finish(run, batches_per_second, command.pairs)
+            batches_per_second = train_until_stopped(trainer, batches, run, stop, most_steps(config))
+        finish(run, batches_per_second, user_pairs)
     return stop.status
 
 
-def examples(command):
+def open_run(path, resumes, config, model, held_out, generator):
+    """Begins a run or resumes it, as run.begin() does; pictures and TensorBoard listen to it."""
+    if resumes:
+        run = resume(path, config, model, held_out, generator)
+    else:
+        run = begin(path, config, model, held_out, generator)
+    run.listeners += [Pictures(), TensorBoard(run)]
+    return run
+
+
+def examples(config, user_pairs):
     """Returns the generator of the training data, its endless batches, and a helpers.Batch of held-out sequences."""
-    config = command.config
-    generator, held_out_generator = helpers.generators(config.seed)
-    if command.pairs:
-        return generator, *pairs.examples(command.pairs, config, generator, held_out_generator)
-    return generator, *helpers.examples(config, generator, held_out_generator)
+    generators = helpers.generators(config.seed)
+    if user_pairs:
+        return generators[0], *pairs.examples(user_pairs, config, generators[0])
+    return generators[0], *helpers.examples(config, generators)
 
 
 def sizes_of_calls(done, config, most):
@@ -62,42 +80,43 @@ def sizes_of_calls(done, config, most):
         yield done - before
 
 
-def listen(model, batches, run, stop, most):
+def train_until_stopped(trainer, batches, run, stop, most):
     """Trains until the last batch, --until or a signal; records, prints and saves on the way.
 
     Args:
-      model: the seq2seq_copy.Model.
+      trainer: the seq2seq_copy.Trainer.
       batches: iterator over helpers.Batch.
-      run: the checkpoints.Run.
+      run: the run.Run.
       stop: the process.Stop that ends training after a call.
       most: int, how many training steps a call makes at most.
 
     Returns:
       Batches per second, or None if there was none left to train on.
     """
-    config, history = run.config, run.history
+    model, config, history = trainer.model, run.config, run.history
     done, start = len(history.rows), time.perf_counter()
     if has_ended_early(run, stop):  # before the run was killed
         return None
     few_held_out = helpers.take(run.held_out, 0, EVALUATION_BATCH)
-    calls = (list(itertools.islice(batches, size)) for size in sizes_of_calls(done, config, most))
     with tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None, dynamic_ncols=True) as bar:
-        for call in train(model, calls, done):
-            for row in zip(*call):
-                history.record(*row)
-            last_batch, batch_number = call[0][-1], history.rows[-1].batch
-            bar.update(len(call[0]))
+        for size in sizes_of_calls(done, config, most):
+            for last_batch, *figures in train(trainer, itertools.islice(batches, size), len(history.rows)):
+                history.record(last_batch, *figures)
+            batch_number = history.rows[-1].batch
+            bar.update(size)
 
             is_kept = batch_number % config.keep_every == 0
             if batch_number % config.batches_in_epoch == 0:
                 samples = report.batch_report(history.rows[-1], last_batch, model.predict(last_batch), config)
                 process.write(samples, stop)
             if is_kept:
-                exact, _ = evaluate(model, few_held_out)
-                history.record_exact_match(exact.mean(), held_out_loss(model, few_held_out) if config.data else None)
-            if is_kept or batch_number + 1 == config.max_batches or stop.status:
-                run.keep()
-            if stop.status:
+                exact, _ = evaluate(model, few_held_out, evaluation_batch(config))
+                loss = held_out_loss(model, few_held_out) if config.data else None
+                history.record_exact_match(exact.mean(), loss)
+            stopped = stop.status  # once: a signal may come between two lines
+            if is_kept or batch_number + 1 == config.max_batches or stopped:
+                run.save()
+            if stopped:
                 process.write("training interrupted", stop)
                 break
             if has_ended_early(run, stop):
@@ -107,19 +126,19 @@ def listen(model, batches, run, stop, most):
 
 def has_ended_early(run, stop):
     """Returns whether --until or --patience ends the run, and prints it if so."""
-    if not run.has_ended_early():
-        return False
-    process.write(report.early_end(run.history.rows, run.config), stop)
-    return True
+    line = run.early_end()
+    if line is not None:
+        process.write(line, stop)
+    return line is not None
 
 
 def held_out_loss(model, batch):
     """Returns the loss of a helpers.Batch, float; the decoder reads its own predictions, as for an evaluation."""
-    loss = model.session.graph.get_tensor_by_name("loss/loss:0")  # model.loss may be the loss of the training parts
-    total, size = 0.0, model.config.evaluation_batch
+    total, size = 0.0, evaluation_batch(model.config)
     for start in range(0, batch.lengths.size, size):
-        part = helpers.take(batch, start, start + size)
-        total += float(model.session.run(loss, model.feed(part))) * (part.target_lengths + EXTRA_DECODER_STEPS).sum()
+        some = helpers.take(batch, start, start + size)
+        steps = (some.target_lengths + EXTRA_DECODER_STEPS).sum()
+        total += float(model.session.run(model.loss, model.feed(some))) * steps
     return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
 
@@ -127,12 +146,13 @@ def finish(run, batches_per_second, user_pairs=None):
     """Saves the final figures and the pictures, then prints the figures. user_pairs: the pairs.Pairs, if there are."""
     with process.show_step("evaluating"):
         if run.config.keep == "best":
-            checkpoints.restore_kept(run.folder, run.model.session, run.saver)
-        exact, correct_tokens = evaluate(run.model, run.held_out)
+            run.restore_final()
+        exact, correct_tokens = evaluate(run.model, run.held_out, evaluation_batch(run.config))
         metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
         if user_pairs is not None:
             metrics |= report.metrics_of_pairs(judge.judge_run(run, user_pairs))
-    folder.write_json(run.folder / "metrics.json", metrics | {"tensorflow": tf.__version__})
+    write_json(run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__})
     with process.show_step("drawing"):
-        pictures.save_all(run, metrics)
+        for listener in run.listeners:
+            listener.at_end(run, metrics)
     print(report.final_report(metrics), report.places(run), sep="\n\n")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -9,10 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.run import platforms
-
 PARTIAL = ".seq2seq_copy-"  # prefix of the names of what is being written
 STALE = 3600  # seconds, after which no process is still writing it
+NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # by a file system
 
 
 def write_whole(path, content):
@@ -31,14 +31,54 @@ def write_whole(path, content):
         tidy(path.parent)
         with open(partial, "xb") as file:  # a new file: another user who knew the name could have put a link there
             file.write(content)
-        platforms.flush(partial)
+        flush(partial)
         partial.replace(path)
-        platforms.flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise OSError(f"cannot write {str(path)!r}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def write_json(path, value):
+    """Writes a JSON file, whole or not at all."""
+    write_whole(path, f"{json.dumps(value, indent=2)}\n".encode())
+
+
+def flush(path):
+    """Waits until a file, or the list of files of a folder, is on the disk. Windows cannot do the latter."""
+    try:
+        # Windows flushes only files that are open for writing.
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except PermissionError:
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_all(folder):
+    """Waits until a folder and the files in it are on the disk."""
+    for path in [*folder.iterdir(), folder]:
+        flush(path)
+
+
+@contextlib.contextmanager
+def clear_write_errors(folder, *kinds):
+    """Turns an OSError, or an error of other kinds, into an OSError that names the folder that is written into."""
+    try:
+        yield
+    except (OSError, *kinds) as error:
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "; " in line), lines[0])  # TensorFlow: "FILE; REASON" below a trace
+        raise OSError(f"cannot write into {str(folder)!r}: {reason}") from error
 
 
 def tidy(path):
@@ -64,9 +104,9 @@ def new_folder(path):
         partial.mkdir(parents=True)
         yield partial
         for written in Path(temporary).rglob("*"):
-            platforms.flush(written)
+            flush(written)
         (Path(temporary) / highest.name).rename(highest)
-        platforms.flush(above)
+        flush(above)
 
 
 def check_absent(path):

@@ -1,0 +1,31 @@
+"""How much a run may ask for: limits of time and memory, and what they allow at given settings."""
+
+LARGEST_VOCABULARY = 100_000
+LONGEST_SEQUENCE = 10_000
+LARGEST_LAYER = 4_096  # units
+MOST_LAYERS = 16
+EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded together
+LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
+LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all steps that are decoded together
+
+
+def largest_tensor(config):
+    """Returns how many numbers the largest tensor of a training step holds."""
+    units = config.encoder_hidden_units * len(config.directions)  # of the decoder
+    width = max(config.vocab_size, 4 * units)  # numbers of a decoder step
+    if config.attention == "bahdanau":
+        width = max(width, config.length_to * units)  # kept for the gradient of the scores
+    elif config.attention == "luong":
+        width = max(width, config.length_to)  # the weights
+    return config.batch_size * max(config.decoder_steps * width, config.length_to * 4 * config.encoder_hidden_units)
+
+
+def steps_at_once(config):
+    """Returns how many decoder steps fit into memory, summed over all sequences."""
+    weights = config.length_to if config.attention != "none" else 0
+    return LARGEST_DECODING // max(config.vocab_size, 8 * config.encoder_hidden_units, weights)
+
+
+def evaluation_batch(config):
+    """Returns how many held-out sequences are decoded at once."""
+    return max(1, min(EVALUATION_BATCH, steps_at_once(config) // config.decoder_steps))

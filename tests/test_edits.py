@@ -1,0 +1,296 @@
+"""Edits of the script, one at a time, as text: what is trained is what stands there, with XLA and without.
+
+Each edited copy is trained by the real command, at a gentle rate. With batches of five sequences, most batches are
+shorter than the size that XLA knows, so that an edit that looks at the padding shows too.
+"""
+
+import ast
+import csv
+import functools
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from running import ROOT
+
+TEXT = (ROOT / "seq2seq_copy.py").read_text()
+FLAGS = "--max-batches 20 --batch-size 5 --learning-rate 0.003 --samples 0 --run-dir run"
+SUBCLASS = """class HalfCell(LSTMCell):
+    def __call__(self, inputs, state):
+        return super().__call__(0.5 * inputs, state)
+
+
+"""
+# What is edited: the old text, the new text.
+EDITS = {
+    # numbers
+    "task": ('task: str = "copy"', 'task: str = "reverse"'),
+    "vocab_size": ("vocab_size: int = 10", "vocab_size: int = 7"),
+    "length_from": ("length_from: int = 3", "length_from: int = 1"),
+    "length_to": ("length_to: int = 8", "length_to: int = 6"),
+    "input_embedding_size": ("input_embedding_size: int = 20", "input_embedding_size: int = 13"),
+    "encoder_hidden_units": ("encoder_hidden_units: int = 20", "encoder_hidden_units: int = 9"),
+    "warm_up": ("warm_up: float = 0.1", "warm_up: float = 0.5"),
+    "adam_beta2": ("adam_beta2: float = 0.95", "adam_beta2: float = 0.5"),
+    "clip_norm": ("clip_norm: float = 1.0", "clip_norm: float = 1e-5"),
+    "seed": ("seed: int = 0", "seed: int = 5"),
+    "constant EOS": ("PAD\nfrom support", "PAD\n\nEOS = 2\nfrom support"),
+    "constant EXTRA_DECODER_STEPS": ("PAD\nfrom support", "PAD\n\nEXTRA_DECODER_STEPS = 2\nfrom support"),
+    "constant PAD": ("PAD\nfrom support", "PAD\n\nPAD = 3\nfrom support"),
+    # embedding
+    "embed: scaled": (
+        "return embeddings, encoder_inputs_embedded ",
+        "return embeddings, 3 * encoder_inputs_embedded ",
+    ),
+    "embed: another start": ("tf.random_uniform_initializer(-0.2, 0.2)", "tf.random_uniform_initializer(-1, 1)"),
+    "embed: a table for the encoder": (
+        "encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, ",
+        'table = tf.get_variable("table", [vocab_size, input_embedding_size], initializer=uniform)\n'
+        "        encoder_inputs_embedded = tf.nn.embedding_lookup(table, ",
+    ),
+    "embed: tf.Variable, as in the talk": (
+        'tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)',
+        "tf.Variable(tf.random_uniform([vocab_size, input_embedding_size], -1.0, 1.0), dtype=tf.float32)",
+    ),
+    # cell
+    "LSTMStateTuple: fields swapped": ('"LSTMStateTuple", "c h"', '"LSTMStateTuple", "h c"'),
+    "LSTMCell.__init__: other bias": ("[0.0, 0.0, 4.0, 0.0]", "[0.0, 0.0, 0.0, 0.0]"),
+    "LSTMCell.zero_state": ("zeros = tf.zeros([batch_size", "zeros = tf.ones([batch_size"),
+    "LSTMCell.__call__: other gates": ("i, j, f, o = tf.split", "j, i, o, f = tf.split"),
+    "LSTMCell.__call__: replaced after the class": (
+        "\n\ndef encode(",
+        "\n\nLSTMCell.__call__ = lambda cell, x, state: (0.9 * state.h, LSTMStateTuple(state.c, 0.9 * state.h))\n"
+        "\n\ndef encode(",
+    ),
+    # encoder
+    "encode: lengths ignored": (
+        "encoder_inputs_embedded, encoder_inputs_length, dtype",
+        "encoder_inputs_embedded, dtype",
+    ),
+    "encode: inputs reversed": (
+        "backward_cell, encoder_inputs_embedded,",
+        "backward_cell, encoder_inputs_embedded[::-1],",
+    ),
+    "encode: more padding": (
+        "    forward_cell = parts.cell(",
+        "    encoder_inputs_embedded += tf.reduce_mean(encoder_inputs_embedded, axis=0)\n"
+        "    forward_cell = parts.cell(",
+    ),
+    "concatenate_states: c twice": (
+        "tf.concat([forward_state.h, backward_state.h], axis=1",
+        "tf.concat([forward_state.c, backward_state.c], axis=1",
+    ),
+    "concatenate_states: one direction unused": (
+        "    c = tf.concat(",
+        "    backward_state = forward_state\n    c = tf.concat(",
+    ),
+    "Encoded: fields renamed": (
+        'namedtuple("Encoded", "embeddings final_state outputs lengths")',
+        'namedtuple("Encoded", "embeddings final_state outputs lengths", defaults=[None])',
+    ),
+    # decoder
+    "make_loop_fn: other output weights": (
+        "tf.random_uniform_initializer(-2.5, 2.5)",
+        "tf.random_uniform_initializer(-1, 1)",
+    ),
+    "make_loop_fn: tf.Variable": (
+        'tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)',
+        "tf.Variable(tf.random_uniform([int(decoder_hidden_units), int(vocab_size)], -1, 1), dtype=tf.float32)",
+    ),
+    "loop_fn_initial: first input PAD": (
+        "decoder_lengths, eos_step_embedded, enc",
+        "decoder_lengths, pad_step_embedded, enc",
+    ),
+    "loop_fn_initial: half the state": (
+        "encoded.final_state, emit_structure",
+        "tf.nest.map_structure(lambda x: x / 2, encoded.final_state), emit_structure",
+    ),
+    "loop_fn_transition: second best": (
+        "prediction = tf.argmax(logits, axis=1, output_type=tf.int32)",
+        "prediction = tf.nn.top_k(logits, 2)[1][:, 1]",
+    ),
+    "loop_fn_transition: logits scaled": ("+ output_bias  # [batch", "* 0.5 + output_bias  # [batch"),
+    "loop_fn: emits entropy, which is part of the loss": [
+        (
+            '"decoder_prediction": tf.zeros([], tf.int32)}',
+            '"decoder_prediction": tf.zeros([], tf.int32), "e": tf.zeros([])}',
+        ),
+        (
+            '"decoder_prediction": prediction}',
+            '"decoder_prediction": prediction, "e": tf.reduce_logsumexp(logits, axis=1)}',
+        ),
+        (
+            "batch.targets, decoder_lengths)\n    return",
+            "batch.targets, decoder_lengths)\n"
+            '        results["loss"] += 0.1 * tf.reduce_mean(results["e"])\n    return',
+        ),
+    ],
+    "loop_fn: doubles outputs": (
+        "else loop_fn_transition(time, cell_output, cell_state)",
+        "else loop_fn_transition(time, 2 * cell_output, cell_state)",
+    ),
+    "decode: logits shifted": (
+        "array.stack(name) for name, array in emitted.items()}",
+        'array.stack(name) * (2 if name == "decoder_logits" else 1) for name, array in emitted.items()}',
+    ),
+    # loss
+    "masked_loss: no mask": (
+        "tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask)",
+        "tf.reduce_mean(stepwise_cross_entropy), 1.0",
+    ),
+    "masked_loss: a longer mask": ("tf.sequence_mask(decoder_lengths,", "tf.sequence_mask(decoder_lengths + 1,"),
+    "masked_loss: a penalty": (
+        "return tf.divide(tf.reduce_sum(step",
+        "return tf.reduce_mean(decoder_logits**2) + tf.divide(tf.reduce_sum(step",
+    ),
+    "masked_loss: a trained scale": (
+        "return tf.divide(tf.reduce_sum(step",
+        'scale = tf.get_variable("scale", [], initializer=tf.ones_initializer())\n'
+        "        return scale**2 * tf.divide(tf.reduce_sum(step",
+    ),
+    # schedule
+    "scheduled_learning_rate: constant": ("min(1, rise) * fall", "0.3"),
+    # model
+    "Parts: another default": [
+        ("\n\nclass Parts(", f"\n\n{SUBCLASS}class Parts("),
+        ("cell: Callable = LSTMCell", "cell: Callable = HalfCell"),
+    ],
+    "Parts: another encoder": (
+        "encode: Callable = encode ",
+        "encode: Callable = lambda inputs, *others: encode(2 * inputs, *others) ",
+    ),
+    "Parts: another concatenate_states": (
+        "concatenate_states: Callable = concatenate_states",
+        "concatenate_states: Callable = lambda forward, backward: concatenate_states(backward, forward)",
+    ),
+    "Parts: a wrapped make_loop_fn": (
+        "make_loop_fn: Callable = make_loop_fn",
+        "make_loop_fn: Callable = lambda encoded, *others: make_loop_fn(\n"
+        "        encoded._replace(embeddings=2 * encoded.embeddings), *others)",
+    ),
+    "PLAIN": ("PLAIN = Parts()", f"{SUBCLASS}PLAIN = Parts(cell=HalfCell)"),
+    "build_model: a penalty on what is filled up": (
+        "batch.targets, decoder_lengths)\n    return",
+        "batch.targets, decoder_lengths)\n"
+        '        results["loss"] += 0.01 * tf.reduce_mean(results["decoder_logits"] ** 2)\n    return',
+    ),
+    "build_model: other lengths": ("tf.add(batch.target_lengths, EXTRA", "tf.add(batch.target_lengths - 1, EXTRA"),
+    "build_model: reads the padding": (
+        "embed(batch.inputs,",
+        "embed(tf.where(tf.equal(batch.inputs, 0), 2 + batch.inputs, batch.inputs)[::-1],",
+    ),
+    # training step
+    "loss_and_gradients: scaled": ('raw_rnn)["loss"]', 'raw_rnn)["loss"] * 3'),
+    "loss_and_gradients: noise": (
+        "tf.convert_to_tensor(gradient) for gradient",
+        "tf.convert_to_tensor(gradient) + 0.1 for gradient",
+    ),
+    "training_step: weight decay": (
+        "    with tf.control_dependencies([train_op]):",
+        "    with tf.control_dependencies([train_op]):\n"
+        "        decay = [tf.assign(variable, 0.9 * variable.read_value()) for variable in tf.trainable_variables()]\n"
+        "    with tf.control_dependencies(decay):",
+    ),
+    "training_step: half the rate": ("AdamOptimizer(learning_rate,", "AdamOptimizer(learning_rate / 2,"),
+    "training_step: plain gradient descent": (
+        "tf.train.AdamOptimizer(learning_rate, beta2=config.adam_beta2)",
+        "tf.train.GradientDescentOptimizer(100 * learning_rate)",
+    ),
+    "training_step: a mean of the losses": (
+        "    with tf.control_dependencies([train_op]):\n        return tf.identity(loss,",
+        '    mean = tf.get_variable("mean", [], initializer=tf.zeros_initializer(), trainable=False)\n'
+        "    new_mean = tf.assign(mean, 0.9 * mean + 0.1 * loss)\n"
+        "    with tf.control_dependencies([train_op]):\n        return tf.identity(new_mean,",
+    ),
+    # model, trainer, loop
+    "Model.__init__: other seed": ("tf.set_random_seed(config.seed)", "tf.set_random_seed(config.seed + 1)"),
+    "Model.feed: other inputs": (
+        "zip(self.placeholders, batch)",
+        "zip(self.placeholders, batch._replace(inputs=batch.inputs[::-1]))",
+    ),
+    "Trainer: other settings": (
+        "partial(training_step, config=model.config,",
+        "partial(training_step, config=model.config.__class__(adam_beta2=0.5),",
+    ),
+    "train: a tenth of the rate": ("model.feed(batch, learning_rate) for", "model.feed(batch, learning_rate / 10) for"),
+    "train: only some batches": (
+        "model.feed(batch, learning_rate) for",
+        "model.feed(batch, learning_rate * (batch.lengths.sum() % 2)) for",
+    ),
+}
+# Edits that change nothing that is trained.
+NO_CHANGE = {
+    "nothing": ("\n", "\n"),
+    "a docstring": ("Reads the sequences from left", "Reads sequences from left"),
+    "a name": ("prediction_embedded", "embedding_of_the_prediction"),
+    "zero_state made otherwise": ("zeros = tf.zeros([batch_size", "zeros = 0 * tf.ones([batch_size"),
+    "Model.predict": ("self.session.run(self.decoder_prediction,", "0 * self.session.run(self.decoder_prediction,"),
+    "evaluate: strict": ("== some.targets  #", "> some.targets  #"),
+    "batches_in_epoch": ("batches_in_epoch: int = 1000", "batches_in_epoch: int = 7"),
+    "held_out_sequences": ("held_out_sequences: int = 10_000", "held_out_sequences: int = 77"),
+    "fit": ("if len(losses) % config", "if 2 * len(losses) % config"),
+    "the last lines": ('if __name__ == "__main__":', 'if __name__ == "__main__" and EOS:'),
+}
+EXCEPT = "run_in_session"
+QUICK = ["embed: scaled", "masked_loss: no mask", "PLAIN", "training_step: weight decay", "encode: lengths ignored"]
+QUICK += ["embed: tf.Variable, as in the talk"]
+
+
+def edited(edits):
+    text = TEXT
+    for old, new in [edits] if isinstance(edits, tuple) else edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@functools.cache
+def trained(text, xla, folder):
+    """Trains a script of this text; returns its losses, and what it says of held-out sequences."""
+    folder.mkdir()
+    shutil.copytree(ROOT / "support", folder / "support")
+    shutil.copy(ROOT / "helpers.py", folder)
+    (folder / "seq2seq_copy.py").write_text(text)
+    command = [sys.executable, "seq2seq_copy.py", *FLAGS.split(), "--xla", xla]
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, ""), process.stderr
+    with open(folder / "run/history.csv") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    return np.array(losses), process.stdout.split("exact match")[1]
+
+
+@pytest.fixture(scope="module")
+def unedited(tmp_path_factory):
+    return trained(TEXT, "off", tmp_path_factory.mktemp("unedited") / "off")[0]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in EDITS]
+)
+def test_an_edit_is_what_trains_with_xla_and_without(name, tmp_path, unedited):
+    (on, exact_on), (off, exact_off) = (trained(edited(EDITS[name]), xla, tmp_path / xla) for xla in ("on", "off"))
+    np.testing.assert_allclose(on, off, rtol=1e-3, atol=1e-3)
+    assert exact_on == exact_off
+    assert on.size == 20 and np.abs(off - unedited).max() > 2e-3, "the edit changes nothing"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NO_CHANGE)
+def test_an_edit_that_changes_nothing_in_training_changes_nothing(name, tmp_path, unedited):
+    for xla in ("on", "off"):
+        losses, _ = trained(edited(NO_CHANGE[name]), xla, tmp_path / xla)
+        np.testing.assert_allclose(losses, unedited, rtol=1e-5)
+
+
+def test_each_function_class_and_constant_is_edited():
+    """Except run_in_session(), which is --xla off itself: its docstring says that XLA's takes its place."""
+    touched = set()
+    for edits in [*EDITS.values(), *NO_CHANGE.values()]:
+        for old, _ in [edits] if isinstance(edits, tuple) else edits:
+            start = TEXT.index(old) if old != "\n" else 0
+            touched.update(range(TEXT[:start].count("\n") + 1, TEXT[: start + len(old)].count("\n") + 2))
+    for node in ast.parse(TEXT).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Assign)) and getattr(node, "name", "") != EXCEPT:
+            assert touched & set(range(node.lineno, node.end_lineno + 1)), ast.unparse(node)[:60]
