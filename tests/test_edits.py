@@ -38,7 +38,6 @@ EDITS = {
     "seed": ("seed: int = 0", "seed: int = 5"),
     "constant EOS": ("PAD\nfrom support", "PAD\n\nEOS = 2\nfrom support"),
     "constant EXTRA_DECODER_STEPS": ("PAD\nfrom support", "PAD\n\nEXTRA_DECODER_STEPS = 2\nfrom support"),
-    "constant PAD": ("PAD\nfrom support", "PAD\n\nPAD = 3\nfrom support"),
     # embedding
     "embed: scaled": (
         "return embeddings, encoder_inputs_embedded ",
@@ -226,6 +225,7 @@ NO_CHANGE = {
     "a docstring": ("Reads the sequences from left", "Reads sequences from left"),
     "a name": ("prediction_embedded", "embedding_of_the_prediction"),
     "zero_state made otherwise": ("zeros = tf.zeros([batch_size", "zeros = 0 * tf.ones([batch_size"),
+    "constant PAD": ("PAD\nfrom support", "PAD\n\nPAD = 3\nfrom support"),
     "Model.predict": ("self.session.run(self.decoder_prediction,", "0 * self.session.run(self.decoder_prediction,"),
     "evaluate: strict": ("== some.targets  #", "> some.targets  #"),
     "batches_in_epoch": ("batches_in_epoch: int = 1000", "batches_in_epoch: int = 7"),
