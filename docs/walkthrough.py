@@ -34,8 +34,8 @@ import helpers
 import seq2seq_copy
 from helpers import EOS, FIRST_SYMBOL, PAD
 from seq2seq_copy import PLAIN, Encoded, LSTMCell, LSTMStateTuple, Model, Trainer, evaluate, fit, make_loop_fn, train
-from support.model import dependence, variants
-from support.pictures import heat_maps, page, pictures
+from support.model import variants
+from support.pictures import heat_maps, occlusion, page, pictures
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -373,8 +373,8 @@ for length in np.unique(held_out.lengths):
 # ## 10. Memory
 #
 # The decoder never looks at its inputs again. What it writes, it must remember. To see what it remembers,
-# `dependence.dependence` replaces each input symbol by all others, one place at a time, and watches the probability of
-# every symbol of the answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, examine an
+# `occlusion.occlusion_map` replaces each input symbol by all others, one place at a time, and watches the probability
+# of every symbol of the answer. Where it changes, that step depends on that input. (Zeiler and Fergus, 2014, examine an
 # image classifier in this way.)
 #
 # Section 8 kept the weights of four moments. With each of them the model answers anew.
@@ -390,7 +390,7 @@ sequence = watched.inputs[:, 0]
 figure, panels = plt.subplots(1, 4, figsize=(11, 3.9))
 for axes, moment in zip(panels, moments):
     load(kept[moment])
-    answer, changes = dependence.dependence(model, sequence)
+    answer, changes = occlusion.occlusion_map(model, sequence)
     picture = heat_maps.draw_panel(axes, sequence, answer, changes, names, style={})
     axes.set_title(f"after batch {moment}")
 panels[0].set_ylabel("written")
@@ -415,7 +415,7 @@ def change_of_c(weights):
         sequence = held_out.inputs[:, column]
         copies = [sequence]
         for place, shift in itertools.product(places, shifts):
-            copies.append(dependence.replace(sequence, place, shift, config.vocab_size))
+            copies.append(occlusion.replace(sequence, place, shift, config.vocab_size))
         feed = model.feed(helpers.task_batch("copy", copies))
         state_c = session.run("encoder/encoder_final_state_c:0", feed)
         change = np.abs(state_c[1:] - state_c[0])  # [places * shifts, 40]
@@ -469,7 +469,7 @@ attentive, _, _ = fit(attentive_config, variants.open_trainer(attentive_config))
 # the answer depends on: each output of the encoder also holds something of the symbols around it. Both are drawn below.
 
 # %%
-answer, changes = dependence.dependence(attentive, sequence)
+answer, changes = occlusion.occlusion_map(attentive, sequence)
 weights = attentive.session.run(attentive.alignment, attentive.feed(watched))  # [steps, batch, length]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
 heat_maps.draw_panel(left, sequence, answer, weights[:, 0], names, style={})
@@ -539,7 +539,7 @@ count_exact(with_trained_weights(PLAIN), held_out)
 # <details><summary>Hint</summary>
 #
 # `helpers.decoder_targets` adds EOS and PAD to any matrix of symbols. Only the symbols are reversed: the padding stays
-# at the bottom. `train` takes any batches, and `dependence.dependence` shows what the model has learned.
+# at the bottom. `train` takes any batches, and `occlusion.occlusion_map` shows what the model has learned.
 #
 # </details>
 # <details><summary>What you should see</summary>

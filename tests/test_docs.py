@@ -73,7 +73,7 @@ def test_the_readme_names_every_page():
 def test_no_placeholder_is_left(page):
     variables = {
         "I_JUMP",
-        "INT32_MAX",
+        "TF_DETERMINISTIC_OPS",
         "MALLOC_ARENA_MAX",
         "TF_NUM_INTRAOP_THREADS",
         "XLA_FLAGS",

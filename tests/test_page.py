@@ -17,8 +17,8 @@ import helpers
 import seq2seq_copy
 from helpers import EOS
 from seq2seq_copy import LSTMCell, LSTMStateTuple
-from support.model import dependence, greedy, variants
-from support.pictures import page
+from support.model import greedy, variants
+from support.pictures import occlusion, page
 from support.run.run_folder import RunFolder
 from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
@@ -166,7 +166,7 @@ def found(tmp_path_factory):
         with model.session:
             sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else 200]
             mapped = sequences[:2] if kind != "long" else [sorted(sequences, key=len)[-1]]
-            maps = [dependence.dependence(model, np.array(sequence, np.int32))[1] for sequence in mapped]
+            maps = [occlusion.occlusion_map(model, np.array(sequence, np.int32))[1] for sequence in mapped]
             expected[kind] = {"answers": answers(model, sequences), "maps": maps, "changed": {}}
             case = {"run": run_of(page_of(model)), "sequences": sequences, "mapped": mapped, "changes": []}
         cases.append(case)

@@ -97,14 +97,14 @@ class Cluster:
         rows = self.add(rows.ravel()).reshape(rows.shape)
         return [json.loads(row.tobytes()[:size]) for row, size in zip(rows, sizes)]
 
-    def part(self):
+    def leave(self):
         """Waits until no other worker needs this one any more. It does not matter if one is lost by then."""
         with contextlib.suppress(UserError):
             self.add(np.zeros(1, np.int32))
 
     def refuse(self, message, status=2):
         """Raises a UserError. All workers must call it."""
-        self.part()
+        self.leave()
         raise UserError(message, status)
 
 

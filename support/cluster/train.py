@@ -61,7 +61,7 @@ def run():
         return train_together(cluster, agree(cluster, asked, typed))
     except Exception as error:
         if isinstance(error, FloatingPointError):  # on all workers, in the same step
-            cluster.part()
+            cluster.leave()
         status, message = process.explain(error)
         if message:
             logging.getLogger(__name__).error(message)
@@ -139,7 +139,7 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
         run = training.open_run(asked.path, resumes, asked.config, trainer.model, held_out, generator)
     except (UserError, OSError) as error:
         cluster.exchange({"problem": str(error)})
-        cluster.part()
+        cluster.leave()
         raise
     has_ended, done = run.early_end() is not None, len(run.history.rows)
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
@@ -148,7 +148,7 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     print(report.opening(run, asked.pairs, resumes), end="")
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)
-    cluster.part()
+    cluster.leave()
     training.finish(run, batches_per_second, asked.pairs)
 
 
@@ -168,5 +168,5 @@ def follow(cluster, asked, trainer, stop, batches, held_out, generator):
             is_kept = batch_number % config.keep_every == 0 or is_last
             if (is_kept and check_variables(cluster, session)) or is_last:
                 break
-    cluster.part()
+    cluster.leave()
     print(f"worker {cluster.index} of {cluster.size} has ended after {len(history.rows)} batches")

@@ -7,7 +7,7 @@ forms wrap the decoder's loop_fn in another loop_fn for tf.nn.raw_rnn.
 from support.tensorflow import tensorflow_v1 as tf
 
 
-def attend(parts, config):
+def with_attention(parts, config):
     """Puts attention around the decoder's loop_fn.
 
     Args:

@@ -94,7 +94,7 @@ class StackedCell:
         return inputs, StackedState(next_states)
 
 
-def stack_layers(parts, depth):
+def with_layers(parts, depth):
     """Stacks the cells of the encoder, in each direction, and of the decoder.
 
     Each layer of the decoder starts from the encoder's final state in the same layer.

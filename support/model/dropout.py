@@ -10,7 +10,7 @@ import zlib
 from support.tensorflow import tensorflow_v1 as tf
 
 
-def drop(parts, config, columns=None):
+def with_dropout(parts, config, columns=None):
     """Puts dropout in front of each cell and of the projection. Layers and attention are then added around them.
 
     Args:

@@ -3,7 +3,7 @@
 from support.tensorflow import tensorflow_v1 as tf
 
 
-def teach(parts, config, columns=None):
+def with_teacher_forcing(parts, config, columns=None):
     """Lets the decoder read the true symbol of the step before.
 
     Source: always (--feedback teacher): Williams and Zipser, "A learning algorithm for continually running fully
@@ -38,7 +38,7 @@ def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
       embeddings: float32 [vocab_size, input_embedding_size].
       decoder_targets: int32 [decoder_time, batch].
       config: the settings.Settings.
-      columns: as for teach().
+      columns: as for with_teacher_forcing().
 
     Returns:
       A loop_fn that returns the same except for next_input.

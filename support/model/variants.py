@@ -82,13 +82,13 @@ def replace_parts(parts, config, training=False, columns=None):
     if config.encoder == "forward":
         parts = parts._replace(encode=encode_forward)
     if training and config.dropout:
-        parts = dropout.drop(parts, config, columns)
+        parts = dropout.with_dropout(parts, config, columns)
     if config.layers > 1:
-        parts = cells.stack_layers(parts, config.layers)
+        parts = cells.with_layers(parts, config.layers)
     if training and config.feedback != "argmax":
-        parts = teacher_forcing.teach(parts, config, columns)
+        parts = teacher_forcing.with_teacher_forcing(parts, config, columns)
     if config.attention != "none":
-        parts = attention.attend(parts, config)
+        parts = attention.with_attention(parts, config)
     return parts
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import helpers
 from support import outside
 from support.limits import EVALUATION_BATCH
-from support.model import dependence
-from support.pictures import heat_maps, page
+from support.pictures import heat_maps, occlusion, page
 from support.run.history import EARLY_BATCHES
 from support.run.run import Listener
 from support.run.whole_files import behind_link, write_whole
@@ -32,8 +31,8 @@ class Pictures(Listener):
 
 
 def occlusion_maps(run):
-    """Returns dependence.of_longest() after the last batch, and adds its mean to the history."""
-    maps = dependence.of_longest(run.model, run.held_out)
+    """Returns occlusion.of_longest() after the last batch, and adds its mean to the history."""
+    maps = occlusion.of_longest(run.model, run.held_out)
     mean = np.mean([changes for *_, changes in maps], axis=0)
     run.history.maps.setdefault(run.history.rows[-1].batch, mean.round(4).tolist())  # short in JSON
     return maps

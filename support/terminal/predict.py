@@ -16,8 +16,8 @@ from support import outside
 from support.data.pairs import split_into_symbols
 from support.errors import UserError
 from support.limits import LONGEST_SEQUENCE, steps_at_once
-from support.model import beam_search, dependence, greedy
-from support.pictures import heat_maps, pictures
+from support.model import beam_search, greedy
+from support.pictures import heat_maps, occlusion, pictures
 from support.settings import RESERVED, UNKNOWN_NAME
 from support.terminal.report import counted, show
 
@@ -153,7 +153,7 @@ def predict(lines, model, flags, one_by_one=False):
             if flags.plot is not None:
                 drawn.append((sequence, hypotheses[0].symbols, hypotheses[0].alignment))
     if drawn:
-        drawn_maps = {"memory": [(sequence, *dependence.dependence(model, sequence)) for sequence, *_ in drawn]}
+        drawn_maps = {"memory": [(sequence, *occlusion.occlusion_map(model, sequence)) for sequence, *_ in drawn]}
         if config.attention != "none":
             drawn_maps["attention"] = drawn
         pictures.save(heat_maps.draw(drawn_maps, config), flags.plot)

@@ -1,4 +1,4 @@
-"""The map of memory against NumPy, on a model whose dependence is known, and on small models that have learned."""
+"""The occlusion map against NumPy, on a model whose dependence is known, and on small models that have learned."""
 
 import dataclasses
 import types
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import helpers
 import seq2seq_copy
 from support import limits
-from support.model import dependence, variants
+from support.model import variants
+from support.pictures import occlusion
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -43,7 +44,7 @@ def test_the_map_equals_numpy(variant, at_once, monkeypatch):
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
             variable.load(generator.normal(size=variable.shape), session)
-        prediction, changes = dependence.dependence(model, sequence)
+        prediction, changes = occlusion.occlusion_map(model, sequence)
         weights = reference.weights_of(session)
 
     original = reference.forward(weights, sequence)
@@ -81,7 +82,7 @@ def one_input_later(original, config):
 def test_a_known_dependence_is_found():
     sequence = np.array([4, 4, 2, 9, 3], np.int32)
     model, _ = one_input_later(sequence, Settings())
-    _, changes = dependence.dependence(model, sequence)
+    _, changes = occlusion.occlusion_map(model, sequence)
     np.testing.assert_allclose(changes, np.eye(8, 5, k=-1), atol=1e-6)
 
 
@@ -89,27 +90,25 @@ def test_the_work_is_bounded_for_long_sequences_and_large_vocabularies():
     config = Settings(vocab_size=5_000, length_to=500)
     sequence = np.random.default_rng(0).integers(2, 5_000, size=500, dtype=np.int32)
     model, batches = one_input_later(sequence, config)
-    _, changes = dependence.dependence(model, sequence)
+    _, changes = occlusion.occlusion_map(model, sequence)
     assert changes.shape == (60, 60)
     assert np.diag(changes).min() > 0.7  # step t reads input t - 1, sometimes in the patch before
     assert changes.sum(axis=1).max() < 1.1
-    assert sum(batch.lengths.size for batch in batches) <= 1 + dependence.MOST_COPIES
+    assert sum(batch.lengths.size for batch in batches) <= 1 + occlusion.MOST_COPIES
     assert max(batch.inputs.size * config.vocab_size for batch in batches) <= limits.LARGEST_DECODING
     different = np.concatenate([batch.inputs != sequence[:, np.newaxis] for batch in batches], axis=1)
     assert different.any(axis=1).all(), "each input symbol is replaced"
     again, batches_again = one_input_later(sequence, config)
-    dependence.dependence(again, sequence)
+    occlusion.occlusion_map(again, sequence)
     for batch, same in zip(batches, batches_again):
         np.testing.assert_array_equal(batch.inputs, same.inputs)
 
 
 @given(st.integers(1, 3000), st.integers(1, 250))
 def test_a_symbol_meets_others_evenly_spread(symbols, most):
-    shifts = dependence.spread(symbols, most)
+    shifts = occlusion.spread(symbols, most)
     met = (
-        {int(dependence.replace(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts}
-        if symbols > 3
-        else None
+        {int(occlusion.replace(np.array([5]), [0], shift, symbols + 2)[0]) for shift in shifts} if symbols > 3 else None
     )
     if symbols == 1:
         assert shifts.tolist() == [0]
@@ -126,7 +125,7 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
     config = dataclasses.replace(CONFIG, vocab_size=3)
     model = variants.open_model(config)
     with model.session:
-        _, changes = dependence.dependence(model, np.array([2, 2, 2], np.int32))
+        _, changes = occlusion.occlusion_map(model, np.array([2, 2, 2], np.int32))
     np.testing.assert_allclose(changes, np.zeros([6, 3]), atol=1e-6)
 
 
@@ -141,7 +140,7 @@ def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant)
     trainer = variants.open_trainer(config)
     with trainer.model.session:
         seq2seq_copy.fit(config, trainer)
-        found = dependence.of_longest(trainer.model, held_out)
+        found = occlusion.of_longest(trainer.model, held_out)
     assert len(found) == 4
     for sequence, prediction, changes in found:
         right = sequence if config.task == "copy" else sequence[::-1]

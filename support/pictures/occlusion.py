@@ -1,4 +1,4 @@
-"""Which input symbols each predicted symbol depends on, measured from outside: by intervention.
+"""An occlusion map: which input symbols each predicted symbol depends on, measured from outside, by intervention.
 
 Each input symbol is replaced by others, and the model answers again. Where the probability of its first answer changes,
 that step depends on that symbol. This looks at inputs and outputs only, so it works for every model.
@@ -18,7 +18,7 @@ MOST_PATCHES = 60  # rows and columns of a map
 MOST_COPIES = 250  # of a sequence; so SEQUENCES maps cost about as much as a point of the exact-match curve
 
 
-def dependence(model, sequence, steps=None):
+def occlusion_map(model, sequence, steps=None):
     """Measures how much each predicted symbol depends on each input symbol.
 
     The decoder reads its own predictions, whatever they become: a change at one step may spread to later ones, as if
@@ -61,7 +61,7 @@ def dependence(model, sequence, steps=None):
 
 
 def of_longest(model, held_out):
-    """Returns (sequence, prediction, changes) from dependence() for each of the first few of the longest sequences.
+    """Returns (sequence, prediction, changes) from occlusion_map() for each of the first few of the longest sequences.
 
     Args:
       model: a seq2seq_copy.Model.
@@ -71,7 +71,7 @@ def of_longest(model, held_out):
     columns = np.flatnonzero(held_out.lengths == length)[:SEQUENCES]
     sequences = [held_out.inputs[:length, column] for column in columns]
     steps = held_out.target_lengths[columns].max() + EXTRA_DECODER_STEPS
-    return [(sequence, *dependence(model, sequence, steps)) for sequence in sequences]
+    return [(sequence, *occlusion_map(model, sequence, steps)) for sequence in sequences]
 
 
 def probabilities(symbols, logits):
