@@ -303,8 +303,8 @@ class Model:
 def run_in_session(step, model):
     """Returns a function that makes a training step for each feed_dict, and yields the losses and gradient norms.
 
-    This is --xla off. By default XLA compiles the same step, and a call of the session makes many. Of the whole script,
-    support/tensorflow/compiled.py replaces only this function.
+    This is --xla off. By default support/tensorflow/compiled.py lets XLA compile the step, and calls this function with
+    a step that makes many, and with a model whose placeholders hold many batches.
     """
     results = step(model.placeholders, model.learning_rate)
     return lambda feeds: (model.session.run(results, feed) for feed in feeds)

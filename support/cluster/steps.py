@@ -6,12 +6,13 @@ training ImageNet in 1 hour", 2017, section 4.
 
 import dataclasses
 import hashlib
+import types
 from functools import partial
 
 import numpy as np
 
 from helpers import EXTRA_DECODER_STEPS, Batch
-from seq2seq_copy import PLAIN, Model, Trainer, loss_and_gradients
+from seq2seq_copy import PLAIN, Model, Trainer, loss_and_gradients, run_in_session
 from support.cluster.collective import STEP
 from support.model.variants import replace_parts, warning_if_not_compiled
 from support.tensorflow import compiled, startup
@@ -56,7 +57,7 @@ def open_trainer(config, cluster, stop):
 
 
 def run_together(step, model, cluster, columns, stop):
-    """Does the same as seq2seq_copy.run_in_session(), with all workers. XLA can compile only the gradients.
+    """Does the same as seq2seq_copy.run_in_session(), by calling it, with all workers. XLA compiles the gradients only.
 
     Args:
       step, model: as for run_in_session(). Without any feed_dict, the function that is returned only compiles.
@@ -74,17 +75,24 @@ def run_together(step, model, cluster, columns, stop):
         all_wishes.append(wishes)
         return loss, gradients
 
-    results = step(model.placeholders, model.learning_rate, compute=compute)
+    def run_session(results, feed):
+        own = {placeholder: feed[placeholder][..., columns] for placeholder in model.placeholders}
+        results, (wishes,) = cluster.run(model.session, [results, all_wishes], feed | own | {wish: stop.wish})
+        stop.status = int(next(filter(None, wishes), 0))  # the first worker with a wish decides
+        return results
+
+    of_all = types.SimpleNamespace(
+        placeholders=model.placeholders,
+        learning_rate=model.learning_rate,
+        session=types.SimpleNamespace(run=run_session),
+    )
+    run_all = run_in_session(partial(step, compute=compute), of_all)
 
     def run(feeds):
-        feed = None
-        for feed in feeds:
-            own = {placeholder: feed[placeholder][..., columns] for placeholder in model.placeholders}
-            feed = feed | own | {wish: stop.wish}
-            loss_and_norm, (wishes,) = cluster.run(model.session, [results, all_wishes], feed)
-            stop.status = int(next(filter(None, wishes), 0))  # the first worker with a wish decides
-            yield loss_and_norm
-        if feed is None:
+        result = None
+        for result in run_all(feeds):
+            yield result
+        if result is None:
             width = [columns.stop - columns.start]
             nothing = Batch(*(np.zeros(shape, np.int32) for shape in ([1, *width], width, [1, *width], width)))
             model.session.run(own_losses, model.feed(nothing))

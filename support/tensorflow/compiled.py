@@ -5,12 +5,13 @@ program takes half as long as a step.
 """
 
 import itertools
+import types
 from functools import partial
 
 import numpy as np
 
 import helpers
-from seq2seq_copy import loss_and_gradients
+from seq2seq_copy import loss_and_gradients, run_in_session
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.bounded_rnn import bounded_raw_rnn
 from support.tensorflow.sharing import reusing
@@ -26,25 +27,21 @@ def most_steps(config):
 
 
 def run_compiled(step, model):
-    """Does the same as seq2seq_copy.run_in_session(), in programs that XLA has compiled.
+    """Does the same as seq2seq_copy.run_in_session(), by calling it with many steps at once, which XLA has compiled.
 
     Without any feed_dict, the function that is returned only compiles.
 
     Raises:
       tf.errors.OpError: XLA does not compile the step.
     """
-    config, most = model.config, most_steps(model.config)
-    length, decoder_steps = config.sizes[-1]
-    columns = [config.batch_size]
-    shapes = helpers.Batch([length, *columns], columns, [decoder_steps, *columns], columns)
+    most = most_steps(model.config)
     with tf.name_scope("compiled_steps"):
         count, sizes = tf.placeholder(tf.int32, []), tf.placeholder(tf.int32, [most])
         learning_rates = tf.placeholder(tf.float32, [most])
-        stacks = helpers.Batch(*(tf.placeholder(tf.int32, [most, *shape]) for shape in shapes))
-        fed = (sizes, learning_rates, *stacks)
+        stacks = helpers.Batch(*(tf.placeholder(tf.int32, [most, *shape]) for shape in shapes_of_batch(model.config)))
 
     @tf.function(jit_compile=True, autograph=False)
-    def steps(count, sizes, learning_rates, stacks):
+    def compiled_steps(count, sizes, stacks, learning_rates):
         def one_step(done, losses, gradient_norms):
             batch = helpers.Batch(*(stack[done] for stack in stacks))
             compute = partial(compute_for_size, variables=model.variables, size=sizes[done])
@@ -55,30 +52,48 @@ def run_compiled(step, model):
         _, *results = tf.while_loop(lambda done, *_: done < count, one_step, start, maximum_iterations=most)
         return [array.stack() for array in results]
 
-    with tf.name_scope("compiled_steps"):
-        results = steps(count, sizes, learning_rates, stacks)
+    def many_steps(stacks, learning_rates):
+        with tf.name_scope("compiled_steps"):
+            return compiled_steps(count, sizes, stacks, learning_rates)
 
-    def call(feeds):
-        """Makes a training step with each of at most `most` feed_dicts; returns losses and gradient norms."""
-        stacked = {placeholder: np.zeros(placeholder.shape, placeholder.dtype.as_numpy_dtype) for placeholder in fed}
-        for index, feed in enumerate(feeds):
-            batch = helpers.Batch(*(feed[placeholder] for placeholder in model.placeholders))
-            stacked[sizes][index] = size_that_fits(batch, config.sizes)
-            for placeholder, values in zip(stacks, batch):
-                stacked[placeholder][(index, *map(slice, values.shape))] = values
-            stacked[learning_rates][index] = feed[model.learning_rate]
-        return model.session.run(results, stacked | {count: len(feeds)})
+    of_many = types.SimpleNamespace(placeholders=stacks, learning_rate=learning_rates, session=model.session)
+    run_many = run_in_session(many_steps, of_many)
 
     def run(feeds):
         feeds = iter(feeds)
         some = list(itertools.islice(feeds, most))
-        if not some:
-            call([])
-        while some:
-            yield from zip(*(values[: len(some)] for values in call(some)))
+        while True:
+            stacked = dict(zip((*stacks, learning_rates, sizes), stack(some, model, most)))
+            for losses, gradient_norms in run_many([stacked | {count: len(some)}]):
+                yield from zip(losses[: len(some)], gradient_norms[: len(some)])
             some = list(itertools.islice(feeds, most))
+            if not some:
+                return
 
     return run
+
+
+def shapes_of_batch(config):
+    """Returns the shapes of the largest batches, like a helpers.Batch."""
+    (length, decoder_steps), columns = config.sizes[-1], [config.batch_size]
+    return [length, *columns], columns, [decoder_steps, *columns], columns
+
+
+def stack(feeds, model, most):
+    """Stacks the feed_dicts of at most so many steps.
+
+    Returns:
+      The arrays of their helpers.Batch, int32 [most, ...], the learning rates, float32 [most], and which of the sizes
+      each batch has, int32 [most]. What is left is zero.
+    """
+    arrays = [np.zeros([most, *shape], np.int32) for shape in shapes_of_batch(model.config)]
+    learning_rates, sizes = np.zeros([most], np.float32), np.zeros([most], np.int32)
+    for index, feed in enumerate(feeds):
+        batch = helpers.Batch(*(feed[placeholder] for placeholder in model.placeholders))
+        learning_rates[index], sizes[index] = feed[model.learning_rate], size_that_fits(batch, model.config.sizes)
+        for array, values in zip(arrays, batch):
+            array[(index, *map(slice, values.shape))] = values
+    return *arrays, learning_rates, sizes
 
 
 def size_that_fits(batch, sizes):
