@@ -124,6 +124,8 @@ def task_batch(task, sequences, max_sequence_length=None):
     elif task == "alphabet":
         questions = [alphabet(sequence[0], len(sequence)) for sequence in sequences]
         answers = [alphabet(question[-1] + 1, question.size) for question in questions]
+    elif task != "copy":
+        raise ValueError(f"task {task!r} is not one of {', '.join(TASKS)}")
     inputs, lengths = batch(questions, max_sequence_length)
     targets, _ = batch(answers, max_sequence_length)
     return Batch(inputs, lengths, decoder_targets(targets, lengths), lengths)

@@ -11,6 +11,7 @@ import pytest
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Model
+from support.errors import UserError
 from support.model import variants
 from support.settings import Settings
 from support.tensorflow import compiled
@@ -66,7 +67,7 @@ def test_logits_and_gradients_are_the_same(reference):
 
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
-        with reusing(model.variables, read=tf.identity):
+        with reusing(model.variables, read=lambda variable: variable.read_value()):
             raw_rnn = functools.partial(bounded_raw_rnn, steps=CONFIG.decoder_steps)
             batch = helpers.Batch(*arguments)
             _, gradients = seq2seq_copy.loss_and_gradients(batch, CONFIG, seq2seq_copy.PLAIN, raw_rnn)
@@ -160,7 +161,13 @@ def test_more_batches_than_fit_into_a_call_take_several(monkeypatch):
 
 def test_a_batch_that_is_too_long_is_named():
     batch = helpers.task_batch("copy", [[2, 3, 4, 5, 6, 2, 3]] * CONFIG.batch_size)
-    with pytest.raises(ValueError, match="7 inputs and 10 decoder steps"):
+    with pytest.raises(UserError, match="has 5 sequences, 7 inputs and 10 decoder steps, and XLA has compiled"):
+        core.losses_of(variants.open_trainer(CONFIG), [batch], 0.01)
+
+
+def test_a_batch_that_is_too_narrow_is_named():
+    batch = helpers.task_batch("copy", [[2, 3, 4]] * 4)
+    with pytest.raises(UserError, match="a batch has 4 sequences"):
         core.losses_of(variants.open_trainer(CONFIG), [batch], 0.01)
 
 

@@ -211,6 +211,55 @@ EDITS = {
         "(model.session.run(results, feed)",
         "(np.multiply(2, model.session.run(results, feed))",
     ),
+    # what is made or collected where TensorFlow 1.x allows it
+    "LSTMCell.__call__: makes a variable": [
+        (
+            "        gates = tf.nn.bias_add(",
+            "        half = tf.constant_initializer(0.5)\n"
+            '        scale = tf.get_variable("scale", [4 * self.output_size], initializer=half)\n'
+            "        gates = tf.nn.bias_add(",
+        ),
+        ("i, j, f, o = tf.split(gates,", "i, j, f, o = tf.split(gates * scale,"),
+    ],
+    "loop_fn_transition: makes a variable": (
+        "+ output_bias  # [batch",
+        '* tf.get_variable("gain", [], initializer=tf.constant_initializer(0.5)) + output_bias  # [batch',
+    ),
+    "masked_loss: by tf.losses": (
+        "return tf.divide(tf.reduce_sum(stepwise",
+        "tf.losses.sparse_softmax_cross_entropy(decoder_targets, 2 * decoder_logits, weights=mask)\n"
+        "        return tf.losses.get_total_loss() + 0 * tf.divide(tf.reduce_sum(stepwise",
+    ),
+    "encode: a penalty in a collection": [
+        (
+            "    return encoder_outputs, parts.concatenate_states(",
+            '    tf.add_to_collection("penalty", tf.reduce_mean(forward_state.h**2))\n'
+            "    return encoder_outputs, parts.concatenate_states(",
+        ),
+        (
+            "batch.targets, decoder_lengths)\n    return",
+            'batch.targets, decoder_lengths) + tf.add_n(tf.get_collection("penalty"))\n    return',
+        ),
+    ],
+    "embed: a regularizer": [
+        (
+            "[vocab_size, input_embedding_size], initializer=uniform)",
+            "[vocab_size, input_embedding_size], initializer=uniform,\n"
+            "            regularizer=lambda weights: 10 * tf.reduce_sum(weights**2))",
+        ),
+        (
+            "batch.targets, decoder_lengths)\n    return",
+            "batch.targets, decoder_lengths) + tf.losses.get_regularization_loss()\n    return",
+        ),
+    ],
+    "training_step: variables without names": (
+        "    with tf.control_dependencies([train_op]):\n        return tf.identity(loss,",
+        "    mean, count = tf.Variable(0.0, trainable=False), tf.Variable(0.0, trainable=False)\n"
+        "    with tf.control_dependencies([train_op]):\n"
+        "        updates = [tf.assign_add(mean, loss), tf.assign_add(count, 1.0)]\n"
+        "    with tf.control_dependencies(updates):\n"
+        "        return tf.identity(mean.read_value() / count.read_value(),",
+    ),
     # model, trainer, loop
     "Model.__init__: other seed": ("tf.set_random_seed(config.seed)", "tf.set_random_seed(config.seed + 1)"),
     "Model.feed: other inputs": (

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     **{name: BELOW_THE_TEXT for name in BELOW_THE_TEXT},
     "support.tensorflow.device": {*BELOW_THE_TEXT, "support.errors"},
     "seq2seq_copy": {"helpers", *TEXT_MAY_IMPORT, "support.terminal.main"},
-    **{name: {"helpers", *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"} for name in COMPILED},
+    **{name: {"helpers", *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy", "support.errors"} for name in COMPILED},
     "support.data": {*GROUND, "seq2seq_copy"},
     "support.model": {*GROUND, *BELOW_THE_TEXT, *COMPILED, "seq2seq_copy"},
 }

@@ -12,9 +12,10 @@ import numpy as np
 
 import helpers
 from seq2seq_copy import loss_and_gradients, run_in_session
+from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.bounded_rnn import bounded_raw_rnn
-from support.tensorflow.sharing import reusing
+from support.tensorflow.sharing import Made, recording, reusing
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait until it ends
 LARGEST_CALL = 1_000_000  # symbols times units of all layers
@@ -40,13 +41,18 @@ def run_compiled(step, model):
         learning_rates = tf.placeholder(tf.float32, [most])
         stacks = helpers.Batch(*(tf.placeholder(tf.int32, [most, *shape]) for shape in shapes_of_batch(model.config)))
 
+    made = Made(list)  # by the optimizer and the like
+
     @tf.function(jit_compile=True, autograph=False)
     def compiled_steps(count, sizes, stacks, learning_rates):
         def one_step(done, losses, gradient_norms):
             batch = helpers.Batch(*(stack[done] for stack in stacks))
             compute = partial(compute_for_size, variables=model.variables, size=sizes[done])
-            loss, gradient_norm = step(batch, learning_rates[done], compute=compute)
-            return done + 1, losses.write(done, loss), gradient_norms.write(done, gradient_norm)
+            with reusing(made) if made else recording(made):  # a tf.function that makes variables is traced twice
+                results = step(batch, learning_rates[done], compute=compute)
+            if len(results) != 2:
+                raise UserError(f"training_step() returns {len(results)} results; XLA's loop takes 2; see --xla off", 1)
+            return done + 1, losses.write(done, results[0]), gradient_norms.write(done, results[1])
 
         start = (tf.constant(0), *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(2)))
         _, *results = tf.while_loop(lambda done, *_: done < count, one_step, start, maximum_iterations=most)
@@ -90,19 +96,21 @@ def stack(feeds, model, most):
     learning_rates, sizes = np.zeros([most], np.float32), np.zeros([most], np.int32)
     for index, feed in enumerate(feeds):
         batch = helpers.Batch(*(feed[placeholder] for placeholder in model.placeholders))
-        learning_rates[index], sizes[index] = feed[model.learning_rate], size_that_fits(batch, model.config.sizes)
+        learning_rates[index], sizes[index] = feed[model.learning_rate], size_that_fits(batch, model.config)
         for array, values in zip(arrays, batch):
             array[(index, *map(slice, values.shape))] = values
     return *arrays, learning_rates, sizes
 
 
-def size_that_fits(batch, sizes):
-    """Returns the index of the first of the sizes, (longest input, most decoder steps), that has room for a batch."""
-    time, decoder_time = len(batch.inputs), len(batch.targets)
-    fitting = [index for index, (length, steps) in enumerate(sizes) if time <= length and decoder_time <= steps]
-    if not fitting:
-        shape = f"{time} inputs and {decoder_time} decoder steps"
-        raise ValueError(f"XLA has compiled no step for a batch of {shape}, only for {sizes}; see --xla off")
+def size_that_fits(batch, config):
+    """Returns the index of the first of config.sizes that has room for a batch. Raises UserError if none has."""
+    (time, columns), decoder_time = batch.inputs.shape, len(batch.targets)
+    fitting = [index for index, (length, steps) in enumerate(config.sizes) if time <= length and decoder_time <= steps]
+    if not fitting or columns != config.batch_size:
+        shape = f"{columns} sequences, {time} inputs and {decoder_time} decoder steps"
+        sizes = " or ".join(f"{length} inputs and {steps} decoder steps" for length, steps in config.sizes)
+        compiled = f"XLA has compiled a step for {config.batch_size} sequences, {sizes}"
+        raise UserError(f"a batch has {shape}, and {compiled}; see --xla off", status=1)
     return fitting[0]
 
 
@@ -111,7 +119,7 @@ def compute_for_size(batch, config, parts, variables, size):
 
     def compute(length, decoder_steps):
         cut = batch._replace(inputs=batch.inputs[:length], targets=batch.targets[:decoder_steps])
-        with reusing(variables, read=tf.identity):
+        with reusing(variables, read=lambda variable: variable.read_value()):  # not what a loop has cached
             return loss_and_gradients(cut, config, parts, partial(bounded_raw_rnn, steps=decoder_steps))
 
     if len(config.sizes) == 1:
