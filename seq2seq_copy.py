@@ -2,7 +2,8 @@ r"""Sequence-to-sequence copy: a model, built as a static TensorFlow graph, lear
 
 The encoder reads a sequence in both directions. The decoder starts from the encoder's final state and writes the
 sequence out again, then EOS. Its first input is EOS, which here also means start. Then, at each step, it reads the
-symbol that it found most likely at the step before: greedy decoding, in training as well as afterwards.
+symbol that it found most likely at the step before: greedy decoding, in training as well as afterwards. The model and
+its names are those of a live coding session of 2017, here called the talk.
 
     forward LSTM          o ---> o ---> o ----.
                           |      |      |      \
@@ -15,10 +16,9 @@ symbol that it found most likely at the step before: greedy decoding, in trainin
       predicts                                               5      7      8     EOS    PAD    PAD
 
 Below, in this order: numbers, embedding, cell, encoder, decoder, loss, training step, model, training, and fit(), a
-whole run in its plainest form. `python seq2seq_copy.py` makes the same steps, by the same functions compiled with XLA,
-and saves the run. helpers.py makes the data. docs/walkthrough.ipynb runs the model part by part. The functions up to
-training_step() only build the graph; nothing is computed until session.run(). Tensors are time-major, [time, batch]: a
-sequence is a column. Comments give shapes.
+complete run, as plain as possible. `python seq2seq_copy.py` takes the same steps, by the same functions compiled with
+XLA, and saves the run. helpers.py makes the data. The functions up to training_step() only build the graph; nothing is
+computed until session.run(). Tensors are time-major, [time, batch]: a sequence is a column. Comments give shapes.
 """
 
 import itertools
@@ -43,17 +43,17 @@ class Config:
 
     task: str = "copy"  # helpers.py has other tasks
     vocab_size: int = 10  # symbols, among them PAD = 0 and EOS = 1
-    length_from: int = 3  # the talk's lengths: few steps to wait for,
+    length_from: int = 3  # the talk's lengths: short, so that training is quick,
     length_to: int = 8  # and yet 19 million different sequences, of which a run sees 300,100
-    input_embedding_size: int = 20  # twice the symbols, so that any two can be far apart
+    input_embedding_size: int = 20  # twice the number of symbols, so that any two can be far apart
     encoder_hidden_units: int = 20  # in each direction; their final states, side by side, start a decoder of 40
-    batch_size: int = 100  # smaller and larger batches are no better (docs/claims.md)
+    batch_size: int = 100  # neither smaller nor larger batches do better (docs/claims.md)
     max_batches: int = 3001  # batch 3000, counted from 0, is reported too
     learning_rate: float = 0.03  # the peak: 30 times the talk's constant rate
-    warm_up: float = 0.1  # share of the batches in which the rate rises; before that, Adam has seen few gradients
+    warm_up: float = 0.1  # share of the batches in which the rate rises, as Adam's averages rest on few gradients
     adam_beta2: float = 0.95  # a shorter memory than the usual 0.999, because a run has only 3,001 batches
-    clip_norm: float = 1.0  # a longer gradient is shortened to this
-    held_out_sequences: int = 10_000  # so that one error is 0.01 %
+    clip_norm: float = 1.0  # a gradient with a larger norm is scaled down to it
+    held_out_sequences: int = 10_000  # so that one wrong sequence is 0.01 %
     batches_in_epoch: int = 1000  # between two reports; the talk's name, though random data has no epochs
     seed: int = 0  # decides the initial weights and all random data
 
@@ -61,7 +61,7 @@ class Config:
 def embed(encoder_inputs, vocab_size, input_embedding_size):
     """Creates a vector for each symbol, initialised uniformly from [-0.2, 0.2], and looks up those of the inputs."""
     with tf.variable_scope("embedding"):
-        uniform = tf.random_uniform_initializer(-0.2, 0.2)  # the talk has 1; 0.2 was learned
+        uniform = tf.random_uniform_initializer(-0.2, 0.2)  # the talk has 1; a search found 0.2 (docs/accuracy.md)
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
         encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
         return embeddings, encoder_inputs_embedded  # the latter [time, batch, input_embedding_size]
@@ -81,16 +81,15 @@ class LSTMCell:
 
     The forget gate f decides what stays in the memory c; without it, c could only accumulate. The input gate i decides
     how much of the new content j (g in many books) is added, the output gate o what the model sees of c, as h.
-
     Sources: Hochreiter and Schmidhuber, "Long short-term memory", 1997; f: Gers et al., "Learning to forget", 2000; the
     bias of f: Jozefowicz et al., "An empirical exploration of recurrent network architectures", 2015.
     """
 
     def __init__(self, name, units, input_size):
-        """Creates the weights here. A loop caches those created in it, and the compiled step would not change them."""
+        """Creates the weights, once; __call__ runs inside a loop."""
         with tf.variable_scope(f"{name}/lstm_cell"):
             self.kernel = tf.get_variable("kernel", [input_size + units, 4 * units])  # Glorot uniform, the default
-            open_f = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # sigmoid(4) = 98 %; learned
+            open_f = tf.constant_initializer(np.repeat([0.0, 0.0, 4.0, 0.0], units))  # f starts from sigmoid(4) = 98 %
             self.bias = tf.get_variable("bias", [4 * units], initializer=open_f)
         self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
@@ -99,7 +98,7 @@ class LSTMCell:
         return LSTMStateTuple(c=zeros, h=zeros)
 
     def __call__(self, inputs, state):
-        """Makes a step. inputs: [batch, input_size]. Returns the output [batch, units] and the next LSTMStateTuple."""
+        """Takes a step. inputs: [batch, input_size]. Returns the output [batch, units] and the next LSTMStateTuple."""
         gates = tf.nn.bias_add(tf.matmul(tf.concat([inputs, state.h], axis=1), self.kernel), self.bias)
         i, j, f, o = tf.split(gates, 4, axis=1)  # [batch, units] each
         c = tf.sigmoid(f) * state.c + tf.sigmoid(i) * tf.tanh(j)
@@ -108,7 +107,7 @@ class LSTMCell:
 
 
 def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
-    """Reads the sequences from left to right and from right to left, each up to its true length.
+    """Reads the sequences from left to right and from right to left, each up to its true length. parts: see below.
 
     Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from.
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
@@ -139,13 +138,13 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
         elements_finished, next_input, next_cell_state, emit_output, next_loop_state = loop_fn(
             time, cell_output, cell_state, loop_state)
 
-    The first call has no cell_output. For finished sequences raw_rnn emits zeros: logits of 0, and the prediction 0,
-    which is PAD. When all are finished, the loop ends. decoder_lengths, int32 [batch], says when; EOS ends nothing.
-    decoder_targets, int32 [decoder_time, batch], are read by teacher forcing only, in support/model/.
+    The first call has no cell_output; loop_state may carry anything from step to step, and is None here. A sequence is
+    finished after decoder_lengths [batch] steps, whether or not EOS was written. From then on raw_rnn emits zeros for
+    it, and 0 is PAD. Only teacher forcing, in support/model/, reads decoder_targets, int32 [decoder_time, batch].
     """
     embeddings, vocab_size = encoded.embeddings, encoded.embeddings.shape[0]
     decoder_hidden_units = encoded.final_state.h.shape[1]
-    uniform = tf.random_uniform_initializer(-2.5, 2.5)  # the talk has 1; 2.5 was learned
+    uniform = tf.random_uniform_initializer(-2.5, 2.5)  # the talk has 1; a search found 2.5
     output_weights = tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
     batch_shape = tf.shape(decoder_lengths)
@@ -174,7 +173,7 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
 
 
 def decode(decoder_cell, loop_fn, raw_rnn=None):
-    """Writes the sequences, one symbol per step. XLA has its own raw_rnn, a loop of known length; None is TensorFlow's.
+    """Writes the sequences, one symbol per step. raw_rnn replaces tf.nn.raw_rnn: XLA needs a loop of known length.
 
     Returns what loop_fn emits, a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction
     int32 [decoder_time, batch], and whatever a variant adds.
@@ -185,20 +184,21 @@ def decode(decoder_cell, loop_fn, raw_rnn=None):
 
 
 def masked_loss(decoder_logits, decoder_targets, decoder_lengths):
-    """Averages the cross-entropy, in nats, over the decoder steps of each sequence: its symbols, EOS, PAD, PAD.
+    """Averages the cross-entropy, in nats, over all steps of the batch that count: symbols, EOS, PAD, PAD.
 
-    Past these, the logits are zero. Without the mask, such steps would raise the loss, whatever the model has learned.
+    Past these, the logits are zero. Without the mask, each such step would add ln(vocab_size), whatever was learned.
     """
     with tf.variable_scope("loss"):
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
-        stepwise_cross_entropy = cross_entropy(labels=decoder_targets, logits=decoder_logits)  # [decoder_time, batch]
+        stepwise_cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=decoder_targets, logits=decoder_logits
+        )  # [decoder_time, batch]
         mask = tf.transpose(tf.sequence_mask(decoder_lengths, tf.shape(decoder_targets)[0], tf.float32))
         return tf.divide(tf.reduce_sum(stepwise_cross_entropy * mask), tf.reduce_sum(mask), name="loss")
 
 
 def scheduled_learning_rate(step, config):
     """Returns the learning rate of a training step, a Python float to be fed. Steps count from 0."""
-    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # reaches 1 after a tenth of the run
+    rise = (step + 1) / max(1, config.warm_up * config.max_batches)  # reaches 1 after the warm-up
     fall = 1 - step / config.max_batches  # falls linearly from 1 to almost 0
     return config.learning_rate * min(1, rise) * fall
 
@@ -232,10 +232,10 @@ def build_model(batch, config, parts=PLAIN, raw_rnn=None):
         decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], decoder_input_size)
         results = decode(decoder_cell, loop_fn, raw_rnn)
     if batch.targets is not None:
-        with tf.name_scope("fill_up"):  # If all sequences end early, zeros follow, as raw_rnn emits for finished ones.
+        # The targets have room for the longest possible sequence. If no sequence is as long, the loop ends before.
+        with tf.name_scope("fill_up"):
             missing = tf.shape(batch.targets)[0] - tf.shape(results["decoder_prediction"])[0]
-            for name, tensor in results.items():
-                results[name] = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)])
+            results = {key: tf.pad(x, [[0, missing], *[[0, 0]] * (x.shape.rank - 1)]) for key, x in results.items()}
         results["loss"] = masked_loss(results["decoder_logits"], batch.targets, decoder_lengths)
     return results | {"decoder_lengths": decoder_lengths}
 
@@ -255,8 +255,8 @@ def training_step(batch, learning_rate, config, parts=PLAIN, compute=loss_and_gr
 
     compute is loss_and_gradients, or a function around it: XLA needs sizes that are known in advance, and a cluster
     adds up the gradients of its workers. Returns the loss before the update, and the gradient norm before clipping.
-    Sources: Kingma and Ba, "Adam", 2015, algorithm 1, reordered as just before section 2.1; clipping: Pascanu et al.,
-    "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+    Sources: Kingma and Ba, "Adam", 2015, algorithm 1, in the order given just before section 2.1; clipping: Pascanu
+    et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
     """
     loss, gradients = compute(batch, config, parts)
     with tf.variable_scope("train"):
@@ -268,7 +268,7 @@ def training_step(batch, learning_rate, config, parts=PLAIN, compute=loss_and_gr
 
 
 class Model:
-    """The graph of a Config and its Parts, its tensors as attributes, and a session that holds the weights."""
+    """A graph that predicts and measures, and a session. To train, training_step() builds the model a second time."""
 
     def __init__(self, config, parts=PLAIN, open_session=None):
         tf.reset_default_graph()
@@ -282,7 +282,7 @@ class Model:
             target_lengths=tf.placeholder(tf.int32, [None], name="decoder_targets_length"),  # [batch]
         )
         self.learning_rate = tf.placeholder(tf.float32, [], name="learning_rate")
-        with recording() as self.variables:  # for a second graph with the same weights, see Trainer
+        with recording() as self.variables:
             results = build_model(self.placeholders, config, parts)
         self.decoder_logits = results["decoder_logits"]  # [decoder_time, batch, vocab_size]
         self.decoder_prediction = results["decoder_prediction"]  # [decoder_time, batch]
@@ -301,10 +301,10 @@ class Model:
 
 
 def run_in_session(step, model):
-    """Returns a function that makes a training step for each feed_dict, and yields the losses and gradient norms.
+    """Returns a function that takes a training step for each feed_dict, and yields the losses and gradient norms.
 
     This is --xla off. By default support/tensorflow/compiled.py lets XLA compile the step, and calls this function with
-    a step that makes many, and with a model whose placeholders hold many batches.
+    a step that takes many, and with a model whose placeholders hold many batches.
     """
     results = step(model.placeholders, model.learning_rate)
     return lambda feeds: (model.session.run(results, feed) for feed in feeds)
@@ -319,27 +319,27 @@ class Trainer:
         with model.session.graph.as_default(), reusing(model.variables):
             known = tf.global_variables()
             self.run = runner(step, model)
-            of_adam = [variable for variable in tf.global_variables() if variable not in known]
-            model.session.run(tf.variables_initializer(of_adam))
+            of_optimizer = [variable for variable in tf.global_variables() if variable not in known]
+            model.session.run(tf.variables_initializer(of_optimizer))
 
 
 def train(trainer, batches, step=0):
-    """Makes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
+    """Takes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
 
-    After each step the caller can print, save or stop. step is the number of training steps already made.
+    step is the number of steps already taken. After each, the caller can print, save or stop. XLA is some steps ahead.
     """
     model = trainer.model
-    pairs = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))
-    pairs, fed = itertools.tee(pairs)  # XLA takes many batches before it returns their losses
-    results = trainer.run(model.feed(batch, learning_rate) for batch, learning_rate in fed)
-    for (batch, learning_rate), (loss, gradient_norm) in zip(pairs, results):
+    steps = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))
+    steps, kept = itertools.tee(steps)
+    results = trainer.run(model.feed(batch, learning_rate) for batch, learning_rate in steps)
+    for (batch, learning_rate), (loss, gradient_norm) in zip(kept, results):
         yield batch, loss, gradient_norm, learning_rate
 
 
 def evaluate(model, batch, batch_size=1000):
-    """Decodes the sequences of a helpers.Batch, batch_size at a time, and compares the predictions with the targets.
+    """Decodes the sequences of a helpers.Batch, batch_size at a time.
 
-    Returns exact, bool [batch], whether all symbols, EOS and both PADs are right; and correct_tokens, int [batch], how
+    Returns exact, bool [batch], whether all symbols, EOS and both PADs are right, and correct_tokens, int [batch], how
     many symbols are, counting EOS but not PAD.
     """
     exact, correct_tokens = [], []
@@ -352,10 +352,10 @@ def evaluate(model, batch, batch_size=1000):
 
 
 def fit(config, trainer=None):
-    """A whole run in its plainest form: draws batches, trains, prints losses and samples as the talk does, evaluates.
+    """A complete run, as plain as possible: draws batches, trains, prints losses and samples as in the talk, evaluates.
 
-    trainer is a new Trainer; None for that of the plain model. Returns the Model, the loss of each batch, and which of
-    the held-out sequences the model gets exactly right, bool [sequences].
+    trainer is a new Trainer of the same config; None for that of the plain model. Returns the Model, the loss of each
+    batch, and which of the held-out sequences the model gets exactly right, bool [sequences].
     """
     batches, held_out = helpers.examples(config, helpers.generators(config.seed))
     trainer, losses = trainer or Trainer(Model(config)), []

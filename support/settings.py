@@ -165,7 +165,14 @@ def flag(name):
 
 
 def check(config):
-    """Raises UserError if settings contradict each other."""
+    """Raises UserError if settings contradict each other, or a default in an edited script is out of its range."""
+    for name, kind in KINDS.items():
+        value = getattr(config, name)
+        try:
+            kind(str(getattr(Settings, name) if value is None else value))
+        except ValueError as error:
+            if not (value is None and getattr(Settings, name) is None):
+                raise UserError(f"{name}: {error}") from None
     if config.length_from > config.length_to:
         raise UserError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:

@@ -106,3 +106,10 @@ def test_a_long_input_counts_as_much_as_a_long_answer():
 def test_what_no_version_has_written_are_no_settings(values):
     with pytest.raises(ValueError, match=r"."):
         settings.from_json(values)
+
+
+def test_a_default_of_an_edited_script_is_checked():
+    """A run whose settings cannot be read again would be lost."""
+    with pytest.raises(UserError, match="warm_up: '1.0' is not a number from 0 to below 1"):
+        settings.check(replace(Settings(), warm_up=1.0))
+    settings.check(Settings())

@@ -61,7 +61,8 @@ def warning_if_not_compiled():
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
-        log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", str(error).splitlines()[0])
+        lines = [line for line in str(error).splitlines() if line and line != "Graph execution error:"]
+        log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", lines[0])
 
 
 def replace_parts(parts, config, training=False, columns=None):
