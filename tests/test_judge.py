@@ -19,18 +19,19 @@ from support.terminal.judge import Judged
 
 def test_figures_worked_out_by_hand():
     judged = [
-        Judged((2, 3), (4, 5, 6), (4, 5, 6), True),
-        Judged((2,), (4, 5, 6), (4, 6), True),  # one left out
-        Judged((3,), (4,), (4,), False),  # right so far, but it did not end
-        Judged((UNKNOWN,), (4, 5), None, False),
-        Judged((4,), (UNKNOWN,), (4,), True),
+        Judged(("a", "b"), ("x", "y", "z"), ("x", "y", "z"), True),
+        Judged(("a",), ("x", "y", "z"), ("x", "z"), True),  # one left out
+        Judged(("b",), ("x",), ("x",), False),  # right so far, but it did not end
+        Judged(("new",), ("x", "y"), None, False),
+        Judged(("c",), ("new",), ("x",), True),
+        Judged(("d",), ("<UNK>",), ("<UNK>",), True),  # nobody knows what either stands for
     ]
-    found = judge.figures(judged)
-    assert found["exact_match"] == {"share": 0.2, "exact": 1, "sequences": 5}
-    assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1) / 10
-    assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 4}
+    found = judge.figures(judged, ["<PAD>", "<EOS>", "<UNK>", *"abcdxyz"])
+    assert found["exact_match"] == {"share": 1 / 6, "exact": 1, "sequences": 6}
+    assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1 + 1) / 11
+    assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 5}
     assert found["exact_match_by_target_length"]["3"] == {"share": 0.5, "exact": 1, "sequences": 2}
-    assert (found["inputs_with_unknown_symbols"], found["targets_with_unknown_symbols"]) == (1, 1)
+    assert (found["inputs_with_unknown_symbols"], found["targets_with_unknown_symbols"]) == (1, 2)
 
 
 def read(folder, *texts, **options):
@@ -121,7 +122,7 @@ def test_a_run_reports_on_each_part(learned):
     assert float(trained[1]) > 80
     assert (folder / "run/answers.tsv").read_text() == "ab\t12\t12\tright\ndc\t43\t43\tright\n"
     answers = (folder / "run/test-answers.tsv").read_text()
-    assert answers.startswith("aab\t112\t112\tright\nc<UNK>\t3\t\twrong\nbd\t")
+    assert answers.startswith("aab\t112\t112\tright\ncx\t3\t\twrong\nbd\t")
     metrics = json.loads((folder / "run/metrics.json").read_text())
     assert metrics["exact_match"] == metrics["held_out"]["exact_match"]
     assert metrics["test"]["inputs_with_unknown_symbols"] == 1
@@ -140,7 +141,7 @@ def test_a_file_of_pairs_is_asked_and_judged(learned):
     folder, _ = learned
     status, stdout, stderr = run(["--predict-file", "test.tsv", "--run-dir", "run", "--beam", "2"], folder)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c <UNK>]\n")
+    assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c x]\n")
     assert "target    > [3]\npredicted > -  wrong\n" in stdout
     assert "\n3 inputs of test.tsv\n  exact match               33.33%  (1 of 3)\n" in stdout
     assert stdout.endswith("\nanswers in test.answers.tsv\n")
@@ -222,8 +223,39 @@ def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
     assert (status, stderr) == (0, "")
     assert stdout.startswith("input     > [a <UNK>]\n")
     answers = (tmp_path / "counted/answers.tsv").read_text().splitlines()
-    assert [line.split("\t")[-1] for line in answers if "<UNK>" in line.split("\t")[0]] == ["wrong"]
+    assert [line.split("\t")[-1] for line in answers if "q" in line.split("\t")[0]] == ["wrong"]
 
     assert run([*data, *settings, "--run-dir", "all"], tmp_path)[0] == 0
     assert {"q", "w"} < set(json.loads((tmp_path / "all/config.json").read_text())["names"])
     assert run(["--predict", "a zzz", "--run-dir", "all"], tmp_path)[0] == 2
+
+
+EATERS = "does name{} eat fish\t{}\n"
+
+
+def test_inputs_that_differ_only_in_unknown_symbols_are_different_inputs(tmp_path):
+    """To the model all of them are one input, so it answers yes to each. Half of them are answered no."""
+    (tmp_path / "pairs.tsv").write_text("".join(EATERS.format(number, "yes") for number in range(100)))
+    (tmp_path / "test.tsv").write_text("".join(EATERS.format(n, "yes" if n % 2 else "no") for n in range(100, 200)))
+    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--min-count", "6", "--run-dir", "run"]
+    status, stdout, _ = run([*data, "--max-batches", "60", "--samples", "0", "--xla", "off"], tmp_path)
+    assert status == 0
+    assert "\n10 held-out inputs\n  exact match              100.00%  (10 of 10)\n" in stdout
+    assert "\n90 inputs of the pairs trained on\n" in stdout
+    assert "\n100 inputs of the test data\n  exact match               50.00%  (50 of 100)\n" in stdout
+    status, stdout, _ = run(["--predict-file", "test.tsv", "--run-dir", "run"], tmp_path)
+    assert "input     > [does name100 eat fish]\ntarget    > [no]\npredicted > [yes]  wrong\n" in stdout
+    assert "\n100 inputs of test.tsv\n  exact match               50.00%  (50 of 100)\n" in stdout
+    answers = (tmp_path / "run/test-answers.tsv").read_text().splitlines()
+    assert answers[:2] == ["does name100 eat fish\tno\tyes\twrong", "does name101 eat fish\tyes\tyes\tright"]
+    assert len({line.split("\t")[0] for line in answers}) == 100
+
+
+def test_inputs_with_symbols_of_no_other_file_are_different_inputs(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a b\tb a\nc d\td c\n" * 5)
+    (tmp_path / "test.tsv").write_text("a x\tx a\na y\ty a\n")
+    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    stdout = run([*data, "--run-dir", "run"], tmp_path)[1]
+    assert "\n2 inputs of the test data\n  exact match                0.00%  (0 of 2)\n" in stdout
+    assert "  2 inputs with symbols that the model does not know, so wrong\n" in stdout
+    assert (tmp_path / "run/test-answers.tsv").read_text() == "a x\tx a\t\twrong\na y\ty a\t\twrong\n"

@@ -37,9 +37,10 @@ def small_file(tmp_path, monkeypatch):
 
 def pairs_of(symbols, bounds, training=(), held_out=(), names=("a",)):
     """Returns Pairs whose inputs are all different."""
-    lines = np.arange(len(bounds) // 2)
+    lines, spellings = np.arange(len(bounds) // 2), ["<PAD>", "<EOS>", *names]
     parts = [np.array(part, int) for part in (training, held_out, ())]
-    return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, list(names), "", *parts)
+    model = spellings, np.arange(len(spellings)), list(names)
+    return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, *model, "", *parts)
 
 
 def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):

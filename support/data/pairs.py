@@ -42,22 +42,31 @@ log = logging.getLogger(__name__)
 class Pairs(NamedTuple):
     """All pairs of the files of a run: --data, then --validation-data, then --test-data. A line is an index, from 0.
 
-    The input of line i is symbols[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2].
+    The input of line i is written[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2]. Two
+    spellings that the model does not know are two inputs, although it reads one symbol for both.
     """
 
-    symbols: np.ndarray  # int32 [all symbols], in a temporary file; UNKNOWN only in --test-data
+    written: np.ndarray  # int32 [all symbols], in a temporary file: indices of spellings
     bounds: np.ndarray  # int64 [2 * lines + 1]
     input_hashes: np.ndarray  # int64 [lines], the same for the same input
-    names: list  # of str: how the symbols from FIRST_SYMBOL on are written
+    spellings: list  # of str: how the files write their symbols; from FIRST_SYMBOL on, after those of PAD and EOS
+    symbol_of: np.ndarray  # int32 [spellings]: what the model reads; UNKNOWN only for some of --test-data
+    names: list  # of str: how the model's symbols from FIRST_SYMBOL on are written
     sha256: str  # of the files
     training_lines: np.ndarray  # int [...]
     held_out_lines: np.ndarray  # int [...], all of --validation-data, or else some of --data
     test_lines: np.ndarray  # int [...], all after these
 
     def sides(self, line):
-        """Returns the input and the target of a line, int32 [...] each."""
+        """Returns the input and the target of a line as the model reads them, int32 [...] each."""
         start, middle, end = self.bounds[2 * line : 2 * line + 3]
-        return self.symbols[start:middle], self.symbols[middle:end]
+        return self.symbol_of[self.written[start:middle]], self.symbol_of[self.written[middle:end]]
+
+    def sides_as_written(self, line):
+        """Returns the input and the target of a line as the file has them, two tuples of str."""
+        start, middle, end = self.bounds[2 * line : 2 * line + 3]
+        spelled = [self.spellings[index] for index in self.written[start:end].tolist()]
+        return tuple(spelled[: middle - start]), tuple(spelled[middle - start :])
 
 
 def read(config):
@@ -112,20 +121,14 @@ def without_rare(pairs, min_count, known):
       known: int, how many of the first names are kept, however rare they are.
 
     Returns:
-      Pairs, in another temporary file.
-
-    Raises:
-      OSError: the temporary file cannot be written.
+      Pairs.
     """
     is_kept = training_counts(pairs) >= min_count
     is_kept[: FIRST_SYMBOL + known] = True
-    numbers = np.full(is_kept.size, FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME), np.int32)
-    numbers[is_kept] = np.arange(is_kept.sum())
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
-    for start in range(0, pairs.symbols.size, CHUNK):
-        numbers[pairs.symbols[start : start + CHUNK]].tofile(file)
+    symbols = np.full(is_kept.size, FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME), np.int32)
+    symbols[is_kept] = np.arange(is_kept.sum())
     names = [name for name, kept in zip(pairs.names, is_kept[FIRST_SYMBOL:]) if kept]
-    return pairs._replace(symbols=numbers_in(file), names=names)
+    return pairs._replace(symbol_of=symbols[pairs.symbol_of], names=names)
 
 
 def numbers_in(file):
@@ -137,7 +140,8 @@ def numbers_in(file):
 def read_known(flag, path, names, symbols="words"):
     """Reads a file of pairs as test lines; names is the known vocabulary, a list of str.
 
-    Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises the same errors as read().
+    The model reads other symbols as UNKNOWN, or as UNKNOWN_NAME if that is among the names. Raises the same errors as
+    read().
     """
     reader, none = _Reader(symbols, names), np.arange(0)
     return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
@@ -148,7 +152,8 @@ class _Reader:
 
     def __init__(self, symbols, names):
         self.symbols, self.digest = symbols, hashlib.sha256()
-        self.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
+        self.spellings = {name: index for index, name in enumerate([*RESERVED, *names])}
+        self.known = len(self.spellings)  # so many are symbols of the model
         self.numbers, self.bounds, self.hashes = array.array("i"), array.array("q", [0]), array.array("q")
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
 
@@ -165,8 +170,9 @@ class _Reader:
                 if wrong_lines == MOST_WRONG_LINES or len(line) > LONGEST_LINE:
                     break
                 continue
-            self.add_pair(sides, may_add_symbols)
-            if len(self.names) > LARGEST_VOCABULARY:
+            self.add_pair(sides)
+            self.known = len(self.spellings) if may_add_symbols else self.known
+            if self.known > FIRST_SYMBOL + LARGEST_VOCABULARY:
                 problem = f"more than {LARGEST_VOCABULARY} different symbols"
                 raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
         if wrong_lines:
@@ -175,18 +181,19 @@ class _Reader:
             raise UserError(f"{flag}: {str(path)!r} holds no pair")
         return np.arange(lines_before, len(self.hashes))
 
-    def add_pair(self, sides, may_add_symbols):
+    def add_pair(self, sides):
         """Adds a pair: its input and its target, each a list of str."""
-        unknown = self.names.get(UNKNOWN_NAME, UNKNOWN)
         for words in sides:
-            if may_add_symbols:
-                self.numbers.extend(self.names.setdefault(word, FIRST_SYMBOL + len(self.names)) for word in words)
-            else:
-                self.numbers.extend(self.names.get(word, unknown) for word in words)
+            self.numbers.extend(self.spellings.setdefault(word, len(self.spellings)) for word in words)
             self.bounds.append(self.bounds[-1] + len(words))
         self.hashes.append(hash(tuple(sides[0])))
         if len(self.numbers) > CHUNK:
             self.write()
+
+    @property
+    def names(self):
+        """How the model's symbols from FIRST_SYMBOL on are written, list of str."""
+        return list(self.spellings)[FIRST_SYMBOL : self.known]
 
     def looks_unspaced(self):
         """Returns whether the spaces between symbols seem to be missing: many symbols, about one on each side."""
@@ -200,8 +207,11 @@ class _Reader:
     def pairs(self, *lines):
         """Returns everything read so far as Pairs. lines: the lines to train on, those held out, and those to test."""
         self.write()
-        bounds, hashes = np.array(self.bounds), np.array(self.hashes)
-        return Pairs(numbers_in(self.file), bounds, hashes, list(self.names), self.digest.hexdigest(), *lines)
+        bounds, hashes, spellings = np.array(self.bounds), np.array(self.hashes), list(self.spellings)
+        symbol_of = np.arange(len(spellings), dtype=np.int32)
+        symbol_of[self.known :] = self.spellings.get(UNKNOWN_NAME, UNKNOWN)
+        digest = self.digest.hexdigest()
+        return Pairs(numbers_in(self.file), bounds, hashes, spellings, symbol_of, self.names, digest, *lines)
 
 
 def further(wrong_lines):
@@ -351,9 +361,9 @@ def split(input_hashes, most_held_out, generator):
 def training_counts(pairs):
     """Returns how often training pairs hold each symbol, int [vocab_size]."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    symbols = pairs.symbols[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
-    for start in range(0, symbols.size, CHUNK):
-        counts += np.bincount(symbols[start : start + CHUNK], minlength=counts.size)
+    written = pairs.written[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
+    for start in range(0, written.size, CHUNK):
+        counts += np.bincount(pairs.symbol_of[written[start : start + CHUNK]], minlength=counts.size)
     for line in pairs.held_out_lines:
         np.subtract.at(counts, np.concatenate(pairs.sides(line)), 1)
     return counts
@@ -376,8 +386,9 @@ def batch(pairs, lines, size=(None, None)):
       size: of the longest input and of the longest target that there is room for; None for those of these lines.
     """
     starts, middles, ends = (pairs.bounds[2 * lines + place].tolist() for place in range(3))
-    inputs, lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(starts, middles)], size[0])
-    targets, target_lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(middles, ends)], size[1])
+    inputs, lengths = helpers.batch([pairs.written[a:b] for a, b in zip(starts, middles)], size[0])
+    targets, target_lengths = helpers.batch([pairs.written[a:b] for a, b in zip(middles, ends)], size[1])
+    inputs, targets = pairs.symbol_of[inputs], pairs.symbol_of[targets]  # PAD is read as PAD
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths), target_lengths)
 
 
