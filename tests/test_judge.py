@@ -1,5 +1,6 @@
 """Own pairs as a test: splits given by files, answers compared with all targets of an input, characters as symbols."""
 
+import itertools
 import json
 import re
 import shutil
@@ -144,10 +145,37 @@ def test_a_file_of_pairs_is_asked_and_judged(learned):
     assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c x]\n")
     assert "target    > [3]\npredicted > -  wrong\n" in stdout
     assert "\n3 inputs of test.tsv\n  exact match               33.33%  (1 of 3)\n" in stdout
-    assert stdout.endswith("\nanswers in test.answers.tsv\n")
-    assert (folder / "test.answers.tsv").read_text() == (folder / "run/test-answers.tsv").read_text()
-    figures = json.loads((folder / "test.answers.json").read_text())
+    assert stdout.endswith("\nanswers in test.tsv.answers.tsv\n")
+    assert (folder / "test.tsv.answers.tsv").read_text() == (folder / "run/test-answers.tsv").read_text()
+    figures = json.loads((folder / "test.tsv.answers.json").read_text())
+    figures.pop("answers_sha256")
     assert figures == json.loads((folder / "run/metrics.json").read_text())["test"]
+
+
+def test_answers_replace_only_what_the_command_has_written(learned, tmp_path):
+    folder, _ = learned
+    for name in ("ang.dev", "ang.gold"):
+        shutil.copy(folder / "test.tsv", tmp_path / name)
+        asked = ["--predict-file", name, "--run-dir", str(folder / "run")]
+        for _ in range(2):  # the second replaces the answers of the first
+            assert run(asked, tmp_path)[::2] == (0, "")
+    for name, ending in itertools.product(("ang.dev", "ang.gold"), (".tsv", ".json")):
+        path = tmp_path / f"{name}.answers{ending}"
+        written = path.read_bytes()
+        path.write_bytes(b"my own\n")
+        status, stdout, stderr = run(["--predict-file", name, "--run-dir", str(folder / "run")], tmp_path)
+        assert (status, stdout) == (2, "")
+        assert re.fullmatch(
+            f"seq2seq_copy.py: --predict-file: '{name}.answers.(tsv|json)' exists, and is not what this command has "
+            r"written there; --answers names another file \(see --help\)\n",
+            stderr,
+        )
+        assert path.read_bytes() == b"my own\n"
+        path.write_bytes(written)
+    assert run([*asked, "--answers", "new/mine.dev"], tmp_path)[1].endswith("\nanswers in new/mine.dev\n")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"mine.dev", "mine.dev.json"}
+    assert run([*asked, "--answers", "ang.dev"], tmp_path)[0] == 2
+    assert (tmp_path / "ang.dev").read_bytes() == (folder / "test.tsv").read_bytes()
 
 
 def test_a_bad_line_has_a_record_in_its_place(learned):

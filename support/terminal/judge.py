@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from helpers import EOS
+from support import outside
 from support.data.pairs import SPACE, UNKNOWN
 from support.errors import counted
 from support.limits import steps_at_once
@@ -19,6 +22,7 @@ from support.settings import UNKNOWN_NAME
 from support.terminal.predict import groups, without_eos
 from support.terminal.report import bracketed, report_of_pairs
 
+SHA256 = "answers_sha256"  # among the figures that are saved beside answers
 MOST_TRAINED = 1_000  # pairs that were trained on, which are asked again
 
 
@@ -126,13 +130,14 @@ def judge_run(run, pairs):
     return {name: figures(each, run.config.vocabulary) for name, each in judged.items()}
 
 
-def judge_file(path, pairs, model, search):
-    """Prints the answers to a file of pairs and their figures, and saves both beside it.
+def judge_file(path, pairs, model, search, answers):
+    """Prints the answers to a file of pairs and their figures, and saves both.
 
     Args:
       path: pathlib.Path of the file.
       pairs: the pairs.Pairs that it holds.
       model, search: as for ask().
+      answers: pathlib.Path where to save the answers; the figures go to figures_path().
 
     Raises:
       OSError: a file cannot be written.
@@ -142,16 +147,29 @@ def judge_file(path, pairs, model, search):
         shown = "-" if each.answer is None else bracketed(each.answer)
         print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
         print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
-    found, answers = figures(judged, model.config.vocabulary), answers_path(path)
+    found = figures(judged, model.config.vocabulary)
     write(answers, judged, model.config)
     inputs = counted(found["exact_match"]["sequences"], "input")
     print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")
-    write_json(answers.with_suffix(".json"), found)
+    write_json(figures_path(answers), found | {SHA256: sha256(answers)})
 
 
-def answers_path(path):
-    """Returns where the answers to a file are saved: pairs.answers.tsv for pairs.tsv; the figures end in .json."""
-    return path.with_suffix(".answers.tsv")
+def figures_path(answers):
+    """Returns the path of the figures of the answers in a file: x.json for x.tsv, and x.dev.json for x.dev."""
+    return Path(f"{str(answers).removesuffix('.tsv')}.json")
+
+
+def has_written(answers):
+    """Returns whether judge_file() has written the answers at a path, and they are unchanged since."""
+    try:
+        return outside.read_json(figures_path(answers))[SHA256] == sha256(answers)
+    except (OSError, ValueError, TypeError, LookupError):
+        return False
+
+
+def sha256(path):
+    """Returns the SHA-256 of a regular file in hexadecimal. Raises OSError if it cannot be read."""
+    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
 def join(names, config):
