@@ -133,7 +133,7 @@ KINDS = {
     "data": file_path,
     "validation_data": file_path,
     "test_data": file_path,
-    "symbols": one_of("words", "characters"),
+    "symbols": one_of("words", "characters", "characters:words", "words:characters"),
     "min_count": whole_number(1),
     "length_from": whole_number(1, LONGEST_SEQUENCE),
     "length_to": whole_number(1, LONGEST_SEQUENCE),

@@ -71,6 +71,58 @@ def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
     assert made.names == ["a", "b", "\u2423", "c", "x", "\u00a0", "y"]
 
 
+def test_each_side_may_have_its_own_symbols(tmp_path):
+    made = read(tmp_path, "ab c\tAH0 B\nb\tB\n", symbols="characters:words")
+    assert made.names == ["a", "b", "\u2423", "c", "AH0", "B"]
+    made = read(tmp_path, "AH0 B\tab c\nB\tb\n", symbols="words:characters")
+    assert made.names == ["AH0", "B", "a", "b", "\u2423", "c"]
+
+
+def test_one_rule_splits_into_words_whatever_else_a_line_holds(tmp_path):
+    """Only ASCII white space separates. Python's split() also takes the control characters from U+001C to U+001F."""
+    assert read(tmp_path, "a\x1fb c\ta\na\x1fb \u00e9\ta\x1e \v\x85\n").names == [
+        "a\x1fb", "c", "a", "\u00e9", "a\x1e", "\x85"
+    ]  # fmt: skip
+    assert pairs.split_into_symbols("a\x1fb c", "words") == ["a\x1fb", "c"]
+
+
+def test_a_byte_order_mark_is_dropped_only_where_the_file_begins(tmp_path):
+    assert read(tmp_path, "\ufeffa\tb\n\ufeffa\tb\n").names == ["a", "b", "\ufeffa"]
+    (tmp_path / "more.tsv").write_text("\ufeffa\tb\n", encoding="utf-8")
+    made = pairs.read_known("--predict-file", tmp_path / "more.tsv", ["a", "b"])
+    assert made.sides(0)[0].tolist() == [2]
+
+
+def test_characters_that_a_file_of_pairs_cannot_hold_are_refused_and_a_space_is_a_character(tmp_path):
+    assert read(tmp_path, " \t \na\tb\n", symbols="characters").names == ["\u2423", "a", "b"]
+    with pytest.raises(UserError, match="line 1: U\\+2423 in the input, which stands for a space$"):
+        read(tmp_path, "a\u2423b\tc\nd\te\n", symbols="characters")
+    with pytest.raises(UserError, match="line 1: a carriage return in the target$"):
+        read(tmp_path, "a\tc\rd\nd\te\n", symbols="characters:characters")
+    assert read(tmp_path, "a\u2423b\tc\rd\nd\te\n").names == ["a\u2423b", "c", "d", "e"]
+
+
+def test_unknown_symbols_may_be_written_in_the_data(tmp_path, caplog):
+    lines = "a b\tb a\n<UNK> b\tb <UNK>\n" * 3
+    with pytest.raises(UserError, match="line 2: <UNK> is reserved for the model; with --min-count 2 it is an unknown"):
+        read(tmp_path, lines)
+    made = read(tmp_path, lines, lines, lines, min_count=2)
+    assert made.names == ["<UNK>", "a", "b"]
+    made = read(tmp_path, "a\tb\nb\ta\n", "a\tb\n", lines)
+    assert [side.tolist() for side in made.sides(made.test_lines[1])] == [[UNKNOWN, 3], [3, UNKNOWN]]
+    assert not caplog.messages
+
+
+def test_a_word_is_said_if_every_symbol_is_unknown(tmp_path, caplog):
+    read(tmp_path, "a b\tb a\nc d\td c\n", "a b\tb a\n", min_count=3)
+    assert caplog.messages == ["--min-count: every symbol of the training pairs is rarer, so all of them are <UNK>"]
+
+
+def test_three_columns_are_refused_with_a_way_to_go_on(tmp_path):
+    with pytest.raises(UserError, match="has 2; cut -f 1,2 would keep the first two of 3 columns, and docs/own-"):
+        read(tmp_path, "Go.\tVa !\tCC-BY\nRun!\tCours !\tCC-BY\n")
+
+
 def test_a_space_that_is_not_ascii_is_no_white_space(tmp_path):
     made = read(tmp_path, "a \u00a0 b\tc\u3000d\nb\ta\n")
     assert made.names == ["a", "\u00a0", "b", "c\u3000d"]
@@ -82,6 +134,18 @@ def test_a_file_without_spaces_between_symbols_is_noticed(tmp_path, caplog):
     read(tmp_path, lines)
     assert caplog.messages == [hint]
     caplog.clear()
+    lexicon = "".join(f"w{number}\tW {' '.join(str(number))}\n" for number in range(100, 120))
+    read(tmp_path, lexicon)
+    assert caplog.messages == ["almost every input is one symbol; --symbols characters:words would split them"]
+    caplog.clear()
+    turned = "".join("\t".join(line.split("\t")[::-1]) + "\n" for line in lexicon.splitlines())
+    read(tmp_path, turned)
+    assert caplog.messages == ["almost every target is one symbol; --symbols words:characters would split them"]
+    caplog.clear()
+    read(tmp_path, lexicon, symbols="characters:words")
+    read(tmp_path, turned, symbols="words:characters")
+    classes = "".join(f"the w{number}\t{'yes' if number % 2 else 'no'}\n" for number in range(100, 120))
+    read(tmp_path, classes)
     read(tmp_path, lines, symbols="characters")
     read(tmp_path, "".join(f"{number}\t{number}\n" for number in range(10)) * 9)
     assert not caplog.messages
@@ -229,7 +293,7 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_
     status, stdout, stderr = run(["--resume", "killed"], folder)
     (folder / "moved").rename(folder / "run")
     assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
+    assert re.fullmatch(r"(.* more than a tenth.*\n)?seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
     assert run(["--resume", "killed"], folder)[0] == 0
     asked = ["--predict", "dcb", "--predict", "aad"]
     # The new run was trained on other lengths, and says so on stderr.

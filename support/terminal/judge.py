@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from helpers import EOS
 from support import outside
-from support.data.pairs import SPACE, UNKNOWN
+from support.data.pairs import SPACE, UNKNOWN, by_side
 from support.errors import counted
 from support.limits import steps_at_once
 from support.model import beam_search, greedy
@@ -172,15 +172,15 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
-def join(names, config):
+def join(names, symbols):
     """Returns symbols, a list of str, as one side of a line of a file of pairs."""
-    return "".join(names).replace(SPACE, " ") if config.symbols == "characters" else " ".join(names)
+    return "".join(names).replace(SPACE, " ") if symbols == "characters" else " ".join(names)
 
 
 def write(path, judged, config):
     """Writes a list of Judged as lines of input, target, answer, and right or wrong, with a TAB between them."""
-    table = io.StringIO()
+    table, (of_input, of_target) = io.StringIO(), by_side(config.symbols)
     for each in judged:
-        parts = (join(part or (), config) for part in each[:3])
+        parts = map(join, (each.inputs, each.target, each.answer or ()), (of_input, of_target, of_target))
         print(*parts, "right" if each.is_right else "wrong", sep="\t", file=table)
     write_whole(path, table.getvalue().encode())
