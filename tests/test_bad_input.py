@@ -159,6 +159,10 @@ FLAGS = {  # what is typed, and how the message begins
     "--data pairs --validation-data x": "--validation-data: cannot read 'x': Is a directory",
     "--resume run --test-data pairs": "--resume: this run has no --test-data",
     "--symbols characters": "--symbols needs --data",
+    "--held-out-sequences 0": "--held-out-sequences: '0' is not a whole number from 1 to 1000000",
+    "--resume run --held-out-sequences 5": "--resume: in this run --held-out-sequences is 9, not 5",
+    "--data pairs --validation-data pairs --held-out-sequences 5": "--held-out-sequences cannot be combined with "
+    "--validation-data",
     "--min-count 2": "--min-count needs --data",
     "--min-count 0": "--min-count: '0' is not a whole number from 1 to 2147483647",
     "--symbols letters": "--symbols: 'letters' is not one of words characters characters:words words:characters",

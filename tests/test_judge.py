@@ -71,6 +71,15 @@ def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
     assert made.names == ["a", "b", "\u2423", "c", "x", "\u00a0", "y"]
 
 
+def test_how_many_are_held_out_is_a_flag(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
+    settings = ["--max-batches", "1", "--samples", "0", "--xla", "off", "--held-out-sequences", "7"]
+    stdout = run(["--data", "pairs.tsv", *settings], tmp_path)[1]
+    assert stdout.startswith("93 pairs to learn, 7 held out; ")
+    assert "\n7 held-out inputs\n" in stdout
+    assert "\n7 held-out sequences\n" in run(settings, tmp_path)[1]
+
+
 def test_each_side_may_have_its_own_symbols(tmp_path):
     made = read(tmp_path, "ab c\tAH0 B\nb\tB\n", symbols="characters:words")
     assert made.names == ["a", "b", "\u2423", "c", "AH0", "B"]

@@ -234,6 +234,8 @@ def new_run(given):
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise UserError(f"{flag(name)} cannot be combined with --data")
+        if "held_out_sequences" in given and config.validation_data is not None:
+            raise UserError("--held-out-sequences cannot be combined with --validation-data, all of which is held out")
         user_pairs = pairs.read(config)
         return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
