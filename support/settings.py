@@ -133,7 +133,8 @@ KINDS = {
     "data": file_path,
     "validation_data": file_path,
     "test_data": file_path,
-    "symbols": one_of("words", "characters"),
+    "held_out_sequences": whole_number(1, 1_000_000),
+    "symbols": one_of("words", "characters", "characters:words", "words:characters"),
     "min_count": whole_number(1),
     "length_from": whole_number(1, LONGEST_SEQUENCE),
     "length_to": whole_number(1, LONGEST_SEQUENCE),
@@ -208,8 +209,8 @@ def from_json(values):
     Raises:
       ValueError: they are not the settings of a run.
     """
-    count, length = whole_number(1, 1_000_000), whole_number(1, LONGEST_SEQUENCE)
-    kinds = KINDS | {"held_out_sequences": count, "keep_every": count, "started_from": str}
+    length = whole_number(1, LONGEST_SEQUENCE)
+    kinds = KINDS | {"keep_every": whole_number(1, 1_000_000), "started_from": str}
     try:
         missing = [name for name in ALWAYS_SAVED if name not in values]
         if missing:

@@ -1,5 +1,6 @@
 """A run as a SavedModel: loaded by programs that know only TensorFlow, and never half written."""
 
+import ast
 import json
 import re
 import shutil
@@ -97,6 +98,22 @@ def ask(program, sequences, where):
 
 def test_it_answers_like_predict(exported):
     check_answers(ASK_IN_TENSORFLOW_2, exported)
+
+
+def test_the_code_of_the_docs_reads_the_vocabulary_whatever_spaces_it_holds(tmp_path):
+    """U+202F and U+00A0 are symbols of French: Python's split() would drop them, and shift all that follow."""
+    (tmp_path / "pairs.tsv").write_text("\u202f a b c\td ! \u00a0 e\nb a\t\u00a0 d\n" * 3, encoding="utf-8")
+    assert run([*TINY, "--data", "pairs.tsv", "--max-batches", "1", "--run-dir", "run"], tmp_path)[0] == 0
+    assert run(["--export", "served/copy/1", "--run-dir", "run"], tmp_path)[0] == 0
+    text = (ROOT / "docs/using.md").read_text(encoding="utf-8").split("With TensorFlow 2:\n\n")[1]
+    code = re.match(r"(?:(?: {4}.*)?\n)+", text)[0]
+    program = f"if True:\n{code}\n    print(ascii(vocabulary))\n"
+    process = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    *answers, names = process.stdout.splitlines()
+    assert len(answers) >= 2
+    vocabulary = RunFolder(tmp_path / "run").read_settings().vocabulary
+    assert ast.literal_eval(names)[: len(vocabulary)] == vocabulary
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Own pairs as a test: splits given by files, answers compared with all targets of an input, characters as symbols."""
 
+import itertools
 import json
 import re
 import shutil
@@ -19,18 +20,19 @@ from support.terminal.judge import Judged
 
 def test_figures_worked_out_by_hand():
     judged = [
-        Judged((2, 3), (4, 5, 6), (4, 5, 6), True),
-        Judged((2,), (4, 5, 6), (4, 6), True),  # one left out
-        Judged((3,), (4,), (4,), False),  # right so far, but it did not end
-        Judged((UNKNOWN,), (4, 5), None, False),
-        Judged((4,), (UNKNOWN,), (4,), True),
+        Judged(("a", "b"), ("x", "y", "z"), ("x", "y", "z"), True),
+        Judged(("a",), ("x", "y", "z"), ("x", "z"), True),  # one left out
+        Judged(("b",), ("x",), ("x",), False),  # right so far, but it did not end
+        Judged(("new",), ("x", "y"), None, False),
+        Judged(("c",), ("new",), ("x",), True),
+        Judged(("d",), ("<UNK>",), ("<UNK>",), True),  # nobody knows what either stands for
     ]
-    found = judge.figures(judged)
-    assert found["exact_match"] == {"share": 0.2, "exact": 1, "sequences": 5}
-    assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1) / 10
-    assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 4}
+    found = judge.figures(judged, ["<PAD>", "<EOS>", "<UNK>", *"abcdxyz"])
+    assert found["exact_match"] == {"share": 1 / 6, "exact": 1, "sequences": 6}
+    assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1 + 1) / 11
+    assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 5}
     assert found["exact_match_by_target_length"]["3"] == {"share": 0.5, "exact": 1, "sequences": 2}
-    assert (found["inputs_with_unknown_symbols"], found["targets_with_unknown_symbols"]) == (1, 1)
+    assert (found["inputs_with_unknown_symbols"], found["targets_with_unknown_symbols"]) == (1, 2)
 
 
 def read(folder, *texts, **options):
@@ -69,6 +71,67 @@ def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
     assert made.names == ["a", "b", "\u2423", "c", "x", "\u00a0", "y"]
 
 
+def test_how_many_are_held_out_is_a_flag(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
+    settings = ["--max-batches", "1", "--samples", "0", "--xla", "off", "--held-out-sequences", "7"]
+    stdout = run(["--data", "pairs.tsv", *settings], tmp_path)[1]
+    assert stdout.startswith("93 pairs to learn, 7 held out; ")
+    assert "\n7 held-out inputs\n" in stdout
+    assert "\n7 held-out sequences\n" in run(settings, tmp_path)[1]
+
+
+def test_each_side_may_have_its_own_symbols(tmp_path):
+    made = read(tmp_path, "ab c\tAH0 B\nb\tB\n", symbols="characters:words")
+    assert made.names == ["a", "b", "\u2423", "c", "AH0", "B"]
+    made = read(tmp_path, "AH0 B\tab c\nB\tb\n", symbols="words:characters")
+    assert made.names == ["AH0", "B", "a", "b", "\u2423", "c"]
+
+
+def test_one_rule_splits_into_words_whatever_else_a_line_holds(tmp_path):
+    """Only ASCII white space separates. Python's split() also takes the control characters from U+001C to U+001F."""
+    assert read(tmp_path, "a\x1fb c\ta\na\x1fb \u00e9\ta\x1e \v\x85\n").names == [
+        "a\x1fb", "c", "a", "\u00e9", "a\x1e", "\x85"
+    ]  # fmt: skip
+    assert pairs.split_into_symbols("a\x1fb c", "words") == ["a\x1fb", "c"]
+
+
+def test_a_byte_order_mark_is_dropped_only_where_the_file_begins(tmp_path):
+    assert read(tmp_path, "\ufeffa\tb\n\ufeffa\tb\n").names == ["a", "b", "\ufeffa"]
+    (tmp_path / "more.tsv").write_text("\ufeffa\tb\n", encoding="utf-8")
+    made = pairs.read_known("--predict-file", tmp_path / "more.tsv", ["a", "b"])
+    assert made.sides(0)[0].tolist() == [2]
+
+
+def test_characters_that_a_file_of_pairs_cannot_hold_are_refused_and_a_space_is_a_character(tmp_path):
+    assert read(tmp_path, " \t \na\tb\n", symbols="characters").names == ["\u2423", "a", "b"]
+    with pytest.raises(UserError, match="line 1: U\\+2423 in the input, which stands for a space$"):
+        read(tmp_path, "a\u2423b\tc\nd\te\n", symbols="characters")
+    with pytest.raises(UserError, match="line 1: a carriage return in the target$"):
+        read(tmp_path, "a\tc\rd\nd\te\n", symbols="characters:characters")
+    assert read(tmp_path, "a\u2423b\tc\rd\nd\te\n").names == ["a\u2423b", "c", "d", "e"]
+
+
+def test_unknown_symbols_may_be_written_in_the_data(tmp_path, caplog):
+    lines = "a b\tb a\n<UNK> b\tb <UNK>\n" * 3
+    with pytest.raises(UserError, match="line 2: <UNK> is reserved for the model; with --min-count 2 it is an unknown"):
+        read(tmp_path, lines)
+    made = read(tmp_path, lines, lines, lines, min_count=2)
+    assert made.names == ["<UNK>", "a", "b"]
+    made = read(tmp_path, "a\tb\nb\ta\n", "a\tb\n", lines)
+    assert [side.tolist() for side in made.sides(made.test_lines[1])] == [[UNKNOWN, 3], [3, UNKNOWN]]
+    assert not caplog.messages
+
+
+def test_a_word_is_said_if_every_symbol_is_unknown(tmp_path, caplog):
+    read(tmp_path, "a b\tb a\nc d\td c\n", "a b\tb a\n", min_count=3)
+    assert caplog.messages == ["--min-count: every symbol of the training pairs is rarer, so all of them are <UNK>"]
+
+
+def test_three_columns_are_refused_with_a_way_to_go_on(tmp_path):
+    with pytest.raises(UserError, match="has 2; cut -f 1,2 would keep the first two of 3 columns, and docs/own-"):
+        read(tmp_path, "Go.\tVa !\tCC-BY\nRun!\tCours !\tCC-BY\n")
+
+
 def test_a_space_that_is_not_ascii_is_no_white_space(tmp_path):
     made = read(tmp_path, "a \u00a0 b\tc\u3000d\nb\ta\n")
     assert made.names == ["a", "\u00a0", "b", "c\u3000d"]
@@ -80,6 +143,18 @@ def test_a_file_without_spaces_between_symbols_is_noticed(tmp_path, caplog):
     read(tmp_path, lines)
     assert caplog.messages == [hint]
     caplog.clear()
+    lexicon = "".join(f"w{number}\tW {' '.join(str(number))}\n" for number in range(100, 120))
+    read(tmp_path, lexicon)
+    assert caplog.messages == ["almost every input is one symbol; --symbols characters:words would split them"]
+    caplog.clear()
+    turned = "".join("\t".join(line.split("\t")[::-1]) + "\n" for line in lexicon.splitlines())
+    read(tmp_path, turned)
+    assert caplog.messages == ["almost every target is one symbol; --symbols words:characters would split them"]
+    caplog.clear()
+    read(tmp_path, lexicon, symbols="characters:words")
+    read(tmp_path, turned, symbols="words:characters")
+    classes = "".join(f"the w{number}\t{'yes' if number % 2 else 'no'}\n" for number in range(100, 120))
+    read(tmp_path, classes)
     read(tmp_path, lines, symbols="characters")
     read(tmp_path, "".join(f"{number}\t{number}\n" for number in range(10)) * 9)
     assert not caplog.messages
@@ -121,7 +196,7 @@ def test_a_run_reports_on_each_part(learned):
     assert float(trained[1]) > 80
     assert (folder / "run/answers.tsv").read_text() == "ab\t12\t12\tright\ndc\t43\t43\tright\n"
     answers = (folder / "run/test-answers.tsv").read_text()
-    assert answers.startswith("aab\t112\t112\tright\nc<UNK>\t3\t\twrong\nbd\t")
+    assert answers.startswith("aab\t112\t112\tright\ncx\t3\t\twrong\nbd\t")
     metrics = json.loads((folder / "run/metrics.json").read_text())
     assert metrics["exact_match"] == metrics["held_out"]["exact_match"]
     assert metrics["test"]["inputs_with_unknown_symbols"] == 1
@@ -140,13 +215,40 @@ def test_a_file_of_pairs_is_asked_and_judged(learned):
     folder, _ = learned
     status, stdout, stderr = run(["--predict-file", "test.tsv", "--run-dir", "run", "--beam", "2"], folder)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c <UNK>]\n")
+    assert stdout.startswith("input     > [a a b]\ntarget    > [1 1 2]\npredicted > [1 1 2]\ninput     > [c x]\n")
     assert "target    > [3]\npredicted > -  wrong\n" in stdout
     assert "\n3 inputs of test.tsv\n  exact match               33.33%  (1 of 3)\n" in stdout
-    assert stdout.endswith("\nanswers in test.answers.tsv\n")
-    assert (folder / "test.answers.tsv").read_text() == (folder / "run/test-answers.tsv").read_text()
-    figures = json.loads((folder / "test.answers.json").read_text())
+    assert stdout.endswith("\nanswers in test.tsv.answers.tsv\n")
+    assert (folder / "test.tsv.answers.tsv").read_text() == (folder / "run/test-answers.tsv").read_text()
+    figures = json.loads((folder / "test.tsv.answers.json").read_text())
+    figures.pop("answers_sha256")
     assert figures == json.loads((folder / "run/metrics.json").read_text())["test"]
+
+
+def test_answers_replace_only_what_the_command_has_written(learned, tmp_path):
+    folder, _ = learned
+    for name in ("ang.dev", "ang.gold"):
+        shutil.copy(folder / "test.tsv", tmp_path / name)
+        asked = ["--predict-file", name, "--run-dir", str(folder / "run")]
+        for _ in range(2):  # the second replaces the answers of the first
+            assert run(asked, tmp_path)[::2] == (0, "")
+    for name, ending in itertools.product(("ang.dev", "ang.gold"), (".tsv", ".json")):
+        path = tmp_path / f"{name}.answers{ending}"
+        written = path.read_bytes()
+        path.write_bytes(b"my own\n")
+        status, stdout, stderr = run(["--predict-file", name, "--run-dir", str(folder / "run")], tmp_path)
+        assert (status, stdout) == (2, "")
+        assert re.fullmatch(
+            f"seq2seq_copy.py: --predict-file: '{name}.answers.(tsv|json)' exists, and is not what this command has "
+            r"written there; --answers names another file \(see --help\)\n",
+            stderr,
+        )
+        assert path.read_bytes() == b"my own\n"
+        path.write_bytes(written)
+    assert run([*asked, "--answers", "new/mine.dev"], tmp_path)[1].endswith("\nanswers in new/mine.dev\n")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"mine.dev", "mine.dev.json"}
+    assert run([*asked, "--answers", "ang.dev"], tmp_path)[0] == 2
+    assert (tmp_path / "ang.dev").read_bytes() == (folder / "test.tsv").read_bytes()
 
 
 def test_a_bad_line_has_a_record_in_its_place(learned):
@@ -200,7 +302,7 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_
     status, stdout, stderr = run(["--resume", "killed"], folder)
     (folder / "moved").rename(folder / "run")
     assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
+    assert re.fullmatch(r"(.* more than a tenth.*\n)?seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
     assert run(["--resume", "killed"], folder)[0] == 0
     asked = ["--predict", "dcb", "--predict", "aad"]
     # The new run was trained on other lengths, and says so on stderr.
@@ -222,8 +324,39 @@ def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
     assert (status, stderr) == (0, "")
     assert stdout.startswith("input     > [a <UNK>]\n")
     answers = (tmp_path / "counted/answers.tsv").read_text().splitlines()
-    assert [line.split("\t")[-1] for line in answers if "<UNK>" in line.split("\t")[0]] == ["wrong"]
+    assert [line.split("\t")[-1] for line in answers if "q" in line.split("\t")[0]] == ["wrong"]
 
     assert run([*data, *settings, "--run-dir", "all"], tmp_path)[0] == 0
     assert {"q", "w"} < set(json.loads((tmp_path / "all/config.json").read_text())["names"])
     assert run(["--predict", "a zzz", "--run-dir", "all"], tmp_path)[0] == 2
+
+
+EATERS = "does name{} eat fish\t{}\n"
+
+
+def test_inputs_that_differ_only_in_unknown_symbols_are_different_inputs(tmp_path):
+    """To the model all of them are one input, so it answers yes to each. Half of them are answered no."""
+    (tmp_path / "pairs.tsv").write_text("".join(EATERS.format(number, "yes") for number in range(100)))
+    (tmp_path / "test.tsv").write_text("".join(EATERS.format(n, "yes" if n % 2 else "no") for n in range(100, 200)))
+    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--min-count", "6", "--run-dir", "run"]
+    status, stdout, _ = run([*data, "--max-batches", "60", "--samples", "0", "--xla", "off"], tmp_path)
+    assert status == 0
+    assert "\n10 held-out inputs\n  exact match              100.00%  (10 of 10)\n" in stdout
+    assert "\n90 inputs of the pairs trained on\n" in stdout
+    assert "\n100 inputs of the test data\n  exact match               50.00%  (50 of 100)\n" in stdout
+    status, stdout, _ = run(["--predict-file", "test.tsv", "--run-dir", "run"], tmp_path)
+    assert "input     > [does name100 eat fish]\ntarget    > [no]\npredicted > [yes]  wrong\n" in stdout
+    assert "\n100 inputs of test.tsv\n  exact match               50.00%  (50 of 100)\n" in stdout
+    answers = (tmp_path / "run/test-answers.tsv").read_text().splitlines()
+    assert answers[:2] == ["does name100 eat fish\tno\tyes\twrong", "does name101 eat fish\tyes\tyes\tright"]
+    assert len({line.split("\t")[0] for line in answers}) == 100
+
+
+def test_inputs_with_symbols_of_no_other_file_are_different_inputs(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a b\tb a\nc d\td c\n" * 5)
+    (tmp_path / "test.tsv").write_text("a x\tx a\na y\ty a\n")
+    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    stdout = run([*data, "--run-dir", "run"], tmp_path)[1]
+    assert "\n2 inputs of the test data\n  exact match                0.00%  (0 of 2)\n" in stdout
+    assert "  2 inputs with symbols that the model does not know, so wrong\n" in stdout
+    assert (tmp_path / "run/test-answers.tsv").read_text() == "a x\tx a\t\twrong\na y\ty a\t\twrong\n"

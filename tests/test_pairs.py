@@ -37,9 +37,10 @@ def small_file(tmp_path, monkeypatch):
 
 def pairs_of(symbols, bounds, training=(), held_out=(), names=("a",)):
     """Returns Pairs whose inputs are all different."""
-    lines = np.arange(len(bounds) // 2)
+    lines, spellings = np.arange(len(bounds) // 2), ["<PAD>", "<EOS>", *names]
     parts = [np.array(part, int) for part in (training, held_out, ())]
-    return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, list(names), "", *parts)
+    model = spellings, np.arange(len(spellings)), list(names)
+    return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, *model, "", *parts)
 
 
 def test_a_file_becomes_batches_worked_out_by_hand(small_file, tmp_path):
@@ -102,11 +103,25 @@ def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all():
     hashes = np.random.default_rng(0).integers(0, 40, size=400)
     training, held_out = pairs.split(hashes, 10_000, np.random.default_rng(0))
     assert sorted([*training, *held_out]) == list(range(400))
-    assert len(set(hashes[held_out])) == 4
+    assert 2 <= len(set(hashes[held_out])) <= 4
     assert not set(hashes[training]) & set(hashes[held_out])
     training, held_out = pairs.split(hashes, 25, np.random.default_rng(0))
     assert 0 < len(held_out) <= 25
     assert not set(hashes[training]) & set(hashes[held_out])
+
+
+def test_at_most_a_tenth_of_the_lines_is_held_out(tmp_path, caplog):
+    """Input 0 fills a quarter of the lines, and is drawn with a chance of a tenth."""
+    hashes = np.append(np.arange(100), np.zeros(33, int))
+    for seed in range(50):
+        training, held_out = pairs.split(hashes, 10_000, np.random.default_rng(seed))
+        assert 0 not in hashes[held_out] and 9 <= len(held_out) <= 10
+        assert sorted([*training, *held_out]) == list(range(133))
+    few = np.array([0] * 9 + [1] * 6)
+    assert [pairs.split(few, 10, np.random.default_rng(seed))[1].tolist() for seed in range(9)] == [[*range(9, 15)]] * 9
+    (tmp_path / "pairs.tsv").write_text("a\tb\n" * 9 + "b\ta\n" * 6)
+    pairs.read(Settings(data=tmp_path / "pairs.tsv"))
+    assert caplog.messages == ["6 of 15 lines are held out, more than a tenth: every input fills as many or more"]
 
 
 def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path):

@@ -5,6 +5,7 @@ holds only the vocabulary, about 40 bytes per line, and the held-out pairs.
 """
 
 import array
+import codecs
 import contextlib
 import functools
 import hashlib
@@ -19,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 import helpers
-from helpers import EXTRA_DECODER_STEPS, FIRST_SYMBOL
+from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
 from support import outside
 from support.errors import UserError, counted
 from support.limits import LARGEST_VOCABULARY, LONGEST_SEQUENCE
@@ -27,6 +28,7 @@ from support.settings import RESERVED, UNKNOWN_NAME, DataFacts
 
 SPACE = "\u2423"  # how a space is written where each character is a symbol
 FEWEST_LINES = 10  # of a file that can look unspaced
+WORD = re.compile(r"[^ \t\r\n\v\f]+")
 UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
 LONGEST_LINE = 10_000_000  # bytes
@@ -42,22 +44,31 @@ log = logging.getLogger(__name__)
 class Pairs(NamedTuple):
     """All pairs of the files of a run: --data, then --validation-data, then --test-data. A line is an index, from 0.
 
-    The input of line i is symbols[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2].
+    The input of line i is written[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2]. Two
+    spellings that the model does not know are two inputs, although it reads one symbol for both.
     """
 
-    symbols: np.ndarray  # int32 [all symbols], in a temporary file; UNKNOWN only in --test-data
+    written: np.ndarray  # int32 [all symbols], in a temporary file: indices of spellings
     bounds: np.ndarray  # int64 [2 * lines + 1]
     input_hashes: np.ndarray  # int64 [lines], the same for the same input
-    names: list  # of str: how the symbols from FIRST_SYMBOL on are written
+    spellings: list  # of str: how the files write their symbols; from FIRST_SYMBOL on, after those of PAD and EOS
+    symbol_of: np.ndarray  # int32 [spellings]: what the model reads; UNKNOWN only for some of --test-data
+    names: list  # of str: how the model's symbols from FIRST_SYMBOL on are written
     sha256: str  # of the files
     training_lines: np.ndarray  # int [...]
     held_out_lines: np.ndarray  # int [...], all of --validation-data, or else some of --data
     test_lines: np.ndarray  # int [...], all after these
 
     def sides(self, line):
-        """Returns the input and the target of a line, int32 [...] each."""
+        """Returns the input and the target of a line as the model reads them, int32 [...] each."""
         start, middle, end = self.bounds[2 * line : 2 * line + 3]
-        return self.symbols[start:middle], self.symbols[middle:end]
+        return self.symbol_of[self.written[start:middle]], self.symbol_of[self.written[middle:end]]
+
+    def sides_as_written(self, line):
+        """Returns the input and the target of a line as the file has them, two tuples of str."""
+        start, middle, end = self.bounds[2 * line : 2 * line + 3]
+        spelled = [self.spellings[index] for index in self.written[start:end].tolist()]
+        return tuple(spelled[: middle - start]), tuple(spelled[middle - start :])
 
 
 def read(config):
@@ -79,8 +90,8 @@ def read(config):
     with clear_errors(config.data):
         reader = _Reader(config.symbols, names)
         lines = reader.add("--data", config.data)
-        if reader.looks_unspaced():
-            log.warning("almost every input and target is one symbol; --symbols characters would split them")
+        if hint := reader.hint_of_spaces():
+            log.warning(hint)
         validation_lines = reader.add("--validation-data", config.validation_data)
         warn_of_look_alikes(reader.names)
         test_lines = reader.add("--test-data", config.test_data, may_add_symbols=False)
@@ -91,6 +102,9 @@ def read(config):
         if not validation_lines.size:
             training, held_out = split(hashes, config.held_out_sequences, helpers.generators(config.seed)[1])
             pairs = pairs._replace(training_lines=training, held_out_lines=held_out)
+            if held_out.size > most_lines(lines.size):
+                size = f"{held_out.size} of {lines.size} lines are held out"
+                log.warning("%s, more than a tenth: every input fills as many or more", size)
         return pairs if config.min_count == 1 else without_rare(pairs, config.min_count, len(names))
 
 
@@ -112,20 +126,19 @@ def without_rare(pairs, min_count, known):
       known: int, how many of the first names are kept, however rare they are.
 
     Returns:
-      Pairs, in another temporary file.
-
-    Raises:
-      OSError: the temporary file cannot be written.
+      Pairs.
     """
     is_kept = training_counts(pairs) >= min_count
+    unknown = FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME)
+    is_kept[[PAD, EOS, unknown]] = False
+    if not is_kept.any():
+        rarer = "every symbol of the training pairs is rarer"
+        log.warning("--min-count: %s, so all of them are %s", rarer, UNKNOWN_NAME)
     is_kept[: FIRST_SYMBOL + known] = True
-    numbers = np.full(is_kept.size, FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME), np.int32)
-    numbers[is_kept] = np.arange(is_kept.sum())
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
-    for start in range(0, pairs.symbols.size, CHUNK):
-        numbers[pairs.symbols[start : start + CHUNK]].tofile(file)
+    symbols = np.full(is_kept.size, unknown, np.int32)
+    symbols[is_kept] = np.arange(is_kept.sum())
     names = [name for name, kept in zip(pairs.names, is_kept[FIRST_SYMBOL:]) if kept]
-    return pairs._replace(symbols=numbers_in(file), names=names)
+    return pairs._replace(symbol_of=symbols[pairs.symbol_of], names=names)
 
 
 def numbers_in(file):
@@ -137,7 +150,8 @@ def numbers_in(file):
 def read_known(flag, path, names, symbols="words"):
     """Reads a file of pairs as test lines; names is the known vocabulary, a list of str.
 
-    Other symbols become UNKNOWN, or UNKNOWN_NAME if that is among the names. Raises the same errors as read().
+    The model reads other symbols as UNKNOWN, or as UNKNOWN_NAME if that is among the names. Raises the same errors as
+    read().
     """
     reader, none = _Reader(symbols, names), np.arange(0)
     return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
@@ -147,8 +161,10 @@ class _Reader:
     """Reads files of pairs one after the other."""
 
     def __init__(self, symbols, names):
-        self.symbols, self.digest = symbols, hashlib.sha256()
-        self.names = {name: symbol for symbol, name in enumerate(names, start=FIRST_SYMBOL)}
+        self.symbols, self.digest = by_side(symbols), hashlib.sha256()
+        self.spellings = {name: index for index, name in enumerate([*RESERVED, *names])}
+        self.known = len(self.spellings)  # so many are symbols of the model
+        self.first_symbols = set(), set()  # of the inputs, and of the targets
         self.numbers, self.bounds, self.hashes = array.array("i"), array.array("q", [0]), array.array("q")
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - stays open for as long as its numbers are read
 
@@ -158,15 +174,19 @@ class _Reader:
         for line_number, line in enumerate(lines_of(path, flag) if path else (), start=1):
             self.digest.update(line)
             try:
-                sides = parse(line, self.symbols)
+                sides = parse(line.removeprefix(codecs.BOM_UTF8) if line_number == 1 else line, self.symbols)
+                if may_add_symbols and UNKNOWN_NAME not in self.spellings and UNKNOWN_NAME in sides[0] + sides[1]:
+                    remedy = "with --min-count 2 it is an unknown symbol"
+                    raise ValueError(f"{UNKNOWN_NAME} is reserved for the model; {remedy}")
             except ValueError as error:
                 first_problem = first_problem or f"line {line_number}: {error}"
                 wrong_lines += 1
                 if wrong_lines == MOST_WRONG_LINES or len(line) > LONGEST_LINE:
                     break
                 continue
-            self.add_pair(sides, may_add_symbols)
-            if len(self.names) > LARGEST_VOCABULARY:
+            self.add_pair(sides)
+            self.known = len(self.spellings) if may_add_symbols else self.known
+            if self.known > FIRST_SYMBOL + LARGEST_VOCABULARY:
                 problem = f"more than {LARGEST_VOCABULARY} different symbols"
                 raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
         if wrong_lines:
@@ -175,23 +195,37 @@ class _Reader:
             raise UserError(f"{flag}: {str(path)!r} holds no pair")
         return np.arange(lines_before, len(self.hashes))
 
-    def add_pair(self, sides, may_add_symbols):
+    def add_pair(self, sides):
         """Adds a pair: its input and its target, each a list of str."""
-        unknown = self.names.get(UNKNOWN_NAME, UNKNOWN)
-        for words in sides:
-            if may_add_symbols:
-                self.numbers.extend(self.names.setdefault(word, FIRST_SYMBOL + len(self.names)) for word in words)
-            else:
-                self.numbers.extend(self.names.get(word, unknown) for word in words)
+        for words, first_symbols in zip(sides, self.first_symbols):
+            first_symbols.add(words[0])
+            self.numbers.extend(self.spellings.setdefault(word, len(self.spellings)) for word in words)
             self.bounds.append(self.bounds[-1] + len(words))
         self.hashes.append(hash(tuple(sides[0])))
         if len(self.numbers) > CHUNK:
             self.write()
 
-    def looks_unspaced(self):
-        """Returns whether the spaces between symbols seem to be missing: many symbols, about one on each side."""
-        lines = len(self.hashes)
-        return lines >= FEWEST_LINES and self.bounds[-1] < 1.1 * 2 * lines and len(self.names) > lines / 2
+    @property
+    def names(self):
+        """How the model's symbols from FIRST_SYMBOL on are written, list of str."""
+        return list(self.spellings)[FIRST_SYMBOL : self.known]
+
+    def hint_of_spaces(self):
+        """Returns a line that names a side without spaces between symbols; None if no side looks like that.
+
+        Such a side has about one symbol in each line, and they are many different ones.
+        """
+        lengths, lines = np.diff(self.bounds).reshape(-1, 2), len(self.hashes)
+        is_unspaced = [
+            kind == "words" and lines >= FEWEST_LINES and symbols < 1.1 * lines and len(first) > lines / 2
+            for kind, symbols, first in zip(self.symbols, lengths.sum(axis=0), self.first_symbols)
+        ]
+        if not any(is_unspaced):
+            return None
+        sides = " and ".join(side for side, unspaced in zip(("input", "target"), is_unspaced) if unspaced)
+        kinds = ["characters" if unspaced else kind for kind, unspaced in zip(self.symbols, is_unspaced)]
+        symbols = ":".join(dict.fromkeys(kinds))
+        return f"almost every {sides} is one symbol; --symbols {symbols} would split them"
 
     def write(self):
         self.numbers.tofile(self.file)
@@ -200,8 +234,12 @@ class _Reader:
     def pairs(self, *lines):
         """Returns everything read so far as Pairs. lines: the lines to train on, those held out, and those to test."""
         self.write()
-        bounds, hashes = np.array(self.bounds), np.array(self.hashes)
-        return Pairs(numbers_in(self.file), bounds, hashes, list(self.names), self.digest.hexdigest(), *lines)
+        bounds, hashes, spellings = np.array(self.bounds), np.array(self.hashes), list(self.spellings)
+        symbol_of = np.arange(len(spellings), dtype=np.int32)
+        unknown = self.spellings.get(UNKNOWN_NAME, UNKNOWN)
+        symbol_of[self.known :] = unknown if unknown < self.known else UNKNOWN  # a test file may hold UNKNOWN_NAME
+        digest = self.digest.hexdigest()
+        return Pairs(numbers_in(self.file), bounds, hashes, spellings, symbol_of, self.names, digest, *lines)
 
 
 def further(wrong_lines):
@@ -233,37 +271,64 @@ def lines_of(path, flag):
         raise UserError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
 
 
+def by_side(symbols):
+    """Returns what is a symbol of the input, and of the target: "words" or "characters" each, for --symbols."""
+    kinds = symbols.split(":")
+    return kinds[0], kinds[-1]
+
+
 def split_into_symbols(text, symbols):
     """Returns the symbols of one side of a line, a list of str.
 
-    These are its words, between spaces, or its characters, with SPACE for a space. A no-break space and other non-ASCII
-    spaces are symbols, or parts of symbols.
+    These are its words, between ASCII white space, or its characters, with SPACE for a space. A no-break space and
+    everything else is a symbol, or part of one.
     """
     if symbols == "characters":
         return [SPACE if character == " " else character for character in text.rstrip("\r\n")]
-    return text.split() if text.isascii() else [word for word in re.split(r"[ \t\r\n\v\f]+", text) if word]
+    return WORD.findall(text)
 
 
-def parse(line, symbols="words"):
-    """Returns the symbols of both sides of a line (bytes), two lists of str. Raises ValueError if it holds no pair."""
+def parse(line, symbols):
+    """Returns the symbols of both sides of a line, two lists of str.
+
+    Args:
+      line: bytes.
+      symbols: what is a symbol of the input, and of the target.
+
+    Raises:
+      ValueError: it holds no pair.
+    """
     if len(line) > LONGEST_LINE:
         raise ValueError(f"longer than {LONGEST_LINE} bytes")
     try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
+        text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
-    if not text.strip(" \t\v\f"):
+    if not text.strip(" \v\f"):
         raise ValueError("empty")
-    sides = [split_into_symbols(side, symbols) for side in text.split("\t")]
-    if len(sides) != 2:
-        raise ValueError(f"needs one TAB between input and target, has {len(sides) - 1}")
-    for side, words in zip(("input", "target"), sides):
+    columns = text.split("\t")
+    if len(columns) != 2:
+        remedy = f"; cut -f 1,2 would keep the first two of {len(columns)} columns, and docs/own-data.md joins others"
+        tabs = len(columns) - 1
+        raise ValueError(f"needs one TAB between input and target, has {tabs}{remedy if tabs else ''}")
+    sides = [split_into_symbols(*each) for each in zip(columns, symbols)]
+    for side, words, column, kind in zip(("input", "target"), sides, columns, symbols):
+        if kind == "characters":
+            check_characters(column, side)
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
             raise ValueError(f"{len(words) or 'no'} symbols in the {side}; there must be 1 to {LONGEST_SEQUENCE}")
-        for name in (*RESERVED, UNKNOWN_NAME):
+        for name in RESERVED:
             if name in words:
                 raise ValueError(f"{name} is reserved for the model")
     return sides
+
+
+def check_characters(column, side):
+    """Raises ValueError if a column, whose characters are symbols, holds one that could not be told from others."""
+    if "\r" in column:
+        raise ValueError(f"a carriage return in the {side}")
+    if SPACE in column:
+        raise ValueError(f"U+{ord(SPACE):04X} in the {side}, which stands for a space")
 
 
 def with_facts(config, pairs):
@@ -331,7 +396,8 @@ def split(input_hashes, most_held_out, generator):
 
     Args:
       input_hashes: int64 [lines], the same for the same input.
-      most_held_out: int, the most lines to hold out; more only if one input has more.
+      most_held_out: int, the most lines to hold out. They are also at most a tenth of all lines, and more of either
+        only if every input has more.
       generator: a np.random.Generator.
 
     Returns:
@@ -342,18 +408,28 @@ def split(input_hashes, most_held_out, generator):
     )
     in_order = np.argsort(first_lines)  # the inputs in the order of the file
     some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
-    chosen = in_order[some]
-    chosen = chosen[: max(1, (lines_of_input[chosen].cumsum() <= most_held_out).sum())]
+    room, chosen = min(most_held_out, most_lines(inputs.size)), []
+    for index in in_order[some]:
+        if lines_of_input[index] <= room:
+            chosen.append(index)
+            room -= lines_of_input[index]
+    if not chosen:  # the smallest input, preferably one that was drawn
+        chosen = [min([*in_order[some], *in_order], key=lambda index: lines_of_input[index])]
     is_held_out = np.isin(inputs, chosen)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def most_lines(lines):
+    """Returns how many of all lines may be held out."""
+    return max(1, lines // 10)
 
 
 def training_counts(pairs):
     """Returns how often training pairs hold each symbol, int [vocab_size]."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    symbols = pairs.symbols[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
-    for start in range(0, symbols.size, CHUNK):
-        counts += np.bincount(symbols[start : start + CHUNK], minlength=counts.size)
+    written = pairs.written[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
+    for start in range(0, written.size, CHUNK):
+        counts += np.bincount(pairs.symbol_of[written[start : start + CHUNK]], minlength=counts.size)
     for line in pairs.held_out_lines:
         np.subtract.at(counts, np.concatenate(pairs.sides(line)), 1)
     return counts
@@ -376,8 +452,9 @@ def batch(pairs, lines, size=(None, None)):
       size: of the longest input and of the longest target that there is room for; None for those of these lines.
     """
     starts, middles, ends = (pairs.bounds[2 * lines + place].tolist() for place in range(3))
-    inputs, lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(starts, middles)], size[0])
-    targets, target_lengths = helpers.batch([pairs.symbols[a:b] for a, b in zip(middles, ends)], size[1])
+    inputs, lengths = helpers.batch([pairs.written[a:b] for a, b in zip(starts, middles)], size[0])
+    targets, target_lengths = helpers.batch([pairs.written[a:b] for a, b in zip(middles, ends)], size[1])
+    inputs, targets = pairs.symbol_of[inputs], pairs.symbol_of[targets]  # PAD is read as PAD
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths), target_lengths)
 
 

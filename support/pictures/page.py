@@ -22,6 +22,7 @@ import numpy as np
 
 import seq2seq_copy
 from helpers import EOS
+from support.data import pairs
 from support.model import attention, cells, greedy, variants
 from support.outside import printable
 from support.pictures.heat_maps import title
@@ -137,15 +138,16 @@ def describe(model, moments, held_out, result):
     """Returns what the page knows of a run, ready for JSON (see page/data.mjs)."""
     config = model.config
     names = ("task", "vocab_size", "length_from", "length_to", "cell", "layers", "encoder", "attention")
-    names += ("encoder_hidden_units", "input_embedding_size", "symbols")
+    names += ("encoder_hidden_units", "input_embedding_size")
     longest = config.longest_answer and min(config.longest_answer, LONGEST)
+    computed = {"longest_answer": longest, "symbols": pairs.by_side(config.symbols)[0]}
     examples = list(examples_of(held_out))
     checked = [example["input"] for example in examples[:CHECKED]]
     variables = tf.trainable_variables()
     about = [title(config), f"{weight_count():,} weights", f"after batch {max(moments):,}", result]
     return {
         "about": "; ".join(filter(None, about)),
-        "config": {name: getattr(config, name) for name in names} | {"longest_answer": longest},
+        "config": {name: getattr(config, name) for name in names} | computed,
         "names": list(config.vocabulary),
         "known": "of the training data" if config.data else f"from {config.vocabulary[2]} to {config.vocabulary[-1]}",
         "examples": examples,

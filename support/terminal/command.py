@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 from dataclasses import replace
@@ -60,6 +61,7 @@ class Judge(NamedTuple):
     folder: RunFolder
     file: Path
     pairs: pairs.Pairs  # what it holds
+    answers: Path  # where the answers are saved
     flags: PredictFlags
 
 
@@ -122,6 +124,13 @@ def flag_parser():
         help="answer the inputs of a file of pairs, compare with its targets, and save the results beside it",
     )
     runs.add_argument(
+        "--answers",
+        type=flag_type(file_path),
+        metavar="FILE",
+        help="with --predict-file: where to save the answers; the figures follow in FILE.json (default: the name of "
+        "the file with .answers.tsv behind it)",
+    )
+    runs.add_argument(
         "--export",
         type=flag_type(tensorflow_path),
         metavar="DIR",
@@ -159,6 +168,8 @@ def read_flags(given):
         return command_to_predict(given.pop("predict"), run_dir, resume, given)
     if "predict_file" in given:
         return command_to_judge(given.pop("predict_file"), run_dir, resume, given)
+    if "answers" in given:
+        raise UserError("--answers needs --predict-file")
     if "export" in given:
         return command_to_export(given.pop("export"), run_dir, resume, given)
     for name in PredictFlags._fields:
@@ -223,6 +234,8 @@ def new_run(given):
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
                 raise UserError(f"{flag(name)} cannot be combined with --data")
+        if "held_out_sequences" in given and config.validation_data is not None:
+            raise UserError("--held-out-sequences cannot be combined with --validation-data, all of which is held out")
         user_pairs = pairs.read(config)
         return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
@@ -280,14 +293,35 @@ def command_to_predict(sequences, run_dir, resume, given):
 
 def command_to_judge(path, run_dir, resume, given):
     """Returns the Judge for flags."""
+    answers = given.pop("answers", None)
     names = ("beam", "length_penalty", "max_answer")
     how = PredictFlags(**{name: given.pop(name) for name in names if name in given})
     check_alone("predict_file", given, resume)
     predict_flags.check(how, [])
     config, folder = trained_run(run_dir)
-    check_writable("predict_file", judge.answers_path(path))
+    if path.is_dir():  # has no name to put an ending behind
+        raise UserError(f"--predict-file: cannot read {str(path)!r}: {os.strerror(errno.EISDIR)}")
+    answers = check_answers(path, answers)
     known = pairs.read_known("--predict-file", path, config.vocabulary[FIRST_SYMBOL:], config.symbols)
-    return Judge(replace(config, max_answer=how.max_answer), folder, path, known, how)
+    return Judge(replace(config, max_answer=how.max_answer), folder, path, known, answers, how)
+
+
+def check_answers(path, answers):
+    """Returns where the answers to a file are saved: where --answers says, or beside the file.
+
+    Raises:
+      UserError: it cannot be written, or holds something that this command has not written.
+    """
+    name, hint = ("predict_file", "; --answers names another file") if answers is None else ("answers", "")
+    answers = answers or Path(f"{path}.answers.tsv")
+    for each in (answers, judge.figures_path(answers)):
+        try:
+            whole_files.check_writable(each)
+        except OSError as error:
+            raise UserError(f"{flag(name)}: cannot write {str(each)!r}: {error.strerror}{hint}") from None
+        if os.path.lexists(each) and not judge.has_written(answers):
+            raise UserError(f"{flag(name)}: {str(each)!r} exists, and is not what this command has written there{hint}")
+    return answers
 
 
 def command_to_export(path, run_dir, resume, given):

@@ -34,7 +34,8 @@ FLAGS = {
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
         "validation_data": "hold out the pairs of this file instead of a tenth of --data",
         "test_data": "report on the pairs of this file when training ends",
-        "symbols": "with --data: what is a symbol; a space is the character \u2423",
+        "held_out_sequences": "sequences held out for the reports; of --data, at most a tenth",
+        "symbols": "with --data: what is a symbol, in the input:in the target; a space is the character \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",
         "length_from": "length of the shortest sequences",

@@ -33,9 +33,9 @@ def main():
         case Predict(config, folder, sequences, flags):
             with trained_model(config, folder) as model:
                 return 1 if predict.predict_all(sequences, model, flags) else 0  # 1 if a line held no sequence
-        case Judge(config, folder, file, pairs, flags):
+        case Judge(config, folder, file, pairs, answers, flags):
             with trained_model(config, folder) as model:
-                judge.judge_file(file, pairs, model, flags.search)
+                judge.judge_file(file, pairs, model, flags.search, answers)
         case Export(config, folder, path):
             import_tensorflow()
             export.write(folder, path, config)

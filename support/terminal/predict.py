@@ -13,7 +13,7 @@ import numpy as np
 
 from helpers import EOS, FIRST_SYMBOL
 from support import outside
-from support.data.pairs import split_into_symbols
+from support.data.pairs import by_side, split_into_symbols
 from support.errors import UserError
 from support.limits import LONGEST_SEQUENCE, steps_at_once
 from support.model import beam_search, greedy
@@ -66,8 +66,8 @@ def known_symbols(config):
 
 
 def splitter(config):
-    """Returns a function from a line to the symbols in it, a list of str."""
-    return functools.partial(split_into_symbols, symbols=config.symbols)
+    """Returns a function from an input to the symbols in it, a list of str."""
+    return functools.partial(split_into_symbols, symbols=by_side(config.symbols)[0])
 
 
 def conversation(lines):

@@ -72,7 +72,12 @@ def batch_report(row, batch, prediction, config):
 
 def show(sequence, names):
     """Returns a sequence as text, like [5 7 8]. names is a list of str: how each symbol is written."""
-    return f"[{outside.printable(' '.join(names[symbol] for symbol in sequence))}]"
+    return bracketed(names[symbol] for symbol in sequence)
+
+
+def bracketed(spelled):
+    """Returns symbols that are written, an iterable of str, as text."""
+    return f"[{outside.printable(' '.join(spelled))}]"
 
 
 def show_without_pad(sequence, names):
