@@ -358,7 +358,8 @@ def test_shares_cover_the_batch():
 
 
 @pytest.mark.long
-def test_the_launcher_runs_the_real_command_and_passes_ctrl_c_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_launcher_runs_the_real_command_and_passes_signals_on(number, tmp_path):
     launcher = [sys.executable, "-m", "support.cluster.local", "2", "--max-batches", "100000", "--xla", "off"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -366,9 +367,9 @@ def test_the_launcher_runs_the_real_command_and_passes_ctrl_c_on(tmp_path):
     )
     started.append(process)
     wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/101")))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "")
+    assert (process.returncode, stderr) == (128 + number, "")
     assert stdout.startswith("batch 0\n")
     assert "training interrupted\n" in stdout and "held-out sequences\n" in stdout
     assert "worker 1" not in stdout

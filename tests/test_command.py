@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -306,6 +307,13 @@ def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert files(tmp_path) == ["loss.png"]
     assert path.read_text() == "earlier"
+
+
+def test_an_error_is_explained_where_tensorflow_cannot_be_imported(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert explain(MemoryError()) == (1, "too little memory for these sizes")
+    with pytest.raises(ZeroDivisionError):
+        explain(ZeroDivisionError())
 
 
 def test_too_little_memory_is_explained():

@@ -1,5 +1,6 @@
 """Compiled programs kept for the next run: they save time but change nothing."""
 
+import importlib.metadata
 import os
 import shutil
 
@@ -39,6 +40,28 @@ def first(tmp_path_factory):
 def cache(first, tmp_path):
     shutil.copytree(first[0], tmp_path / "cache")
     return tmp_path / "cache"
+
+
+def test_a_folder_with_a_space_and_a_quote_is_used_as_it_is(first, tmp_path):
+    """TensorFlow splits its flags at white space, and takes what follows a quote together."""
+    cache = tmp_path / 'first "last'
+    assert train(tmp_path, "cold", cache) == (first[1], "")
+    assert len(entries(cache)) == 1
+    assert train(tmp_path, "warm", cache) == (first[1], "")
+    assert not (tmp_path / "first").exists()
+
+
+@pytest.mark.parametrize(("installed", "expected"), [("tensorflow-cpu", "2.99.0"), ("", "unknown")])
+def test_tensorflow_may_be_installed_under_another_name(installed, expected, monkeypatch):
+    def version(name):
+        if name != installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.99.0"
+
+    found = {"tensorflow": [installed]} if installed else {}
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: found)
+    assert compile_cache.environment().startswith(f"tensorflow-{expected}-")
 
 
 def test_one_program_serves_another_seed_rate_and_number_of_batches_bit_for_bit(cache, tmp_path):
@@ -175,5 +198,6 @@ def test_the_cache_is_emptied_and_nothing_else(cache, others, monkeypatch, capsy
 
 @pytest.mark.parametrize("units, batch_size, cores, expected", [(20, 100, 2, 1), (256, 100, 2, 2), (256, 100, 64, 14)])
 def test_threads_follow_from_the_sizes(monkeypatch, units, batch_size, cores, expected):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)  # of the machine; a container may have fewer
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores), raising=False)
     assert startup.threads(Settings(encoder_hidden_units=units, batch_size=batch_size)) == expected

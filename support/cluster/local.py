@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.signals import SIGNALS
+
 
 def free_addresses(count):
     """Returns "127.0.0.1:port" for ports that are free now, a list of str."""
@@ -39,7 +41,7 @@ def main(count, arguments):
     """Runs the workers until they finish; returns the exit status of worker 0."""
     addresses = free_addresses(count)
     workers = [start(addresses, index, arguments) for index in range(count)]
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, lambda number, _: [worker.send_signal(number) for worker in workers])
     status = workers[0].wait()
     for worker in workers:

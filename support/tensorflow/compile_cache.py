@@ -61,8 +61,14 @@ def use():
                 log.warning("compiled programs are not kept in %r: others may write there", str(path))
                 return
         shrink(root)
-        flags = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_read_only=false"
+        flags = f"--tf_xla_persistent_cache_directory={quoted(folder)} --tf_xla_persistent_cache_read_only=false"
         os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {flags}".lstrip()
+
+
+def quoted(path):
+    """Returns a path as TensorFlow's flags hold it; they are split at white space."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def environment():
@@ -74,7 +80,16 @@ def environment():
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith(("TF_", "XLA_")))
     facts = (sys.platform, platform.machine(), processor, os.cpu_count(), variables)
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-    return f"tensorflow-{importlib.metadata.version('tensorflow')}-{digest}"
+    return f"tensorflow-{tensorflow_version()}-{digest}"
+
+
+def tensorflow_version():
+    """Returns the version of TensorFlow, which may be installed as tensorflow-cpu, without importing it."""
+    try:
+        return importlib.metadata.version("tensorflow")
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get("tensorflow", [])
+        return importlib.metadata.version(names[0]) if names else "unknown"
 
 
 def is_private(folder):
@@ -103,7 +118,7 @@ def forget():
     with contextlib.suppress(OSError, RuntimeError):
         root = cache_folder()
         flags = os.environ.get(FLAGS, "")
-        ours = [] if root is None else [entry for entry in entries(root) if str(entry.parent) in flags]
+        ours = [] if root is None else [entry for entry in entries(root) if quoted(entry.parent) in flags]
         for entry in ours:
             entry.unlink(missing_ok=True)
         return bool(ours)

@@ -35,7 +35,9 @@ def prepare_training(config):
 
 def threads(config):
     """Returns how many threads an operation uses. It depends on the sizes and the cores only, not on a measurement."""
-    return min(os.cpu_count(), 1 + multiplications(config) // FOR_ONE_THREAD)
+    # A container may have fewer cores than its machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores, 1 + multiplications(config) // FOR_ONE_THREAD)
 
 
 def multiplications(config):

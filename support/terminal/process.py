@@ -12,7 +12,6 @@ from tqdm import tqdm
 from support import outside
 from support.errors import UserError
 from support.signals import HANGUP, SIGNALS, handle, handling
-from support.tensorflow import tensorflow_v1 as tf
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
 
@@ -134,6 +133,8 @@ def explain(error):
         return 1, None
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)
-    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    tensorflow = sys.modules.get("tensorflow")  # importing it for this would take seconds, or fail again
+    no_memory = (MemoryError, *([tensorflow.errors.ResourceExhaustedError] if tensorflow else []))
+    if isinstance(error, no_memory):
         return 1, "too little memory for these sizes"
     raise error
