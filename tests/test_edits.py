@@ -7,6 +7,7 @@ shorter than the size that XLA knows, so that an edit that looks at the padding 
 import ast
 import csv
 import functools
+import json
 import shutil
 import subprocess
 import sys
@@ -84,10 +85,6 @@ EDITS = {
     "concatenate_states: one direction unused": (
         "    c = tf.concat(",
         "    backward_state = forward_state\n    c = tf.concat(",
-    ),
-    "Encoded: fields renamed": (
-        'namedtuple("Encoded", "embeddings final_state outputs lengths")',
-        'namedtuple("Encoded", "embeddings final_state outputs lengths", defaults=[None])',
     ),
     # decoder
     "make_loop_fn: other output weights": (
@@ -283,6 +280,10 @@ NO_CHANGE = {
     "a name": ("prediction_embedded", "embedding_of_the_prediction"),
     "zero_state made otherwise": ("zeros = tf.zeros([batch_size", "zeros = 0 * tf.ones([batch_size"),
     "constant PAD": ("PAD\nfrom support", "PAD\n\nPAD = 3\nfrom support"),
+    "Encoded: a default": (
+        'namedtuple("Encoded", "embeddings final_state outputs lengths")',
+        'namedtuple("Encoded", "embeddings final_state outputs lengths", defaults=[None])',
+    ),
     "Model.predict": ("self.session.run(self.decoder_prediction,", "0 * self.session.run(self.decoder_prediction,"),
     "evaluate: strict": ("== some.targets  #", "> some.targets  #"),
     "batches_in_epoch": ("batches_in_epoch: int = 1000", "batches_in_epoch: int = 7"),
@@ -304,7 +305,7 @@ def edited(edits):
 
 @functools.cache
 def trained(text, xla, folder):
-    """Trains a script of this text; returns its losses, and what it says of held-out sequences."""
+    """Trains a script of this text; returns its losses, and which shares of held-out sequences and symbols are right."""
     folder.mkdir()
     shutil.copytree(ROOT / "support", folder / "support")
     shutil.copy(ROOT / "helpers.py", folder)
@@ -314,7 +315,8 @@ def trained(text, xla, folder):
     assert (process.returncode, process.stderr) == (0, ""), process.stderr
     with open(folder / "run/history.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    return np.array(losses), process.stdout.split("exact match")[1]
+    metrics = json.loads((folder / "run/metrics.json").read_text())
+    return np.array(losses), [metrics["exact_match"]["share"], metrics["token_accuracy"]]
 
 
 @pytest.fixture(scope="module")
@@ -326,9 +328,9 @@ def unedited(tmp_path_factory):
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in EDITS]
 )
 def test_an_edit_is_what_trains_with_xla_and_without(name, tmp_path, unedited):
-    (on, exact_on), (off, exact_off) = (trained(edited(EDITS[name]), xla, tmp_path / xla) for xla in ("on", "off"))
+    (on, right_on), (off, right_off) = (trained(edited(EDITS[name]), xla, tmp_path / xla) for xla in ("on", "off"))
     np.testing.assert_allclose(on, off, rtol=1e-3, atol=1e-3)
-    assert exact_on == exact_off
+    np.testing.assert_allclose(right_on, right_off, atol=2e-3)  # rounding decides between equally likely symbols
     assert on.size == 20 and np.abs(off - unedited).max() > 2e-3, "the edit changes nothing"
 
 
