@@ -305,7 +305,7 @@ def edited(edits):
 
 @functools.cache
 def trained(text, xla, folder):
-    """Trains a script of this text; returns its losses, and the shares of held-out sequences and symbols it gets right."""
+    """Trains a script of this text; returns its losses, and which shares of sequences and symbols it gets right."""
     folder.mkdir()
     shutil.copytree(ROOT / "support", folder / "support")
     shutil.copy(ROOT / "helpers.py", folder)
