@@ -3,7 +3,7 @@ r"""Sequence-to-sequence copy: a model, built as a static TensorFlow graph, lear
 The encoder reads a sequence in both directions. The decoder starts from the encoder's final state and writes the
 sequence out again, then EOS. Its first input is EOS, which here also means start. Then, at each step, it reads the
 symbol that it found most likely at the step before: greedy decoding, in training as well as afterwards. The model and
-its names are those of a live coding session of 2017, here called the talk.
+its names follow a live coding session of 2017, here called the talk.
 
     forward LSTM          o ---> o ---> o ----.
                           |      |      |      \
