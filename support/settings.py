@@ -170,10 +170,10 @@ def check(config):
     for name, kind in KINDS.items():
         value = getattr(config, name)
         try:
-            kind(str(getattr(Settings, name) if value is None else value))
+            if not is_off(name, value):
+                kind(str(value))
         except ValueError as error:
-            if not (value is None and getattr(Settings, name) is None):
-                raise UserError(f"{name}: {error}") from None
+            raise UserError(f"{name}: {error}") from None
     if config.length_from > config.length_to:
         raise UserError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
@@ -188,7 +188,7 @@ def check(config):
 
 
 def is_off(name, value):
-    """Returns whether a saved value is null for a setting that is None by default. Otherwise null is an error."""
+    """Returns whether a value is None, null in a file, for a setting that is None by default. Else None is an error."""
     return getattr(Settings, name) is None and value is None
 
 

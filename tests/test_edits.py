@@ -6,7 +6,6 @@ shorter than the size that XLA knows, so that an edit that looks at the padding 
 
 import ast
 import csv
-import functools
 import json
 import shutil
 import subprocess
@@ -303,7 +302,6 @@ def edited(edits):
     return text
 
 
-@functools.cache
 def trained(text, xla, folder):
     """Trains a script of this text; returns its losses, and which shares of sequences and symbols it gets right."""
     folder.mkdir()

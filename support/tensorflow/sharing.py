@@ -65,9 +65,11 @@ def hiding(collected):
     for name, items in collected.items():
         kept = [item for item in graph.get_collection(name) if not any(item is hidden for hidden in items)]
         graph.get_collection_ref(name)[:] = kept
-    yield
-    for name, items in collected.items():
-        graph.get_collection_ref(name)[:0] = items
+    try:
+        yield
+    finally:
+        for name, items in collected.items():
+            graph.get_collection_ref(name)[:0] = items
 
 
 def collections_of_graph():
