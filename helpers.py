@@ -144,15 +144,15 @@ def task_batches(config, batch_size, seed):
 
 
 def generators(seed):
-    """Returns the np.random.Generators that training data and held-out data are drawn from: two separate streams."""
-    return np.random.default_rng(seed).spawn(2)
+    """Returns the np.random.Generators that training, test and validation data are drawn from: separate streams."""
+    return np.random.default_rng(seed).spawn(3)
 
 
 def examples(config, generators):
-    """Returns endless training batches, and a Batch of config.held_out_sequences, each from its own generator."""
-    generator, held_out_generator = generators
-    held_out = next(task_batches(config, config.held_out_sequences, held_out_generator))
-    return task_batches(config, config.batch_size, generator), held_out
+    """Returns endless training batches, and a Batch of config.held_out_sequences, the test: each from its generator."""
+    training_generator, test_generator, _ = generators
+    held_out = next(task_batches(config, config.held_out_sequences, test_generator))
+    return task_batches(config, config.batch_size, training_generator), held_out
 
 
 def take(batch, start, stop):

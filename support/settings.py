@@ -41,6 +41,7 @@ class DataFacts(NamedTuple):
     untrained: tuple = ()  # of str: the names that are in no training pair
     names: tuple = ()  # of str: how the symbols from FIRST_SYMBOL on are written
     sha256: str = ""  # of the files
+    lines: tuple = ()  # how many are trained on, validate and test
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,25 @@ KINDS = {
     "clip_norm": positive_number,
     "warm_up": below_one,
 }
+# With own data these are the defaults, found by measuring (docs/own-data.md). --plain turns them off.
+FOR_PAIRS = {
+    "attention": "luong",
+    "feedback": "teacher",
+    "encoder_hidden_units": 128,
+    "input_embedding_size": 64,
+    "dropout": 0.4,
+    "learning_rate": 0.005,
+    "batch_size": 64,
+    "keep": "best",
+}
 DATA_FILES = ("data", "validation_data", "test_data")
 MAY_CHANGE = {*DATA_FILES, "names", "untrained", "max_answer", "started_from", "batches_in_epoch", "samples", "plot"}
 ALWAYS_SAVED = ("seed", "max_batches", "vocab_size", "encoder_hidden_units")  # by every version of this program
+
+
+def batches_for(pairs):
+    """Returns on how many batches to train with so many training pairs: a few passes over many, many over a few."""
+    return max(1000, round(40 * pairs**0.5, -2))
 
 
 def flag(name):
@@ -224,6 +241,7 @@ def from_json(values):
             tuple((length(str(longest)), length(str(target))) for longest, target in values.get("buckets", ())),
             *(tuple(map(symbol, values.get(name, ()))) for name in ("untrained", "names")),
             str(values.get("sha256", "")),
+            tuple(int(str(lines)) for lines in values.get("lines", ())),
         )
         config = Settings(**saved, facts=facts)
         check(config)

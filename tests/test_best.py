@@ -44,7 +44,7 @@ def learned(tmp_path_factory):
 
 def shares(folder):
     with open(folder / "history.csv", newline="") as file:
-        return [float(row["held_out_exact_match"]) for row in csv.DictReader(file) if row["held_out_exact_match"]]
+        return [float(row["validation_exact_match"]) for row in csv.DictReader(file) if row["validation_exact_match"]]
 
 
 def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):

@@ -103,7 +103,7 @@ def test_each_run_keeps_its_own_picture(tmp_path):
 def test_never_seen_in_training_is_what_it_says(short_run):
     """Counts again, from the two streams of seed 0."""
     _, (_, stdout, _) = short_run
-    training, held_out = np.random.default_rng(0).spawn(2)
+    training, held_out, _ = np.random.default_rng(0).spawn(3)
     seen = set()
     for sequences in itertools.islice(random_sequences(3, 8, 2, 10, 20, training), 120):
         seen.update(tuple(sequence) for sequence in sequences)

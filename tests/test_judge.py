@@ -14,20 +14,27 @@ from support.data import pairs
 from support.data.pairs import UNKNOWN
 from support.errors import UserError
 from support.settings import Settings
-from support.terminal import judge
-from support.terminal.judge import Judged
+from support.terminal import judge, report
+
+ONE_BATCH = ["--plain", "--max-batches", "1", "--samples", "0", "--xla", "off"]
 
 
 def test_figures_worked_out_by_hand():
     judged = [
-        Judged(("a", "b"), ("x", "y", "z"), ("x", "y", "z"), True),
-        Judged(("a",), ("x", "y", "z"), ("x", "z"), True),  # one left out
-        Judged(("b",), ("x",), ("x",), False),  # right so far, but it did not end
-        Judged(("new",), ("x", "y"), None, False),
-        Judged(("c",), ("new",), ("x",), True),
-        Judged(("d",), ("<UNK>",), ("<UNK>",), True),  # nobody knows what either stands for
+        judge.judge(tuple(inputs), [tuple(target) for target in targets], answers)
+        for inputs, targets, answers in [
+            (["a", "b"], ["xyz"], [(tuple("xyz"), True), (tuple("xy"), True)]),
+            (["a"], ["xyz"], [(tuple("xz"), True), (tuple("xyz"), True)]),  # one left out, but not by the second
+            (["b"], ["x"], [(tuple("x"), False), (tuple("y"), True)]),  # right so far, but it did not end
+            (["new"], ["xy"], []),
+            (["c"], [["new"]], [(tuple("x"), True)]),
+            (["d"], [["<UNK>"]], [(("<UNK>",), True)]),  # nobody knows what either stands for
+        ]
     ]
-    found = judge.figures(judged, ["<PAD>", "<EOS>", "<UNK>", *"abcdxyz"])
+    found = judge.figures(judged, ["<PAD>", "<EOS>", "<UNK>", *"abcdxyz"], n_best=2)
+    assert found["right_among_2"] == {"share": 2 / 6, "exact": 2, "sequences": 6}
+    assert "  among the first 2         33.33%  (2 of 6)" in report.report_of_pairs(found, "6 inputs")
+    assert not [name for name in judge.figures(judged, ["a"]) if "among" in name]
     assert found["exact_match"] == {"share": 1 / 6, "exact": 1, "sequences": 6}
     assert found["symbol_error_rate"] == (0 + 1 + 0 + 2 + 1 + 1) / 11
     assert found["exact_match_by_length"]["1"] == {"share": 0.0, "exact": 0, "sequences": 5}
@@ -46,24 +53,47 @@ def read(folder, *texts, **options):
 def test_three_files_become_three_parts(tmp_path, caplog):
     made = read(tmp_path, "a\tb\nb\ta\n", "a b\tb\nnew\ta\n", "a c\tb\nb\tnone\n")
     assert made.names == ["a", "b", "new"]
-    parts = (made.training_lines, made.held_out_lines, made.test_lines)
-    assert [part.tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
-    assert pairs.untrained_symbols(made) == [(3, "new")]
+    assert [part.tolist() for part in sets(made)] == [[0, 1], [2, 3], [4, 5]]
+    assert pairs.untrained_symbols(made, made.validation_lines) == [(3, "new")]
     assert [side.tolist() for line in made.test_lines for side in made.sides(line)] == [
         [2, UNKNOWN],
         [3],
         [3],
         [UNKNOWN],
     ]
-    config = Settings(validation_data=Path("1.tsv"))
+    config = Settings(validation_data=Path("1.tsv"), test_data=Path("2.tsv"))
     assert pairs.with_facts(config, made).length_to == 2
-    pairs.examples(made, pairs.with_facts(config, made), None)
-    assert caplog.messages == ["line 2 is held out, and 'new' is in no training pair"]
+    pairs.warn_of_untrained(made, config)
+    assert caplog.messages == ["line 2 is not trained on, and 'new' is in no training pair"]
 
 
-def test_all_lines_of_one_file_are_trained_on_or_held_out(tmp_path):
-    made = read(tmp_path, "a\tb\nb\ta\n")
-    assert [len(part) for part in (made.training_lines, made.held_out_lines, made.test_lines)] == [1, 1, 0]
+def sets(made):
+    return made.training_lines, made.validation_lines, made.test_lines
+
+
+def test_each_line_of_one_file_is_in_one_set(tmp_path):
+    lines = [f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"]
+    (tmp_path / "one.tsv").write_text("".join(lines))
+    (tmp_path / "other.tsv").write_text("".join(lines[:7]))
+    data, other = tmp_path / "one.tsv", tmp_path / "other.tsv"
+    for files, sizes in (
+        ({}, (81, 9, 10)),
+        ({"test_data": other}, (90, 10, 7)),
+        ({"validation_data": other}, (100, 7, 0)),
+        ({"validation_data": other, "test_data": other}, (100, 7, 7)),
+        ({"held_out_sequences": 3}, (94, 3, 3)),
+    ):
+        made = pairs.read(Settings(data=data, **files))
+        assert tuple(part.size for part in sets(made)) == sizes
+        assert np.unique(np.concatenate(sets(made))).size == sum(sizes)
+        assert pairs.with_facts(Settings(data=data, **files), made).facts.lines == sizes
+
+
+def test_fewer_inputs_than_sets_are_refused(tmp_path):
+    assert [part.size for part in sets(read(tmp_path, "a\tb\nb\ta\nc\ta\n"))] == [1, 1, 1]
+    with pytest.raises(UserError, match="holds fewer than 3 different inputs"):
+        read(tmp_path, "a\tb\nb\ta\nb\tb\n")
+    assert [part.size for part in sets(read(tmp_path, "a\tb\nb\ta\n", "a\tb\n"))] == [2, 1, 0]
 
 
 def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
@@ -74,9 +104,9 @@ def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
 def test_how_many_are_held_out_is_a_flag(tmp_path):
     (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
     settings = ["--max-batches", "1", "--samples", "0", "--xla", "off", "--held-out-sequences", "7"]
-    stdout = run(["--data", "pairs.tsv", *settings], tmp_path)[1]
-    assert stdout.startswith("93 pairs to learn, 7 held out; ")
-    assert "\n7 held-out inputs\n" in stdout
+    stdout = run(["--data", "pairs.tsv", "--plain", *settings], tmp_path)[1]
+    assert stdout.startswith("86 pairs to learn, 7 for validation, 7 for the test; ")
+    assert "\n7 test inputs\n" in stdout
     assert "\n7 held-out sequences\n" in run(settings, tmp_path)[1]
 
 
@@ -180,7 +210,7 @@ def learned(tmp_path_factory):
     (folder / "pairs.tsv").write_text("".join(line() + "\n" for _ in range(500)))
     (folder / "validation.tsv").write_text("ab\t12\nab\t21\ndc\t43\n")
     (folder / "test.tsv").write_text("aab\t112\naab\t9\ncx\t3\nbd\t77\n")
-    files = ["--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
+    files = ["--plain", "--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
     settings = ["--symbols", "characters", "--max-batches", "120", "--samples", "2", "--xla", "off", "--layers", "1"]
     return folder, run([*files, *settings, "--learning-rate", "0.05", "--run-dir", "run"], folder, settings={})
 
@@ -188,17 +218,19 @@ def learned(tmp_path_factory):
 def test_a_run_reports_on_each_part(learned):
     folder, (status, stdout, stderr) = learned
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("500 pairs to learn, 3 held out; ")
-    assert "\n2 held-out inputs\n  exact match              100.00%  (2 of 2)\n" in stdout
-    assert "\n3 inputs of the test data\n  exact match               33.33%  (1 of 3)\n" in stdout
+    assert stdout.startswith("500 pairs to learn, 3 for validation, 4 for the test; ")
+    assert "\n2 validation inputs\n  exact match              100.00%  (2 of 2)\n" in stdout
+    assert "\n3 test inputs\n  exact match               33.33%  (1 of 3)\n" in stdout
     assert "  1 input with symbols that the model does not know, so wrong\n" in stdout
-    trained = re.search(r"\n\d+ inputs of the pairs trained on\n  exact match +([\d.]+)%", stdout)
+    trained = re.search(r"\n\d+ inputs trained on\n  exact match +([\d.]+)%", stdout)
     assert float(trained[1]) > 80
-    assert (folder / "run/answers.tsv").read_text() == "ab\t12\t12\tright\ndc\t43\t43\tright\n"
+    assert (folder / "run/validation-answers.tsv").read_text() == "ab\t12\t12\tright\ndc\t43\t43\tright\n"
     answers = (folder / "run/test-answers.tsv").read_text()
     assert answers.startswith("aab\t112\t112\tright\ncx\t3\t\twrong\nbd\t")
     metrics = json.loads((folder / "run/metrics.json").read_text())
-    assert metrics["exact_match"] == metrics["held_out"]["exact_match"]
+    assert metrics["exact_match"] == metrics["test"]["exact_match"] != metrics["validation"]["exact_match"]
+    rows = np.genfromtxt(folder / "run/history.csv", delimiter=",", names=True)
+    assert rows["validation_exact_match"][100] in (0, 0.5, 1), "of inputs, as at the end, not of lines"
     assert metrics["test"]["inputs_with_unknown_symbols"] == 1
 
 
@@ -275,7 +307,19 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     """The new file holds one more symbol, and lacks others. One batch at a tiny rate forgets nothing."""
     folder, _ = learned
     (folder / "more.tsv").write_text("ab\t12\nabz\t12!\nba\t21\n" * 9)
-    settings = ["--data", "more.tsv", "--learning-rate", "1e-9", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    settings = [
+        "--plain",
+        "--data",
+        "more.tsv",
+        "--learning-rate",
+        "1e-9",
+        "--max-batches",
+        "1",
+        "--samples",
+        "0",
+        "--xla",
+        "off",
+    ]
     command = [*settings, "--start-from", "run", "--run-dir", "more"]
     assert run(command, folder)[0] == 0
     asked = ["--predict", "dcb", "--predict", "aad"]
@@ -293,7 +337,19 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
 def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_weights_of_another(learned):
     folder, _ = learned
     (folder / "few.tsv").write_text("ab\t12\nba\t21\n" * 9)
-    settings = ["--data", "few.tsv", "--learning-rate", "1e-9", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    settings = [
+        "--plain",
+        "--data",
+        "few.tsv",
+        "--learning-rate",
+        "1e-9",
+        "--max-batches",
+        "1",
+        "--samples",
+        "0",
+        "--xla",
+        "off",
+    ]
     assert run([*settings, "--start-from", "run", "--run-dir", "killed"], folder)[0] == 0
     for path in (folder / "killed").iterdir():
         if path.name != "config.json":
@@ -315,7 +371,7 @@ def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
     (tmp_path / "pairs.tsv").write_text("".join([*pairs_of, "q a\ta q\n", "w b\tb w\n"]))
     (tmp_path / "validation.tsv").write_text("a b\tb a\nq b\tb q\n")
     (tmp_path / "test.tsv").write_text("v a\ta v\n")
-    data = ["--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
+    data = ["--plain", "--data", "pairs.tsv", "--validation-data", "validation.tsv", "--test-data", "test.tsv"]
     settings = ["--max-batches", "2", "--batch-size", "8", "--samples", "0", "--xla", "off"]
     assert run([*data, *settings, "--min-count", "3", "--run-dir", "counted"], tmp_path)[::2] == (0, "")
     names = json.loads((tmp_path / "counted/config.json").read_text())["names"]
@@ -323,7 +379,7 @@ def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
     status, stdout, stderr = run(["--predict", "a zzz", "--run-dir", "counted"], tmp_path)
     assert (status, stderr) == (0, "")
     assert stdout.startswith("input     > [a <UNK>]\n")
-    answers = (tmp_path / "counted/answers.tsv").read_text().splitlines()
+    answers = (tmp_path / "counted/validation-answers.tsv").read_text().splitlines()
     assert [line.split("\t")[-1] for line in answers if "q" in line.split("\t")[0]] == ["wrong"]
 
     assert run([*data, *settings, "--run-dir", "all"], tmp_path)[0] == 0
@@ -338,12 +394,12 @@ def test_inputs_that_differ_only_in_unknown_symbols_are_different_inputs(tmp_pat
     """To the model all of them are one input, so it answers yes to each. Half of them are answered no."""
     (tmp_path / "pairs.tsv").write_text("".join(EATERS.format(number, "yes") for number in range(100)))
     (tmp_path / "test.tsv").write_text("".join(EATERS.format(n, "yes" if n % 2 else "no") for n in range(100, 200)))
-    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--min-count", "6", "--run-dir", "run"]
+    data = ["--plain", "--data", "pairs.tsv", "--test-data", "test.tsv", "--min-count", "6", "--run-dir", "run"]
     status, stdout, _ = run([*data, "--max-batches", "60", "--samples", "0", "--xla", "off"], tmp_path)
     assert status == 0
-    assert "\n10 held-out inputs\n  exact match              100.00%  (10 of 10)\n" in stdout
-    assert "\n90 inputs of the pairs trained on\n" in stdout
-    assert "\n100 inputs of the test data\n  exact match               50.00%  (50 of 100)\n" in stdout
+    assert "\n10 validation inputs\n  exact match              100.00%  (10 of 10)\n" in stdout
+    assert "\n90 inputs trained on\n" in stdout
+    assert "\n100 test inputs\n  exact match               50.00%  (50 of 100)\n" in stdout
     status, stdout, _ = run(["--predict-file", "test.tsv", "--run-dir", "run"], tmp_path)
     assert "input     > [does name100 eat fish]\ntarget    > [no]\npredicted > [yes]  wrong\n" in stdout
     assert "\n100 inputs of test.tsv\n  exact match               50.00%  (50 of 100)\n" in stdout
@@ -355,8 +411,20 @@ def test_inputs_that_differ_only_in_unknown_symbols_are_different_inputs(tmp_pat
 def test_inputs_with_symbols_of_no_other_file_are_different_inputs(tmp_path):
     (tmp_path / "pairs.tsv").write_text("a b\tb a\nc d\td c\n" * 5)
     (tmp_path / "test.tsv").write_text("a x\tx a\na y\ty a\n")
-    data = ["--data", "pairs.tsv", "--test-data", "test.tsv", "--max-batches", "1", "--samples", "0", "--xla", "off"]
+    data = [
+        "--plain",
+        "--data",
+        "pairs.tsv",
+        "--test-data",
+        "test.tsv",
+        "--max-batches",
+        "1",
+        "--samples",
+        "0",
+        "--xla",
+        "off",
+    ]
     stdout = run([*data, "--run-dir", "run"], tmp_path)[1]
-    assert "\n2 inputs of the test data\n  exact match                0.00%  (0 of 2)\n" in stdout
+    assert "\n2 test inputs\n  exact match                0.00%  (0 of 2)\n" in stdout
     assert "  2 inputs with symbols that the model does not know, so wrong\n" in stdout
     assert (tmp_path / "run/test-answers.tsv").read_text() == "a x\tx a\t\twrong\na y\ty a\t\twrong\n"

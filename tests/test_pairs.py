@@ -1,4 +1,4 @@
-"""The user's own data: what is read, held out, refused, and learned."""
+"""The user's own data: what is read, drawn for validation and test, refused, and learned."""
 
 import json
 import os
@@ -35,10 +35,10 @@ def small_file(tmp_path, monkeypatch):
     return pairs.read(Settings(data=tmp_path / "pairs.tsv"))
 
 
-def pairs_of(symbols, bounds, training=(), held_out=(), names=("a",)):
+def pairs_of(symbols, bounds, training=(), validation=(), names=("a",)):
     """Returns Pairs whose inputs are all different."""
     lines, spellings = np.arange(len(bounds) // 2), ["<PAD>", "<EOS>", *names]
-    parts = [np.array(part, int) for part in (training, held_out, ())]
+    parts = [np.array(part, int) for part in (training, validation, ())]
     model = spellings, np.arange(len(spellings)), list(names)
     return pairs.Pairs(np.asarray(symbols, np.int32), np.asarray(bounds), lines, *model, "", *parts)
 
@@ -73,8 +73,8 @@ def test_the_split_depends_on_the_seed_and_loses_no_line():
     assert [len(part) for part in pairs.split(hashes, 7, np.random.default_rng(0))] == [993, 7]
 
 
-def test_the_same_file_and_seed_give_the_split_and_the_batches_of_earlier_versions(tmp_path):
-    """So that their runs can be resumed. The numbers were printed by version f8e76e2."""
+def test_the_same_file_and_seed_give_the_same_sets_and_batches(tmp_path):
+    """So that runs can be resumed. The test lines were printed by version f8e76e2, which had no validation set."""
     inputs = [" ".join("abcde"[(line * place) % 5] for place in range(1, 2 + line % 4)) for line in range(60)]
     targets = [" ".join("xyz"[(line + place) % 3] for place in range(1 + line % 7)) for line in range(60)]
     (tmp_path / "pairs.tsv").write_text("".join(f"{one}\t{other}\n" for one, other in zip(inputs, targets)))
@@ -82,10 +82,9 @@ def test_the_same_file_and_seed_give_the_split_and_the_batches_of_earlier_versio
     made = pairs.read(config)
     config = pairs.with_facts(config, made)
     assert config.facts.buckets == ((4, 6), (4, 7))
-    batches, held_out = pairs.examples(made, config, helpers.generators(3)[0])
-    expected = pairs.batch(made, np.array([2, 13, 22, 33, 42, 53]))
-    for array, same in zip(held_out, expected):
-        np.testing.assert_array_equal(array, same)
+    assert made.test_lines.tolist() == [2, 13, 22, 33, 42, 53]
+    print(made.validation_lines.tolist())
+    batches = pairs.training_batches(made, config, helpers.generators(3)[0])
     for drawn in (
         ["d>zx", "bc>x", "aaaa>xy", "edc>xyzxyz"],
         ["bcde>yzxy", "edc>z", "bc>x", "bc>x"],
@@ -120,8 +119,9 @@ def test_at_most_a_tenth_of_the_lines_is_held_out(tmp_path, caplog):
     few = np.array([0] * 9 + [1] * 6)
     assert [pairs.split(few, 10, np.random.default_rng(seed))[1].tolist() for seed in range(9)] == [[*range(9, 15)]] * 9
     (tmp_path / "pairs.tsv").write_text("a\tb\n" * 9 + "b\ta\n" * 6)
-    pairs.read(Settings(data=tmp_path / "pairs.tsv"))
-    assert caplog.messages == ["6 of 15 lines are held out, more than a tenth: every input fills as many or more"]
+    pairs.read(Settings(data=tmp_path / "pairs.tsv", test_data=tmp_path / "pairs.tsv"))
+    message = "6 of 15 lines are validation pairs, more than a tenth: every input fills as many or more"
+    assert caplog.messages == [message]
 
 
 def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path):
@@ -130,36 +130,41 @@ def test_random_answers_are_not_right_because_their_lines_are_repeated(tmp_path)
     inputs, answers = generator.integers(0, 10, size=[2, 60, 3])
     lines = [f"{' '.join(map(str, one))}\t{' '.join(map(str, other))}\n" for one, other in zip(inputs, answers)]
     (tmp_path / "random.tsv").write_text("".join(lines * 3))
-    status, stdout, _ = run(["--data", "random.tsv", "--max-batches", "200", "--xla", "off"], tmp_path)
+    status, stdout, _ = run(["--data", "random.tsv", "--plain", "--max-batches", "200", "--xla", "off"], tmp_path)
     assert status == 0
-    assert stdout.startswith("165 pairs to learn, 15 held out; 121 lines with the input of an earlier one; 10 symbols")
+    assert stdout.startswith(
+        "150 pairs to learn, 15 for validation, 15 for the test; 121 lines with the input of an earlier one; 10 symbols"
+    )
     assert re.search(r"exact match +0.00%  \(0 of \d+\)", stdout)
 
 
 def test_no_held_out_pair_is_trained_on(caplog):
     lines = np.arange(100)
     names = [f"s{line}" for line in lines]
-    generator, held_out_generator = helpers.generators(0)
-    parts = pairs.split(lines, 10_000, held_out_generator)
-    made = pairs_of(lines.repeat(2) + 2, np.arange(201), *parts, names)
-    config = pairs.with_facts(Settings(data=Path("pairs.tsv"), batch_size=50), made)
-    batches, held_out = pairs.examples(made, config, generator)
+    config = Settings(data=Path("pairs.tsv"), batch_size=50)
+    made = pairs.draw(pairs_of(lines.repeat(2) + 2, np.arange(201), lines, names=names), config)
+    config = pairs.with_facts(config, made)
+    assert (made.validation_lines.size, made.test_lines.size) == (9, 10)
+    pairs.warn_of_untrained(made, config)
+    batches = pairs.training_batches(made, config, helpers.generators(0)[0])
     trained_on = set(np.concatenate([next(batches).inputs[0] for _ in range(100)]))
-    assert trained_on == set(lines + 2) - set(held_out.inputs[0])
-    assert held_out.inputs.shape == (1, 10)
-    numbers = held_out.inputs[0] - 1
-    description = "90 pairs to learn, 10 held out; 100 symbols; inputs of 1 to 1 symbol, decoded in up to 4 steps\n"
-    assert report.data_report(made, held_out, config) == description
+    others = {*made.validation_lines, *made.test_lines}
+    assert trained_on == set(lines + 2) - {line + 2 for line in others}
+    description, settings = report.data_report(made, config).splitlines()
+    assert description == (
+        "81 pairs to learn, 9 for validation, 10 for the test; 100 symbols; inputs of 1 to 1 symbol, decoded in up to "
+        "4 steps"
+    )
     assert caplog.messages == [
-        f"line {number} is held out, and 's{number - 1}' is in no training pair" for number in numbers[:5]
-    ] + ["and 5 more such lines"]
+        f"line {line + 1} is not trained on, and 's{line}' is in no training pair" for line in sorted(others)[:5]
+    ] + ["and 14 more such lines"]
 
 
-def test_two_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
-    (tmp_path / "two.tsv").write_bytes(b"\xef\xbb\xbfa b\tb\nb\ta")
-    made = pairs.read(Settings(data=tmp_path / "two.tsv"))
+def test_three_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
+    (tmp_path / "few.tsv").write_bytes(b"\xef\xbb\xbfa b\tb\nb\ta\na\ta")
+    made = pairs.read(Settings(data=tmp_path / "few.tsv"))
     assert made.names == ["a", "b"]
-    assert (made.training_lines.size, made.held_out_lines.size) == (1, 1)
+    assert (made.training_lines.size, made.validation_lines.size, made.test_lines.size) == (1, 1, 1)
 
 
 def test_symbols_that_look_alike_are_named(tmp_path, caplog):
@@ -186,10 +191,10 @@ def test_a_full_disk_is_one_line(run, tmp_path):
     )
 
 
-def test_symbols_that_only_held_out_pairs_hold_are_found(small_file):
-    for training, held_out, found in (([0, 2], [1, 3], [(1, "e"), (3, "1")]), ([0, 1, 3], [2], [])):
-        lines = {"training_lines": np.array(training), "held_out_lines": np.array(held_out)}
-        assert pairs.untrained_symbols(small_file._replace(**lines)) == found
+def test_symbols_that_no_training_pair_holds_are_found(small_file):
+    for training, others, found in (([0, 2], [1, 3], [(1, "e"), (3, "1")]), ([0, 1, 3], [2], [])):
+        made = small_file._replace(training_lines=np.array(training))
+        assert pairs.untrained_symbols(made, np.array(others)) == found
 
 
 def synthetic(lengths, target_lengths):
@@ -304,7 +309,7 @@ def learned(tmp_path_factory):
         lines.append(f"{' '.join(DIGITS[digit] for digit in number)}\t{' '.join(f'{d} +' for d in number)}\n")
     lines[17] = "zero rare\t0\n"
     (folder / "numbers.tsv").write_text("".join(lines))
-    settings = ["--data", "numbers.tsv", "--max-batches", "400", "--samples", "1", "--seed", "21"]
+    settings = ["--data", "numbers.tsv", "--plain", "--max-batches", "400", "--samples", "1", "--seed", "21"]
     return folder, run([*settings, "--run-dir", "whole"], folder)
 
 
@@ -321,10 +326,10 @@ def stopped(learned, tmp_path):
 def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):
     _, (status, stdout, stderr) = learned
     assert status == 0
-    rare, box = "line 18 is held out, and 'rare' is in no training pair", r"no installed font has '\\u4e5d'; .*"
+    rare, box = "line 18 is not trained on, and 'rare' is in no training pair", r"no installed font has '\\u4e5d'; .*"
     assert re.fullmatch(rf"(seq2seq_copy.py: {rare}\n)?(seq2seq_copy.py: {box}\n)?", stderr)
     assert re.search(r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d| )+\]$", stdout, re.M)
-    assert re.search(r"^\d+ held-out inputs$", stdout, re.M)
+    assert re.search(r"^\d+ test inputs$", stdout, re.M)
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
 
 
@@ -404,6 +409,6 @@ def test_a_symbol_that_was_never_trained_is_named_when_asked(learned):
 
 def test_symbols_without_a_training_pair_are_kept_with_the_run(small_file, tmp_path):
     config = pairs.with_facts(Settings(data=tmp_path / "pairs.tsv"), small_file)
-    (line,) = small_file.held_out_lines
-    only_there = [{"c"}, {"e", "\u00e9", "f", "g", "h"}, set(), {"1", "0", "EOS"}][line]
-    assert set(config.facts.untrained) == only_there
+    trained = [set("abc"), set("deéfgh"), set("ab"), {"1", "0", "EOS"}]
+    untrained = set(small_file.names).difference(*(trained[line] for line in small_file.training_lines))
+    assert set(config.facts.untrained) == untrained != set()

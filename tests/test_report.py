@@ -12,6 +12,7 @@ import pytest
 import helpers
 from support.pictures import heat_maps, pictures
 from support.run.history import History, Row
+from support.run.run import HeldOut
 from support.settings import DataFacts, Settings
 from support.terminal import report
 
@@ -23,10 +24,10 @@ def metrics():
     history = History(HELD_OUT)
     history.rows = [Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)]
     history.unseen.remove(history.fingerprints[3])
-    run = SimpleNamespace(config=CONFIG, history=history, held_out=HELD_OUT)
+    run = SimpleNamespace(config=CONFIG, history=history, held_out=HeldOut(HELD_OUT, HELD_OUT))
     exact = np.array([True, False, False, True])
     correct_tokens = np.array([3, 2, 2, 4])
-    return report.metrics(run, exact, correct_tokens, 9.0)
+    return report.figures(run, exact, correct_tokens) | report.facts(run, 9.0)
 
 
 def test_metrics():
@@ -139,8 +140,8 @@ def test_the_picture_says_what_it_shows():
     assert (loss_axes.get_yscale(), error_axes.get_yscale()) == ("log", "log")
     assert [label.get_text() for label in error_axes.get_yticklabels()] == ["0", "0.1", "1", "10", "100"]
     assert [text.get_text() for text in error_axes.get_legend().texts] == [
-        "the first 1000 sequences",
-        "all 5000 at the end",
+        "validation",
+        "held-out sequences, at the end",
     ]
 
 

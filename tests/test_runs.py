@@ -56,7 +56,7 @@ def test_the_history_has_a_row_for_each_batch(whole):
     rise = np.minimum(np.arange(1, 61) / 6, 1)  # in a tenth of the batches
     np.testing.assert_allclose(history["learning_rate"], 0.03 * rise * (1 - np.arange(60) / 60), rtol=1e-4)
     assert history["loss"][-1] == pytest.approx(json.loads((whole / "metrics.json").read_text())["loss"])
-    assert np.flatnonzero(~np.isnan(history["held_out_exact_match"])).tolist() == list(range(0, 60, 10))
+    assert np.flatnonzero(~np.isnan(history["validation_exact_match"])).tolist() == list(range(0, 60, 10))
 
 
 def test_each_run_has_a_folder_of_its_own(tmp_path):

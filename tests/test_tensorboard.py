@@ -16,7 +16,7 @@ from running import run
 
 from support.tensorflow import tensorflow_v1 as tf
 
-TAGS = {"loss", "gradient_norm", "learning_rate", "held_out_exact_match"}
+TAGS = {"loss", "gradient_norm", "learning_rate", "validation_exact_match"}
 PICTURES = ("loss", "memory")
 
 

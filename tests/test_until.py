@@ -57,7 +57,7 @@ def test_the_last_two_evaluations_decide(shares, share, expected):
 def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     whole, stdout = ended
     history = np.genfromtxt(whole / "history.csv", delimiter=",", names=True)
-    evaluations = history["held_out_exact_match"][::100]
+    evaluations = history["validation_exact_match"][::100]
     reaches = evaluations >= SHARE
     assert np.flatnonzero(reaches[1:] & reaches[:-1]).tolist() == [len(evaluations) - 2]
     last = int(history["batch"][-1])

@@ -145,16 +145,17 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
     share_variables(cluster, session)
     run.listeners.insert(0, Check(cluster))
-    print(report.opening(run, asked.pairs, resumes), end="")
+    print(report.opening(run, resumes), end="")
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)
     cluster.leave()
-    training.finish(run, batches_per_second, asked.pairs)
+    training.finish(run, batches_per_second)
 
 
 def follow(cluster, asked, trainer, stop, batches, held_out, generator):
     """Takes part, on another worker, in what lead() does on worker 0."""
-    state, history, config, session = cluster.exchange({})[0], History(held_out), asked.config, trainer.model.session
+    state, history = cluster.exchange({})[0], History(held_out.test)
+    config, session = asked.config, trainer.model.session
     if "problem" in state:
         cluster.refuse(f"worker 0: {state['problem']}")
     generator.bit_generator.state, history.rows = state["generator"], [None] * state["done"]

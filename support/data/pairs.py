@@ -31,6 +31,7 @@ FEWEST_LINES = 10  # of a file that can look unspaced
 WORD = re.compile(r"[^ \t\r\n\v\f]+")
 UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
+LINES_AT_ONCE = 10_000
 LONGEST_LINE = 10_000_000  # bytes
 MOST_WRONG_LINES = 1_000  # with so many, it is not a file of pairs
 MOST_WARNINGS = 5
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 class Pairs(NamedTuple):
     """All pairs of the files of a run: --data, then --validation-data, then --test-data. A line is an index, from 0.
 
+    A validation or a test set without a file of its own is part of --data; see draw().
+
     The input of line i is written[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2]. Two
     spellings that the model does not know are two inputs, although it reads one symbol for both.
     """
@@ -56,8 +59,8 @@ class Pairs(NamedTuple):
     names: list  # of str: how the model's symbols from FIRST_SYMBOL on are written
     sha256: str  # of the files
     training_lines: np.ndarray  # int [...]
-    held_out_lines: np.ndarray  # int [...], all of --validation-data, or else some of --data
-    test_lines: np.ndarray  # int [...], all after these
+    validation_lines: np.ndarray  # int [...], by which the weights and the end of a run are chosen
+    test_lines: np.ndarray  # int [...], which only the final report reads
 
     def sides(self, line):
         """Returns the input and the target of a line as the model reads them, int32 [...] each."""
@@ -72,17 +75,17 @@ class Pairs(NamedTuple):
 
 
 def read(config):
-    """Reads the files of pairs of a run, and decides by its seed which lines it holds out.
+    """Reads the files of pairs of a run, and draws by its seed the sets that have no file.
 
     Args:
       config: a settings.Settings. Its names, if it has any, are those of the first symbols; others follow.
 
     Returns:
-      Pairs, with at least two different inputs to train on. Symbols that only the test file holds are UNKNOWN.
+      Pairs. Symbols that only the test file holds are UNKNOWN.
 
     Raises:
-      UserError: a file cannot be read, a line holds no pair (the message names the first), there are fewer than 2
-        different inputs or too many symbols, or the temporary file cannot be written.
+      UserError: a file cannot be read, a line holds no pair (the message names the first), there are too few different
+        inputs or too many symbols, or the temporary file cannot be written.
     """
     names = list(config.facts.names)
     if config.min_count > 1 and UNKNOWN_NAME not in names:
@@ -95,17 +98,39 @@ def read(config):
         validation_lines = reader.add("--validation-data", config.validation_data)
         warn_of_look_alikes(reader.names)
         test_lines = reader.add("--test-data", config.test_data, may_add_symbols=False)
-        pairs = reader.pairs(lines, validation_lines, test_lines)
-        hashes = pairs.input_hashes[lines]
-        if np.unique(hashes).size < 2:
-            raise UserError(f"--data: {str(config.data)!r} holds fewer than 2 different inputs")
-        if not validation_lines.size:
-            training, held_out = split(hashes, config.held_out_sequences, helpers.generators(config.seed)[1])
-            pairs = pairs._replace(training_lines=training, held_out_lines=held_out)
-            if held_out.size > most_lines(lines.size):
-                size = f"{held_out.size} of {lines.size} lines are held out"
-                log.warning("%s, more than a tenth: every input fills as many or more", size)
+        pairs = draw(reader.pairs(lines, validation_lines, test_lines), config)
         return pairs if config.min_count == 1 else without_rare(pairs, config.min_count, len(names))
+
+
+def draw(pairs, config):
+    """Draws the sets that have no file from the lines of --data; each takes the pairs of a tenth of all inputs.
+
+    With --validation-data alone there is no test set: the report is about the validation set, and says so.
+
+    Args:
+      pairs: Pairs; all lines of --data are its training lines.
+      config: the settings.Settings.
+
+    Returns:
+      Pairs.
+
+    Raises:
+      UserError: there are fewer different inputs than sets.
+    """
+    _, test_generator, validation_generator = helpers.generators(config.seed)
+    drawn = {} if config.test_data or config.validation_data else {"test_lines": test_generator}
+    drawn |= {} if config.validation_data else {"validation_lines": validation_generator}
+    lines, fewest = pairs.training_lines.size, max(2, 1 + len(drawn))
+    if np.unique(pairs.input_hashes[:lines]).size < fewest:
+        raise UserError(f"--data: {str(config.data)!r} holds fewer than {fewest} different inputs")
+    for name, generator in drawn.items():
+        rest = pairs.training_lines
+        training, some = split(pairs.input_hashes[rest], config.held_out_sequences, generator)
+        pairs = pairs._replace(training_lines=rest[training], **{name: rest[some]})
+        if some.size > most_lines(lines):
+            size = f"{some.size} of {lines} lines are {name.replace('_lines', ' pairs')}"
+            log.warning("%s, more than a tenth: every input fills as many or more", size)
+    return pairs
 
 
 @contextlib.contextmanager
@@ -333,7 +358,7 @@ def check_characters(column, side):
 
 def with_facts(config, pairs):
     """Returns a settings.Settings with what is read from its pairs."""
-    lengths = lengths_of(pairs, np.concatenate([pairs.training_lines, pairs.held_out_lines]))
+    lengths = lengths_of(pairs, np.concatenate([pairs.training_lines, pairs.validation_lines]))
     never = np.flatnonzero(training_counts(pairs) == 0) - FIRST_SYMBOL
     known = len(config.facts.names)  # of another run, which may have trained them
     return replace(
@@ -346,6 +371,7 @@ def with_facts(config, pairs):
             untrained=tuple(pairs.names[symbol] for symbol in never if symbol >= known),
             names=tuple(pairs.names),
             sha256=pairs.sha256,
+            lines=tuple(part.size for part in (pairs.training_lines, pairs.validation_lines, pairs.test_lines)),
         ),
     )
 
@@ -389,15 +415,15 @@ def buckets(lengths, target_lengths):
     return tuple(dict.fromkeys((int(lengths[fits].max()), int(target_lengths[fits].max())) for fits in held))
 
 
-def split(input_hashes, most_held_out, generator):
-    """Holds out the pairs of a tenth of all different inputs, chosen at random.
+def split(input_hashes, most, generator):
+    """Holds out the pairs of some of all different inputs, chosen at random.
 
     So no held-out input is trained on, however often a line is repeated.
 
     Args:
       input_hashes: int64 [lines], the same for the same input.
-      most_held_out: int, the most lines to hold out. They are also at most a tenth of all lines, and more of either
-        only if every input has more.
+      most: int, the most lines to hold out. They are also at most a tenth of all lines, and more of either only if
+        every input has more.
       generator: a np.random.Generator.
 
     Returns:
@@ -407,8 +433,8 @@ def split(input_hashes, most_held_out, generator):
         input_hashes, return_index=True, return_inverse=True, return_counts=True
     )
     in_order = np.argsort(first_lines)  # the inputs in the order of the file
-    some = generator.choice(in_order.size, min(most_held_out, max(1, in_order.size // 10)), replace=False)
-    room, chosen = min(most_held_out, most_lines(inputs.size)), []
+    some = generator.choice(in_order.size, min(most, max(1, in_order.size // 10)), replace=False)
+    room, chosen = min(most, most_lines(inputs.size)), []
     for index in in_order[some]:
         if lines_of_input[index] <= room:
             chosen.append(index)
@@ -420,25 +446,24 @@ def split(input_hashes, most_held_out, generator):
 
 
 def most_lines(lines):
-    """Returns how many of all lines may be held out."""
+    """Returns how many of all lines may be held out for one set."""
     return max(1, lines // 10)
 
 
 def training_counts(pairs):
     """Returns how often training pairs hold each symbol, int [vocab_size]."""
     counts = np.zeros(FIRST_SYMBOL + len(pairs.names), np.int64)
-    written = pairs.written[: pairs.bounds[2 * (pairs.training_lines.size + pairs.held_out_lines.size)]]
-    for start in range(0, written.size, CHUNK):
-        counts += np.bincount(pairs.symbol_of[written[start : start + CHUNK]], minlength=counts.size)
-    for line in pairs.held_out_lines:
-        np.subtract.at(counts, np.concatenate(pairs.sides(line)), 1)
+    for start in range(0, pairs.training_lines.size, LINES_AT_ONCE):
+        some = 2 * pairs.training_lines[start : start + LINES_AT_ONCE]
+        written = [pairs.written[a:b] for a, b in zip(pairs.bounds[some].tolist(), pairs.bounds[some + 2].tolist())]
+        counts += np.bincount(pairs.symbol_of[np.concatenate(written)], minlength=counts.size)
     return counts
 
 
-def untrained_symbols(pairs):
-    """Finds the held-out lines with a symbol that is in no training pair; returns a list of (line, symbol)."""
+def untrained_symbols(pairs, lines):
+    """Finds those of some lines with a symbol that is in no training pair; returns a list of (line, symbol)."""
     counts = training_counts(pairs)
-    sides = ((line, np.concatenate(pairs.sides(line))) for line in pairs.held_out_lines)
+    sides = ((line, np.concatenate(pairs.sides(line))) for line in lines)
     untrained = ((line, symbols[counts[symbols] == 0]) for line, symbols in sides)
     return [(int(line), pairs.names[symbols[0] - FIRST_SYMBOL]) for line, symbols in untrained if symbols.size]
 
@@ -458,24 +483,20 @@ def batch(pairs, lines, size=(None, None)):
     return helpers.Batch(inputs, lengths, helpers.decoder_targets(targets, target_lengths), target_lengths)
 
 
-def examples(pairs, config, generator):
-    """Makes batches of the pairs of a file. Warns of held-out pairs with a symbol that is in no training pair.
-
-    Args:
-      pairs: Pairs.
-      config: a settings.Settings.
-      generator: the np.random.Generator that draws the training pairs, with replacement.
-
-    Returns:
-      An iterator over endless training batches, and a helpers.Batch of all held-out pairs.
-    """
-    untrained = untrained_symbols(pairs)
+def warn_of_untrained(pairs, config):
+    """Warns of lines outside of training with a symbol that is in no training pair."""
+    others = [pairs.validation_lines] if config.test_data else [pairs.validation_lines, pairs.test_lines]
+    untrained = untrained_symbols(pairs, np.sort(np.concatenate(others)))
     before = pairs.training_lines.size if config.validation_data else 0  # lines, in the file before
     for line, name in untrained[:MOST_WARNINGS]:
-        log.warning("line %d is held out, and %r is in no training pair", line + 1 - before, name)
+        log.warning("line %d is not trained on, and %r is in no training pair", line + 1 - before, name)
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
-    return training_batches(pairs, config, generator), batch(pairs, pairs.held_out_lines)
+
+
+def some_of(lines, most):
+    """Returns at most so many of some lines, evenly spread over them."""
+    return lines[np.linspace(0, lines.size - 1, min(most, lines.size)).astype(int)]
 
 
 def training_batches(pairs, config, generator):

@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+from dataclasses import replace
 
-from seq2seq_copy import PLAIN, Model, Trainer
+from seq2seq_copy import PLAIN, Model, Trainer, build_model
 from support.model import attention, cells, dropout, teacher_forcing
 from support.tensorflow import compile_cache, compiled, startup
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.sharing import reusing
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,18 @@ def warning_if_not_compiled():
     except tf.errors.OpError as error:
         lines = [line for line in str(error).splitlines() if line and line != "Graph execution error:"]
         log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", lines[0])
+
+
+def validation_loss(model):
+    """Returns the loss of what the model is fed, float32 []: as in training, but without dropout or scheduled sampling.
+
+    With teacher forcing, the decoder reads true symbols, so that one error does not count again at each later step.
+    """
+    config = replace(model.config, dropout=0.0)
+    if config.feedback != "teacher":
+        return model.loss
+    with reusing(model.variables):
+        return build_model(model.placeholders, config, replace_parts(PLAIN, config, training=True))["loss"]
 
 
 def replace_parts(parts, config, training=False, columns=None):

@@ -58,7 +58,7 @@ def of_run(run, metrics):
         early = {}
     exact = metrics["exact_match"]
     result = f"{exact['exact']:,} of {exact['sequences']:,} held-out sequences are exact"
-    return render(run.model, early | {last: final}, run.held_out, result).encode()
+    return render(run.model, early | {last: final}, run.held_out.validation, result).encode()
 
 
 def why_none(config):

@@ -8,7 +8,6 @@ import numpy as np
 
 import helpers
 from support import outside
-from support.limits import EVALUATION_BATCH
 from support.pictures import heat_maps, occlusion, page
 from support.run.history import EARLY_BATCHES
 from support.run.run import Listener
@@ -32,7 +31,7 @@ class Pictures(Listener):
 
 def occlusion_maps(run):
     """Returns occlusion.of_longest() after the last batch, and adds its mean to the history."""
-    maps = occlusion.of_longest(run.model, run.held_out)
+    maps = occlusion.of_longest(run.model, run.held_out.validation)
     mean = np.mean([changes for *_, changes in maps], axis=0)
     run.history.maps.setdefault(run.history.rows[-1].batch, mean.round(4).tolist())  # short in JSON
     return maps
@@ -54,7 +53,7 @@ def save_all(run, metrics):
         "memory": heat_maps.draw({"memory": occlusion_maps(run)}, config, history.maps),
     }
     if config.attention != "none":
-        batch = helpers.take(run.held_out, 0, ALIGNED_SEQUENCES)
+        batch = helpers.take(run.held_out.validation, 0, ALIGNED_SEQUENCES)
         model = run.model
         fetches = [model.decoder_prediction, model.alignment]
         prediction, alignment = model.session.run(fetches, model.feed(batch))
@@ -81,7 +80,9 @@ def paths(config):
 
 
 def loss_curve(rows, metrics, config):
-    """Draws the loss above the share of held-out sequences that are not exact, both over batches on log axes.
+    """Draws the loss above the share of validation sequences that are not exact, both over batches on log axes.
+
+    One more point shows the share of the set that the final report is about.
 
     Args:
       rows: a history.Row for each batch. The losses are above 0.
@@ -96,7 +97,9 @@ def loss_curve(rows, metrics, config):
     figure = heat_maps.new_figure(8, 6)
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
-    achieved = f"{exact['share']:.2%} of {exact['sequences']} held-out sequences exact"
+    reported = "validation" if config.data and "test" not in metrics else "test"
+    kind = f"{reported} inputs" if config.data else "held-out sequences"
+    achieved = f"{exact['share']:.2%} of {exact['sequences']} {kind} exact"
     figure.suptitle(outside.label(f"{heat_maps.title(config)}: {achieved}"), fontsize=11, wrap=True)
 
     batches, losses = [row.batch for row in rows], [row.loss for row in rows]
@@ -107,24 +110,19 @@ def loss_curve(rows, metrics, config):
     loss_axes.semilogy(
         middles, np.exp(means), marker=marker, color="tab:blue", label=f"geometric mean of {window} batches"
     )
-    held_out = [(row.batch, row.held_out_loss) for row in rows if row.held_out_loss is not None]
-    if held_out:
-        loss_axes.semilogy(*zip(*held_out), color="tab:green", marker=".", label="held-out pairs")
+    validation = [(row.batch, row.validation_loss) for row in rows if row.validation_loss is not None]
+    if validation:
+        loss_axes.semilogy(*zip(*validation), color="tab:green", marker=".", label="validation")
     loss_axes.set_ylabel("cross-entropy [nats per step]")
 
     # A log axis has no 0: a model without an error is drawn where half an error would be.
     nothing = 100 / (2 * exact["sequences"])
-    evaluated = [row for row in rows if row.held_out_exact_match is not None]
-    percent = [max(nothing, 100 * (1 - row.held_out_exact_match)) for row in evaluated]
-    few = min(EVALUATION_BATCH, exact["sequences"])
-    error_axes.semilogy(
-        [row.batch for row in evaluated], percent, color="tab:green", marker=".", label=f"the first {few} sequences"
-    )
+    evaluated = [row for row in rows if row.validation_exact_match is not None]
+    percent = [max(nothing, 100 * (1 - row.validation_exact_match)) for row in evaluated]
+    error_axes.semilogy([row.batch for row in evaluated], percent, color="tab:green", marker=".", label="validation")
     final = max(nothing, 100 * (1 - exact["share"]))
-    error_axes.semilogy(
-        [rows[-1].batch], [final], "D", color="tab:red", label=f"all {exact['sequences']} at the end", clip_on=False
-    )
-    error_axes.set_ylabel("held-out, not exact [%]")
+    error_axes.semilogy([rows[-1].batch], [final], "D", color="tab:red", label=f"{kind}, at the end", clip_on=False)
+    error_axes.set_ylabel("not exact [%]")
     error_axes.set_xlabel("batch")
     error_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     powers = [power for power in 10.0 ** np.arange(-4, 3) if power > 1.5 * nothing]

@@ -24,23 +24,23 @@ class Row(NamedTuple):
     loss: np.float32  # nats per step, before the update
     gradient_norm: np.float32  # before clipping
     learning_rate: np.float32
-    held_out_exact_match: float | None = None  # share in 0 ... 1, after the update; only for some batches
-    held_out_loss: float | None = None  # nats per step, after the update; for the same batches, only with own data
+    validation_exact_match: float | None = None  # share in 0 ... 1, after the update; only for some batches
+    validation_loss: float | None = None  # nats per step, after the update; for the same batches, only with own data
 
 
 class History:
     """The history of a run. It grows with each batch.
 
     rows: list of Row, one for each batch.
-    fingerprints: list of bytes, one for each held-out sequence.
+    fingerprints: list of bytes, one for each held-out random sequence.
     unseen: set of the fingerprints that have not occurred in training.
     maps: dict from an early batch to the occlusion map that was drawn after it, lists of float in 0 ... 1.
     """
 
-    def __init__(self, held_out):
-        """held_out: the helpers.Batch of all held-out sequences."""
+    def __init__(self, held_out=None):
+        """held_out: the helpers.Batch of all held-out random sequences; None with own data."""
         self.rows = []
-        self.fingerprints = helpers.fingerprints(held_out)
+        self.fingerprints = [] if held_out is None else helpers.fingerprints(held_out)
         self.unseen = set(self.fingerprints)
         self.maps = {}
 
@@ -58,8 +58,8 @@ class History:
         self.unseen.difference_update(helpers.fingerprints(batch))
 
     def record_exact_match(self, share, loss=None):
-        """Adds the evaluation after the last batch: the share of held-out sequences that are exact, and their loss."""
-        self.rows[-1] = self.rows[-1]._replace(held_out_exact_match=float(share), held_out_loss=loss)
+        """Adds the evaluation after the last batch: the share of the validation set that is exact, and its loss."""
+        self.rows[-1] = self.rows[-1]._replace(validation_exact_match=float(share), validation_loss=loss)
 
     @property
     def state(self):
@@ -83,20 +83,20 @@ def has_reached(rows, share):
     """Returns whether the last two evaluations both found at least this share exact; False if share is None."""
     if share is None:
         return False
-    shares = (row.held_out_exact_match for row in reversed(rows) if row.held_out_exact_match is not None)
+    shares = (row.validation_exact_match for row in reversed(rows) if row.validation_exact_match is not None)
     last_two = list(itertools.islice(shares, 2))
     return len(last_two) == 2 and min(last_two) >= share
 
 
 def evaluations(rows):
     """Returns how good each evaluation is, in order: larger is better. The loss decides between equal shares."""
-    found = [row for row in rows if row.held_out_exact_match is not None]
-    return [(row.held_out_exact_match, -(row.held_out_loss or 0)) for row in found]
+    found = [row for row in rows if row.validation_exact_match is not None]
+    return [(row.validation_exact_match, -(row.validation_loss or 0)) for row in found]
 
 
 def is_best(rows):
     """Returns whether the last row has an evaluation that is better than all before it."""
-    if rows[-1].held_out_exact_match is None:
+    if rows[-1].validation_exact_match is None:
         return False
     *earlier, last = evaluations(rows)
     return not earlier or last > max(earlier)
@@ -146,19 +146,13 @@ def read_rows(path, batches):
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            records = csv.DictReader(itertools.islice(file, batches + 1))
+            records = itertools.islice(csv.reader(file), 1, batches + 1)
             rows = [
-                Row(
-                    int(record["batch"]),
-                    *(np.float32(record[name]) for name in ("loss", "gradient_norm", "learning_rate")),
-                    *(
-                        float(record[name]) if record[name] else None
-                        for name in ("held_out_exact_match", "held_out_loss")
-                    ),
-                )
-                for record in records
+                Row(int(batch), *map(np.float32, figures), *(float(value) if value else None for value in evaluation))
+                for batch, *figures, share, loss in records
+                for evaluation in [(share, loss)]
             ]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{str(path)!r} cannot be read: {reason(error)}") from None
     if not np.isfinite([row[1:4] for row in rows]).all():
         raise UserError(f"{str(path)!r} holds a number that is not finite")

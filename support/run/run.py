@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import helpers
 from seq2seq_copy import Model
+from support.data.pairs import Pairs
 from support.run.history import History, append_rows, cut_rows, early_end, is_best, read_rows
 from support.run.run_folder import SAVED_LAST, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
+
+
+class HeldOut(NamedTuple):
+    """What is not trained on."""
+
+    validation: helpers.Batch  # chooses the weights and the end of a run, and is drawn; at most EVALUATION_BATCH
+    test: helpers.Batch | None  # random sequences, for the final report; None with own data
+    pairs: Pairs | None = None  # the own data; its lines say which are which
 
 
 class Listener:
@@ -28,16 +38,16 @@ class Run:
     config: the settings.Settings.
     folder: the RunFolder, locked.
     model: the seq2seq_copy.Model.
-    held_out: the helpers.Batch of all held-out sequences.
+    held_out: the HeldOut.
     generator: the np.random.Generator that the training data is drawn from.
     history: the history.History.
     saved: int, the batches before the newest checkpoint; None if there is none.
     listeners: list of Listener, in the order in which they are called.
     """
 
-    def __init__(self, config, folder, model: Model, held_out: helpers.Batch, generator):
+    def __init__(self, config, folder, model: Model, held_out: HeldOut, generator):
         self.config, self.folder, self.model = config, folder, model
-        self.held_out, self.generator, self.history = held_out, generator, History(held_out)
+        self.held_out, self.generator, self.history = held_out, generator, History(held_out.test)
         self.saver = tf.train.Saver()
         self.saved = None
         self.listeners = []
@@ -92,7 +102,7 @@ def begin(path, config, model, held_out, generator):
       path: pathlib.Path of its folder, new or empty; None for a new one in runs/.
       config: the settings.Settings.
       model: the seq2seq_copy.Model.
-      held_out: the helpers.Batch of all held-out sequences.
+      held_out: the HeldOut.
       generator: the np.random.Generator that the training data is drawn from.
 
     Returns:

@@ -19,7 +19,7 @@ from support.pictures import pictures
 from support.run import whole_files
 from support.run.history import has_lost_patience, has_reached, read_rows
 from support.run.run_folder import RUNS, RunFolder, check_new
-from support.settings import DATA_FILES, DataFacts, Settings, flag
+from support.settings import DATA_FILES, FOR_PAIRS, DataFacts, Settings, batches_for, flag
 from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
@@ -88,6 +88,11 @@ def flag_parser():
         type=flag_type(file_path),
         metavar="FILE",
         help="read settings from a JSON file, e.g. one that tuning has written (see docs/using.md); flags override it",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="with --data: the plain model and the recipe of random sequences, in place of the defaults for pairs",
     )
     runs = parser.add_argument_group("runs")
     runs.add_argument(
@@ -228,8 +233,11 @@ def new_run(given):
     """Returns the Train of a run in runs/."""
     if "settings" in given:
         given = settings.read_file(given.pop("settings")) | given
-    start_from = given.pop("start_from", None)
-    config = Settings(**given) if start_from is None else start_config(start_from, given)
+    start_from, is_plain = given.pop("start_from", None), given.pop("plain", False)
+    if is_plain and "data" not in given:
+        raise UserError("--plain needs --data")
+    defaults = FOR_PAIRS if "data" in given and not is_plain else {}
+    config = Settings(**defaults | given) if start_from is None else start_config(start_from, given, defaults)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):
             if name in given:
@@ -237,14 +245,18 @@ def new_run(given):
         if "held_out_sequences" in given and config.validation_data is not None:
             raise UserError("--held-out-sequences cannot be combined with --validation-data, all of which is held out")
         user_pairs = pairs.read(config)
+        if defaults and "max_batches" not in given:
+            config = replace(config, max_batches=batches_for(user_pairs.training_lines.size))
         return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)
     return Train(config, pairs=None, path=None)
 
 
-def start_config(run, given):
+def start_config(run, given, defaults):
     """Returns the Settings of a new run that starts with the weights of another run, and so has the same model.
+
+    given: a dict of flags by name. defaults: a dict of the defaults that differ from those of Settings.
 
     Raises:
       UserError: flags ask for another model, or for symbols that the other run does not have.
@@ -252,7 +264,7 @@ def start_config(run, given):
     other, _ = trained_run(run, "--start-from")
     model = {name: getattr(other, name) for name in FLAGS["model"]}
     model["symbols"] = other.symbols
-    config = Settings(**model | {"vocab_size": other.vocab_size} | given)
+    config = Settings(**defaults | model | {"vocab_size": other.vocab_size} | given)
     wrong = [name for name, value in model.items() if getattr(config, name) != value]
     if wrong:
         name = wrong[0]
@@ -294,7 +306,7 @@ def command_to_predict(sequences, run_dir, resume, given):
 def command_to_judge(path, run_dir, resume, given):
     """Returns the Judge for flags."""
     answers = given.pop("answers", None)
-    names = ("beam", "length_penalty", "max_answer")
+    names = ("beam", "n_best", "length_penalty", "max_answer")
     how = PredictFlags(**{name: given.pop(name) for name in names if name in given})
     check_alone("predict_file", given, resume)
     predict_flags.check(how, [])
@@ -360,8 +372,9 @@ def command_to_resume(run, run_dir, given):
     """Returns the Resume for flags."""
     if run_dir is not None:
         raise UserError("--run-dir cannot be combined with --resume, which names the folder itself")
-    if "settings" in given:
-        raise UserError("--settings cannot be combined with --resume: a run keeps its settings")
+    for name in ("settings", "plain"):
+        if name in given:
+            raise UserError(f"{flag(name)} cannot be combined with --resume: a run keeps its settings")
     if "start_from" in given:
         raise UserError("--start-from cannot be combined with --resume: it begins a new run")
     folder = newest_run() if run is NEWEST else RunFolder(run)

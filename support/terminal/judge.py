@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from helpers import EOS
+from helpers import EOS, EXTRA_DECODER_STEPS
 from support import outside
-from support.data.pairs import SPACE, UNKNOWN, by_side
+from support.data.pairs import SPACE, UNKNOWN, by_side, lengths_of, some_of
 from support.errors import counted
 from support.limits import steps_at_once
 from support.model import beam_search, greedy
@@ -20,7 +21,7 @@ from support.outside import printable
 from support.run.whole_files import write_json, write_whole
 from support.settings import UNKNOWN_NAME
 from support.terminal.predict import groups, without_eos
-from support.terminal.report import bracketed, report_of_pairs
+from support.terminal.report import bracketed, report_of_pairs, share
 
 SHA256 = "answers_sha256"  # among the figures that are saved beside answers
 MOST_TRAINED = 1_000  # pairs that were trained on, which are asked again
@@ -33,6 +34,7 @@ class Judged(NamedTuple):
     target: tuple
     answer: tuple | None  # None if the input holds a symbol that the model does not know
     ended: bool  # whether the answer ended with EOS
+    is_among: bool  # whether a target is among all answers that were asked for
 
     @property
     def errors(self):
@@ -51,55 +53,79 @@ def distance(answer, target):
     return Levenshtein.distance([None if name == UNKNOWN_NAME else name for name in answer], target)
 
 
-def ask(pairs, lines, model, search=()):
-    """Asks a model for the answers to some lines of pairs.
+def asker(pairs, model, search=()):
+    """Returns a function that asks a model for the answers to some lines of pairs.
 
     Args:
       pairs: a pairs.Pairs.
-      lines: int [...].
       model: the seq2seq_copy.Model.
       search: the last arguments of beam_search.make_search().
 
     Returns:
-      list of Judged, one for each different input, in the order of the file.
+      A function from lines, int [...], to a list of Judged, one for each different input, in the order of the file. An
+      answer may become as long as the longest target of these lines, even if no training pair is as long.
     """
-    names, targets, readings = model.config.vocabulary, {}, {}
-    for line in lines:
-        inputs, target = pairs.sides_as_written(line)
-        targets.setdefault(inputs, []).append(target)
-        readings[inputs] = tuple(pairs.sides(line)[0].tolist())  # equal for inputs that differ in unknown symbols
-    answer, config = beam_search.make_search(model, *search), model.config
-    readable = (np.array(each, np.int32) for each in dict.fromkeys(readings.values()) if UNKNOWN not in each)
-    found = {}
-    for sequences in groups(readable, config.answer_steps, steps_at_once(config) // (search[0] if search else 1)):
-        for sequence, (best, *_) in zip(sequences, answer(greedy.question(sequences, config))):
-            spelled = tuple(names[symbol] for symbol in without_eos(best.symbols))
-            found[tuple(sequence.tolist())] = spelled, bool(best.symbols[-1] == EOS)
-    judged = []
-    for inputs, references in targets.items():
-        spelled, ended = found.get(readings[inputs], (None, False))
-        nearest = min(references, key=lambda target, spelled=spelled: distance(spelled, target))
-        judged.append(Judged(inputs, nearest, spelled, ended))
-    return judged
+    answer, names = beam_search.make_search(model, *search), model.config.vocabulary
+    beam = search[0] if search else 1
+
+    def ask(lines):
+        targets, readings, config = {}, {}, with_room(model.config, pairs, lines)
+        for line in lines:
+            inputs, target = pairs.sides_as_written(line)
+            targets.setdefault(inputs, []).append(target)
+            readings[inputs] = tuple(pairs.sides(line)[0].tolist())  # equal for inputs that differ in unknown symbols
+        readable = (np.array(each, np.int32) for each in dict.fromkeys(readings.values()) if UNKNOWN not in each)
+        found = {}
+        for sequences in groups(readable, config.answer_steps, steps_at_once(config) // beam):
+            for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
+                found[tuple(sequence.tolist())] = [
+                    (tuple(names[symbol] for symbol in without_eos(each.symbols)), bool(each.symbols[-1] == EOS))
+                    for each in hypotheses
+                ]
+        return [judge(inputs, references, found.get(readings[inputs], [])) for inputs, references in targets.items()]
+
+    return ask
 
 
-def figures(judged, names):
+def with_room(config, pairs, lines):
+    """Returns a settings.Settings whose answers may be as long as the longest target of some lines, or --max-answer."""
+    longest = int(lengths_of(pairs, lines)[:, 1].max(initial=0)) + EXTRA_DECODER_STEPS
+    room = config.max_answer or max(longest, config.longest_answer or 0)
+    return replace(config, max_answer=room)
+
+
+def judge(inputs, targets, answers):
+    """Returns the Judged of an input.
+
+    Args:
+      inputs: tuple of str.
+      targets: list of tuples of str.
+      answers: list of (answer, whether it ended), the best first; none if the model cannot read the input.
+    """
+    first, ended = answers[0] if answers else (None, False)
+    is_among = any(ended and distance(answer, target) == 0 for answer, ended in answers for target in targets)
+    return Judged(inputs, min(targets, key=lambda target: distance(first, target)), first, ended, is_among)
+
+
+def figures(judged, names, n_best=1):
     """Returns the figures of a list of Judged, a dict in the types of JSON. A share of nothing is None.
 
-    names: list of str, the vocabulary of the model.
+    Args:
+      judged: list of Judged.
+      names: list of str, the vocabulary of the model.
+      n_best: int, how many answers were asked for; if more than one, it is counted how often one of them is right.
     """
     right = np.array([each.is_right for each in judged], bool)
     lengths, target_lengths = (np.array([len(part) for part in parts]) for parts in list(zip(*judged))[:2])
     symbols, known = int(target_lengths.sum()), {*names} - {UNKNOWN_NAME}
 
-    def share(hits):
-        return {"share": float(hits.mean()) if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
-
     def by(values):
         return {str(value): share(right[values == value]) for value in np.unique(values)}
 
+    among = {f"right_among_{n_best}": share(np.array([each.is_among for each in judged], bool))} if n_best > 1 else {}
     return {
         "exact_match": share(right),
+        **among,
         "symbol_error_rate": sum(each.errors for each in judged) / symbols,
         "exact_match_by_length": by(lengths),
         "exact_match_by_target_length": by(target_lengths),
@@ -108,46 +134,46 @@ def figures(judged, names):
     }
 
 
-def judge_run(run, pairs):
-    """Asks the model of a run for its held-out pairs, the test pairs, and some that it was trained on.
+def judge_run(run):
+    """Asks the model of a run for the test pairs, the validation pairs, and some that it was trained on.
 
-    Writes answers.tsv, and test-answers.tsv if there are test pairs, into the folder of the run.
+    Writes test-answers.tsv, if there are test pairs, and validation-answers.tsv into the folder of the run.
 
     Args:
       run: the run.Run.
-      pairs: its pairs.Pairs.
 
     Returns:
-      dict of figures() by "held_out", "trained" and, with --test-data, "test".
+      dict of figures() by "validation", "trained" and, if there is a test set, "test".
     """
-    trained = pairs.training_lines
-    some = trained[np.linspace(0, trained.size - 1, min(MOST_TRAINED, trained.size)).astype(int)]
-    judged = {"held_out": ask(pairs, pairs.held_out_lines, run.model), "trained": ask(pairs, some, run.model)}
-    write(run.folder.path / "answers.tsv", judged["held_out"], run.config)
-    if pairs.test_lines.size:
-        judged["test"] = ask(pairs, pairs.test_lines, run.model)
-        write(run.folder.path / "test-answers.tsv", judged["test"], run.config)
-    return {name: figures(each, run.config.vocabulary) for name, each in judged.items()}
+    pairs, names = run.held_out.pairs, run.config.vocabulary
+    ask, found = asker(pairs, run.model), {}
+    for name, lines in (("test", pairs.test_lines), ("validation", pairs.validation_lines)):
+        if lines.size:
+            judged = ask(lines)
+            write(run.folder.path / f"{name}-answers.tsv", judged, run.config)
+            found[name] = figures(judged, names)
+    return found | {"trained": figures(ask(some_of(pairs.training_lines, MOST_TRAINED)), names)}
 
 
-def judge_file(path, pairs, model, search, answers):
+def judge_file(path, pairs, model, flags, answers):
     """Prints the answers to a file of pairs and their figures, and saves both.
 
     Args:
       path: pathlib.Path of the file.
       pairs: the pairs.Pairs that it holds.
-      model, search: as for ask().
+      model: the seq2seq_copy.Model.
+      flags: the predict_flags.PredictFlags.
       answers: pathlib.Path where to save the answers; the figures go to figures_path().
 
     Raises:
       OSError: a file cannot be written.
     """
-    judged = ask(pairs, pairs.test_lines, model, search)
+    judged = asker(pairs, model, flags.search)(pairs.test_lines)
     for each in judged:
         shown = "-" if each.answer is None else bracketed(each.answer)
         print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
         print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
-    found = figures(judged, model.config.vocabulary)
+    found = figures(judged, model.config.vocabulary, flags.n_best)
     write(answers, judged, model.config)
     inputs = counted(found["exact_match"]["sequences"], "input")
     print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")

@@ -35,7 +35,7 @@ def main():
                 return 1 if predict.predict_all(sequences, model, flags) else 0  # 1 if a line held no sequence
         case Judge(config, folder, file, pairs, answers, flags):
             with trained_model(config, folder) as model:
-                judge.judge_file(file, pairs, model, flags.search, answers)
+                judge.judge_file(file, pairs, model, flags, answers)
         case Export(config, folder, path):
             import_tensorflow()
             export.write(folder, path, config)

@@ -8,19 +8,19 @@ from helpers import PAD
 from support import outside
 from support.errors import counted
 from support.pictures import page, pictures
+from support.settings import FOR_PAIRS, flag
 
 MOST_LINES = 30  # of the exact match by length
 
 
-def opening(run, user_pairs, resumes):
+def opening(run, resumes):
     """Returns the text printed before training: about the user's own data, and what is resumed.
 
     Args:
       run: the run.Run.
-      user_pairs: the pairs.Pairs; None for random sequences.
       resumes: bool, whether the run was stopped.
     """
-    data = f"{data_report(user_pairs, run.held_out, run.config)}\n" if user_pairs else ""
+    data = f"{data_report(run.held_out.pairs, run.config)}\n" if run.held_out.pairs else ""
     resuming = f"resuming {run.folder.path} after {counted(run.saved, 'batch')}"
     return data + f"{outside.printable(resuming)}\n\n" * resumes
 
@@ -30,22 +30,20 @@ def decimals(loss):
     return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
 
 
-def data_report(pairs, held_out, config):
-    """Returns the text printed about a file of pairs, before training.
-
-    Args:
-      pairs: the pairs.Pairs of the file.
-      held_out: the helpers.Batch of the held-out ones.
-      config: the settings.Settings.
-    """
-    learned, held_out_pairs = pairs.training_lines.size, held_out.lengths.size
-    of_data = pairs.input_hashes[: learned if config.validation_data else learned + held_out_pairs]
-    repeated = of_data.size - np.unique(of_data).size
+def data_report(pairs, config):
+    """Returns the text printed before training about the files of a pairs.Pairs."""
+    of_data = [pairs.training_lines.size]
+    of_data += [] if config.validation_data else [pairs.validation_lines.size]
+    of_data += [] if config.test_data or config.validation_data else [pairs.test_lines.size]
+    hashes = pairs.input_hashes[: sum(of_data)]
+    repeated = hashes.size - np.unique(hashes).size
     repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
+    test = f", {pairs.test_lines.size} for the test" if pairs.test_lines.size else ""
     return (
-        f"{counted(learned, 'pair')} to learn, {held_out_pairs} held out; {repetitions}"
-        f"{counted(len(pairs.names), 'symbol')}; inputs of {config.length_from} to "
+        f"{counted(pairs.training_lines.size, 'pair')} to learn, {pairs.validation_lines.size} for validation{test}; "
+        f"{repetitions}{counted(len(pairs.names), 'symbol')}; inputs of {config.length_from} to "
         f"{counted(config.length_to, 'symbol')}, decoded in up to {config.decoder_steps} steps\n"
+        f"{' '.join(f'{flag(name)} {getattr(config, name)}' for name in [*FOR_PAIRS, 'max_batches'])}\n"
     )
 
 
@@ -85,43 +83,55 @@ def show_without_pad(sequence, names):
     return show(np.trim_zeros(sequence, "b"), names)
 
 
-def metrics(run, exact, correct_tokens, batches_per_second):
-    """Gathers the final figures of a run, for final_report() and metrics.json.
+def facts(run, batches_per_second):
+    """Returns what metrics.json holds about a run besides its figures, a dict in the types of JSON.
 
     Args:
       run: the run.Run.
-      exact: bool [sequences], correct_tokens: int [sequences], the results of evaluate() for all held-out sequences.
       batches_per_second: float, or None if there was no batch left to train on.
-
-    Returns:
-      dict in the types of JSON. Shares are in 0 ... 1, or None where there is no sequence.
     """
-    config, history, held_out = run.config, run.history, run.held_out
-    lengths = held_out.lengths
-    never_seen = np.array([key in history.unseen for key in history.fingerprints])
-
-    def share(hits):
-        return {"share": hits.mean() if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
-
     return {
-        "batches": len(history.rows),
-        "batch_size": config.batch_size,
-        "loss": float(history.rows[-1].loss),
-        "exact_match": share(exact),
-        "exact_match_never_seen": share(exact[never_seen]),
-        "exact_match_by_length": {str(length): share(exact[lengths == length]) for length in np.unique(lengths)},
-        "token_accuracy": correct_tokens.sum() / (held_out.targets != PAD).sum(),
-        "seed": config.seed,
+        "batches": len(run.history.rows),
+        "batch_size": run.config.batch_size,
+        "loss": float(run.history.rows[-1].loss),
+        "seed": run.config.seed,
         "batches_per_second": batches_per_second,
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
 
 
-def metrics_of_pairs(figures):
-    """Returns the part of metrics() about the user's own pairs. figures: the result of judge.judge_run()."""
-    held_out = figures["held_out"]
-    return figures | {name: held_out[name] for name in ("exact_match", "exact_match_by_length", "symbol_error_rate")}
+def share(hits):
+    """Returns how many of some sequences are right, in the types of JSON. hits: bool [sequences]."""
+    return {"share": float(hits.mean()) if hits.size else None, "exact": int(hits.sum()), "sequences": hits.size}
+
+
+def figures(run, exact, correct_tokens):
+    """Returns the figures of random sequences, for final_report() and metrics.json.
+
+    Args:
+      run: the run.Run.
+      exact: bool [sequences], correct_tokens: int [sequences], the results of evaluate() for all held-out sequences.
+
+    Returns:
+      dict in the types of JSON. Shares are in 0 ... 1, or None where there is no sequence.
+    """
+    history, held_out = run.history, run.held_out.test
+    never_seen = np.array([key in history.unseen for key in history.fingerprints])
+    return {
+        "exact_match": share(exact),
+        "exact_match_never_seen": share(exact[never_seen]),
+        "exact_match_by_length": {
+            str(length): share(exact[held_out.lengths == length]) for length in np.unique(held_out.lengths)
+        },
+        "token_accuracy": correct_tokens.sum() / (held_out.targets != PAD).sum(),
+    }
+
+
+def figures_of_pairs(judged):
+    """Does the same for own pairs. judged: the result of judge.judge_run()."""
+    reported = judged.get("test", judged["validation"])
+    return judged | {name: reported[name] for name in ("exact_match", "exact_match_by_length", "symbol_error_rate")}
 
 
 def line(title, match):
@@ -133,6 +143,8 @@ def line(title, match):
 def report_of_pairs(figures, title):
     """Returns the lines about some of the user's own pairs. figures: the result of judge.figures()."""
     lines = [outside.printable(title), line("exact match", figures["exact_match"])]
+    among = {name.rpartition("_")[2]: match for name, match in figures.items() if name.startswith("right_among_")}
+    lines += [line(f"among the first {n_best}", match) for n_best, match in among.items()]
     lines.append(f"  {'symbol error rate':<22}  {figures['symbol_error_rate']:8.2%}")
     for side in ("inputs", "targets"):
         if number := figures[f"{side}_with_unknown_symbols"]:
@@ -141,25 +153,27 @@ def report_of_pairs(figures, title):
 
 
 def final_report_of_pairs(metrics):
-    """Returns the figures of the user's own pairs, as lines."""
-    held_out, trained = metrics["held_out"], metrics["trained"]
-    inputs = held_out["exact_match"]["sequences"]
-    by_length = in_few_lines(held_out["exact_match_by_target_length"])
-    lines = report_of_pairs(held_out, counted(inputs, "held-out input"))
+    """Returns the figures of the user's own pairs, as lines: of the test first, if there is one."""
+    first, *others = [name for name in ("test", "validation", "trained") if name in metrics]
+    by_length = in_few_lines(metrics[first]["exact_match_by_target_length"])
+    lines = report_of_pairs(metrics[first], title_of(first, metrics))
     lines += ["  exact match by length of the target", *(line(f"  {lengths}", match) for lengths, match in by_length)]
-    asked_again = counted(trained["exact_match"]["sequences"], "input")
-    lines += ["", *report_of_pairs(trained, f"{asked_again} of the pairs trained on")]
-    if "test" in metrics:
-        inputs = counted(metrics["test"]["exact_match"]["sequences"], "input")
-        lines += ["", *report_of_pairs(metrics["test"], f"{inputs} of the test data")]
+    for name in others:
+        lines += ["", *report_of_pairs(metrics[name], title_of(name, metrics))]
     return lines
+
+
+def title_of(name, metrics):
+    """Returns the title of the figures of a set of the user's own pairs."""
+    inputs = metrics[name]["exact_match"]["sequences"]
+    return counted(inputs, "input") + " trained on" if name == "trained" else counted(inputs, f"{name} input")
 
 
 def final_report(metrics):
     """Returns the text printed at the end, from the result of metrics()."""
     batch_size, loss = metrics["batch_size"], decimals(metrics["loss"])
     heading = f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})"
-    if "held_out" in metrics:
+    if "validation" in metrics:
         return "\n".join([heading, "", *final_report_of_pairs(metrics)])
     return "\n".join(
         [

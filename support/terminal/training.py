@@ -1,8 +1,10 @@
 """A run from its first batch to its report: the code around seq2seq_copy.train()."""
 
 import itertools
+import logging
 import time
 
+import numpy as np
 from tqdm import tqdm
 
 import helpers
@@ -13,12 +15,16 @@ from support.limits import EVALUATION_BATCH, evaluation_batch
 from support.model import variants
 from support.pictures.pictures import Pictures
 from support.pictures.tensorboard import TensorBoard
-from support.run.run import begin, resume
+from support.run.run import HeldOut, begin, resume
 from support.run.whole_files import write_json
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.compiled import most_steps
 from support.terminal import judge, process, report
+
+LONG_RUN = 1800  # seconds
+
+log = logging.getLogger(__name__)
 
 
 def run_training(config, user_pairs, path, resumes=False):
@@ -40,10 +46,10 @@ def run_training(config, user_pairs, path, resumes=False):
         trainer = variants.open_trainer(config)
     with trainer.model.session:
         run = open_run(path, resumes, config, trainer.model, held_out, generator)
-        print(report.opening(run, user_pairs, resumes), end="")
+        print(report.opening(run, resumes), end="")
         with process.stop_at_signal(stop):
             batches_per_second = train_until_stopped(trainer, batches, run, stop, most_steps(config))
-        finish(run, batches_per_second, user_pairs)
+        finish(run, batches_per_second)
     return stop.status
 
 
@@ -58,11 +64,17 @@ def open_run(path, resumes, config, model, held_out, generator):
 
 
 def examples(config, user_pairs):
-    """Returns the generator of the training data, its endless batches, and a helpers.Batch of held-out sequences."""
-    generators = helpers.generators(config.seed)
+    """Returns the generator of the training data, its endless batches, and the run.HeldOut."""
+    training_generator, _, validation_generator = generators = helpers.generators(config.seed)
     if user_pairs:
-        return generators[0], *pairs.examples(user_pairs, config, generators[0])
-    return generators[0], *helpers.examples(config, generators)
+        pairs.warn_of_untrained(user_pairs, config)
+        batches = pairs.training_batches(user_pairs, config, training_generator)
+        validation = pairs.batch(user_pairs, pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH))
+        return training_generator, batches, HeldOut(validation, test=None, pairs=user_pairs)
+    batches, test = helpers.examples(config, generators)
+    size = min(EVALUATION_BATCH, config.held_out_sequences)
+    validation = next(helpers.task_batches(config, size, validation_generator))
+    return training_generator, batches, HeldOut(validation, test)
 
 
 def sizes_of_calls(done, config, most):
@@ -94,10 +106,10 @@ def train_until_stopped(trainer, batches, run, stop, most):
       Batches per second, or None if there was none left to train on.
     """
     model, config, history = trainer.model, run.config, run.history
-    done, start = len(history.rows), time.perf_counter()
     if has_ended_early(run, stop):  # before the run was killed
         return None
-    few_held_out = helpers.take(run.held_out, 0, EVALUATION_BATCH)
+    validate = validation(run)
+    done, start = len(history.rows), time.perf_counter()
     with tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None, dynamic_ncols=True) as bar:
         for size in sizes_of_calls(done, config, most):
             for last_batch, *figures in train(trainer, itertools.islice(batches, size), len(history.rows)):
@@ -110,9 +122,10 @@ def train_until_stopped(trainer, batches, run, stop, most):
                 samples = report.batch_report(history.rows[-1], last_batch, model.predict(last_batch), config)
                 process.write(samples, stop)
             if is_kept:
-                exact, _ = evaluate(model, few_held_out, evaluation_batch(config))
-                loss = held_out_loss(model, few_held_out) if config.data else None
-                history.record_exact_match(exact.mean(), loss)
+                trained = time.perf_counter()
+                history.record_exact_match(*validate())
+                if batch_number == 0:
+                    warn_of_a_long_run(config, trained - start, time.perf_counter() - trained)
             stopped = stop.status  # once: a signal may come between two lines
             if is_kept or batch_number + 1 == config.max_batches or stopped:
                 run.save()
@@ -124,6 +137,14 @@ def train_until_stopped(trainer, batches, run, stop, most):
     return (len(history.rows) - done) / (time.perf_counter() - start) or None
 
 
+def warn_of_a_long_run(config, of_batch, of_evaluation):
+    """Says how long a run may take, if that is long, from the seconds of its first batch and first evaluation."""
+    seconds = config.max_batches * (of_batch + of_evaluation / config.keep_every)
+    if seconds > LONG_RUN:
+        times = f"the first batch took {of_batch:.1f} s and its evaluation {of_evaluation:.1f} s"
+        log.warning("%s, so %d batches may take %.1f hours", times, config.max_batches, seconds / 3600)
+
+
 def has_ended_early(run, stop):
     """Returns whether --until or --patience ends the run, and prints it if so."""
     line = run.early_end()
@@ -132,25 +153,39 @@ def has_ended_early(run, stop):
     return line is not None
 
 
-def held_out_loss(model, batch):
-    """Returns the loss of a helpers.Batch, float; the decoder reads its own predictions, as for an evaluation."""
+def validation(run):
+    """Returns a function that returns the share of the validation set that is exact and, with own data, its loss.
+
+    Both measures are those of the final report: own data counts each input once, and any of its targets is right.
+    """
+    model, config, (batch, _, user_pairs) = run.model, run.config, run.held_out
+    if user_pairs is None:
+        return lambda: (evaluate(model, batch, evaluation_batch(config))[0].mean(), None)
+    lines = pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH)
+    ask, loss = judge.asker(user_pairs, model), variants.validation_loss(model)
+    return lambda: (np.mean([each.is_right for each in ask(lines)]), mean_loss(model, loss, batch))
+
+
+def mean_loss(model, loss, batch):
+    """Returns a tensor of the model, the loss of a helpers.Batch that it is fed, as float, over all of the batch."""
     total, size = 0.0, evaluation_batch(model.config)
     for start in range(0, batch.lengths.size, size):
         some = helpers.take(batch, start, start + size)
         steps = (some.target_lengths + EXTRA_DECODER_STEPS).sum()
-        total += float(model.session.run(model.loss, model.feed(some))) * steps
+        total += float(model.session.run(loss, model.feed(some))) * steps
     return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
 
-def finish(run, batches_per_second, user_pairs=None):
-    """Saves the final figures and the pictures, then prints the figures. user_pairs: the pairs.Pairs, if there are."""
+def finish(run, batches_per_second):
+    """Saves the final figures and the pictures, then prints the figures."""
     with process.show_step("evaluating"):
         if run.config.keep == "best":
             run.restore_final()
-        exact, correct_tokens = evaluate(run.model, run.held_out, evaluation_batch(run.config))
-        metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
-        if user_pairs is not None:
-            metrics |= report.metrics_of_pairs(judge.judge_run(run, user_pairs))
+        if run.held_out.pairs is None:
+            figures = report.figures(run, *evaluate(run.model, run.held_out.test, evaluation_batch(run.config)))
+        else:
+            figures = report.figures_of_pairs(judge.judge_run(run), run.config)
+        metrics = figures | report.facts(run, batches_per_second)
     write_json(run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__})
     with process.show_step("drawing"):
         for listener in run.listeners:
