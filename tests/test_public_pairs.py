@@ -1,0 +1,31 @@
+"""Files of public data sets become pairs. The lines are made up in the forms of the real ones."""
+
+import pytest
+
+from experiments import public_pairs
+
+EXAMPLES = {
+    "scan": ("IN: hop twice OUT: I_HOP I_HOP\n", "hop twice\tI_HOP I_HOP\n"),
+    "cogs": ("A cat slept .\tcat ( x _ 1 ) AND sleep . agent ( x _ 2 , x _ 1 )\tin_distribution\n",
+             "A cat slept .\tcat ( x _ 1 ) AND sleep . agent ( x _ 2 , x _ 1 )\n"),
+    "inflection": ("ev ba\u015f\tev ba\u015flar\tN;NOM;PL\n",
+                   "e v \u2423 b a \u015f N NOM PL\te v \u2423 b a \u015f l a r\n"),
+    "lexicon": (";;; a comment\nTOM'S  T AA1 M Z\r\nread(1) R EH1 D # past\n",
+                "T O M ' S\tT AA M Z\nr e a d\tR EH D\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", public_pairs.FORMS)
+def test_a_public_file_becomes_pairs(form, tmp_path, capsys):
+    text, expected = EXAMPLES[form]
+    (tmp_path / "public").write_bytes(text.encode())
+    public_pairs.main([form, str(tmp_path / "public")])
+    assert capsys.readouterr().out == expected
+
+
+def test_a_file_of_another_form_is_one_line(tmp_path, capsys):
+    (tmp_path / "public").write_text("lemma\tform\n")
+    for arguments in (["inflection", str(tmp_path / "public")], ["scan", str(tmp_path / "none")]):
+        with pytest.raises(SystemExit):
+            public_pairs.main(arguments)
+        assert capsys.readouterr().err.splitlines()[-1].startswith("python -m experiments.public_pairs: error: '")
