@@ -133,6 +133,11 @@ FLAGS = {  # what is typed, and how the message begins
     "--export new --run-dir run --max-answer many": "--max-answer: 'many' is not a whole number",
     "--max-answer 9": "--max-answer needs --predict",
     "--predict 3 --run-dir run --scores --json": "--scores cannot be combined with --json, which holds them",
+    "--predict 3 --run-dir run --alignment": "--alignment needs --json",
+    "--predict 3 --run-dir run --json --alignment": "--alignment: this model has no attention",
+    "--plain": "--plain needs --data",
+    "--resume run --plain": "--plain cannot be combined with --resume: a run keeps its settings",
+    "--predict 3 --run-dir run --plain": "--plain cannot be combined with --predict",
     "--predict 3 --run-dir run --plot x.txt": "--plot: 'x.txt' must end in one of",
     "--predict 3 --run-dir run --plot run/config.json/x.png": "--plot: cannot write",
     "--predict - --run-dir run --plot x.png": "--plot: needs 1 to 4 sequences on the command line",
@@ -215,7 +220,7 @@ DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\n<UNK>\tc\n": "line 2: <UNK> is reserved for the model",
     b"x " * 10_001 + b"\ty\n": "line 1: 10001 symbols in the input; there must be 1 to 10000",
     b"a\n\n\xff": "line 1: needs one TAB between input and target, has 0, and 2 more wrong lines",
-    b"a\tb\na\tc\n": "holds fewer than 2 different inputs",
+    b"a\tb\na\tc\nb\tc\n": "holds fewer than 3 different inputs",
 }
 SETTINGS = {  # what config.json says; what is typed; and how the message begins
     "null for a number": ({"max_batches": None}, "--resume run", "'run/config.json' does not hold the settings"),

@@ -16,6 +16,8 @@ from seq2seq_copy import build_model
 from support.model import beam_search, greedy, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from support.terminal import predict
+from support.terminal.predict_flags import PredictFlags
 
 CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
@@ -226,6 +228,14 @@ def test_scores_and_json_say_the_same(folder):
             assert [name for name, _ in written] == prediction["symbols"] + ["<EOS>"] * prediction["ended"]
             assert prediction["probabilities"] == pytest.approx([float(share) for _, share in written], abs=1e-4)
             assert np.log(prediction["probabilities"]).sum() == pytest.approx(prediction["log_probability"], abs=1e-5)
+
+
+def test_json_carries_the_attention_weights_where_they_are_asked_for():
+    weights = np.array([[0.25, 0.75], [1.0, 0.0]])
+    hypothesis = beam_search.Hypothesis(np.array([3, EOS]), np.log([0.5, 0.5]), weights)
+    for flags, expected in (({}, None), ({"alignment": True}, weights.tolist())):
+        line = predict.as_json([2, 3], [hypothesis], list("_-ab"), PredictFlags(json=True, **flags))
+        assert json.loads(line)["predictions"][0].get("alignment") == expected
 
 
 def test_the_first_answer_of_a_beam_is_the_only_one_without_n_best(folder):

@@ -64,7 +64,7 @@ class History:
     @property
     def state(self):
         """All except the rows, a dict in the types of JSON."""
-        unseen = np.packbits([key in self.unseen for key in self.fingerprints])
+        unseen = np.packbits(np.array([key in self.unseen for key in self.fingerprints], bool))
         return {"unseen": base64.b64encode(unseen).decode(), "memory": self.maps}
 
     def restore(self, state):
@@ -149,7 +149,7 @@ def read_rows(path, batches):
             records = itertools.islice(csv.reader(file), 1, batches + 1)
             rows = [
                 Row(int(batch), *map(np.float32, figures), *(float(value) if value else None for value in evaluation))
-                for batch, *figures, share, loss in records
+                for batch, *figures, share, loss in filter(None, records)
                 for evaluation in [(share, loss)]
             ]
     except (OSError, ValueError, TypeError, csv.Error) as error:

@@ -296,6 +296,8 @@ def command_to_predict(sequences, run_dir, resume, given):
         raise UserError("--predict: standard input is closed")
     config, folder = trained_run(run_dir)
     predict_flags.check(how, sequences)
+    if how.alignment and config.attention == "none":
+        raise UserError("--alignment: this model has no attention")
     if how.plot is not None:
         check_writable("plot", how.plot)
     if sequences != ["-"]:

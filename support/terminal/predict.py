@@ -147,7 +147,8 @@ def predict(lines, model, flags, one_by_one=False):
     most_steps = 0 if one_by_one else steps_at_once(config) // flags.beam
     for sequences in groups(readable_sequences(), config.answer_steps, most_steps):
         for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
-            print(as_json(sequence, hypotheses, names) if flags.json else as_text(sequence, hypotheses, names, flags))
+            show_all = as_json if flags.json else as_text
+            print(show_all(sequence, hypotheses, names, flags))
             answered += 1
             print_records()
             if flags.plot is not None:
@@ -176,17 +177,20 @@ def as_text(sequence, hypotheses, names, flags):
     return "\n".join(lines)
 
 
-def as_json(sequence, hypotheses, names):
+def as_json(sequence, hypotheses, names, flags):
     """Returns a sequence and its answers as one line of JSON. Its form is documented in docs/using.md."""
-    predictions = [
-        {
-            "symbols": [names[symbol] for symbol in without_eos(hypothesis.symbols)],
-            "ended": bool(hypothesis.symbols[-1] == EOS),
-            "log_probability": significant(hypothesis.log_probability),
-            "probabilities": [significant(probability) for probability in np.exp(hypothesis.log_probabilities)],
-        }
-        for hypothesis in hypotheses
-    ]
+    predictions = []
+    for hypothesis in hypotheses:
+        predictions.append(
+            {
+                "symbols": [names[symbol] for symbol in without_eos(hypothesis.symbols)],
+                "ended": bool(hypothesis.symbols[-1] == EOS),
+                "log_probability": significant(hypothesis.log_probability),
+                "probabilities": [significant(probability) for probability in np.exp(hypothesis.log_probabilities)],
+            }
+        )
+        if flags.alignment:
+            predictions[-1]["alignment"] = [[significant(weight) for weight in row] for row in hypothesis.alignment]
     return line_of_json({"input": [names[symbol] for symbol in sequence], "predictions": predictions})
 
 

@@ -23,6 +23,7 @@ class PredictFlags(NamedTuple):
     length_penalty: float = 0.0
     scores: bool = False
     json: bool = False
+    alignment: bool = False
     max_answer: int | None = None  # see settings.Settings.longest_answer
     plot: Path | None = None  # where to draw memory and attention of the sequences
 
@@ -60,6 +61,9 @@ def add_flags(group):
         "--data, than the longest target)",
     )
     group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
+    group.add_argument(
+        "--alignment", action="store_true", help="with --json: also the attention weights of each symbol of an answer"
+    )
 
 
 def check(flags, sequences):
@@ -68,6 +72,8 @@ def check(flags, sequences):
         raise UserError(f"--n-best: {flags.n_best} is more than --beam {flags.beam}")
     if flags.length_penalty and flags.beam == 1:
         raise UserError("--length-penalty needs --beam")
+    if flags.alignment and not flags.json:
+        raise UserError("--alignment needs --json")
     if flags.scores and flags.json:
         raise UserError("--scores cannot be combined with --json, which holds them")
     if flags.plot is not None and (sequences == ["-"] or len(sequences) > MOST_DRAWN):
