@@ -184,7 +184,7 @@ def finish(run, batches_per_second):
         if run.held_out.pairs is None:
             figures = report.figures(run, *evaluate(run.model, run.held_out.test, evaluation_batch(run.config)))
         else:
-            figures = report.figures_of_pairs(judge.judge_run(run), run.config)
+            figures = report.figures_of_pairs(judge.judge_run(run))
         metrics = figures | report.facts(run, batches_per_second)
     write_json(run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__})
     with process.show_step("drawing"):
