@@ -149,7 +149,7 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)
     cluster.leave()
-    training.finish(run, batches_per_second, asked.pairs)
+    training.finish(run, batches_per_second, stop, asked.pairs)
 
 
 def follow(cluster, asked, trainer, stop, batches, held_out, generator):

@@ -21,13 +21,13 @@ import filelock
 from support import outside, settings
 from support.errors import UserError, reason
 from support.run.checkpoints import Checkpoint
-from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flush, flush_all, write_json
+from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flush, flush_all, write_json, write_whole
 
 RUNS = Path("runs")
 LOCK = "lock"
 BEST = "best"  # the name of a checkpoint
 MOST_CHECKPOINTS = 2
-SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them has not finished saving
+ENDED = "ended"  # an empty file, the last one that a run saves
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +108,12 @@ class RunFolder:
 
     @property
     def has_ended(self):
-        """Whether the run has saved its figures and pictures, as it does at its end and when it is stopped."""
-        return all((self.path / name).exists() for name in SAVED_LAST)
+        """Whether the run has saved all its files, as it does at its end and when it is stopped."""
+        return (self.path / ENDED).is_file()
+
+    def mark_ended(self):
+        """Makes has_ended true. Raises OSError if that cannot be written."""
+        write_whole(self.path / ENDED, b"")
 
     def checkpoints(self):
         """Returns the whole checkpoints, the oldest first, by the number of batches before each.

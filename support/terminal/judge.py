@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,23 +112,22 @@ def figures(judged, names):
 def judge_run(run, pairs):
     """Asks the model of a run for its held-out pairs, the test pairs, and some that it was trained on.
 
-    Writes answers.tsv, and test-answers.tsv if there are test pairs, into the folder of the run.
-
     Args:
       run: the run.Run.
       pairs: its pairs.Pairs.
 
     Returns:
-      dict of figures() by "held_out", "trained" and, with --test-data, "test".
+      A dict of figures() by "held_out", "trained" and, with --test-data, "test"; and functions that each save a file of
+      answers in the folder of the run: answers.tsv and, with --test-data, test-answers.tsv.
     """
     trained = pairs.training_lines
     some = trained[np.linspace(0, trained.size - 1, min(MOST_TRAINED, trained.size)).astype(int)]
     judged = {"held_out": ask(pairs, pairs.held_out_lines, run.model), "trained": ask(pairs, some, run.model)}
-    write(run.folder.path / "answers.tsv", judged["held_out"], run.config)
     if pairs.test_lines.size:
         judged["test"] = ask(pairs, pairs.test_lines, run.model)
-        write(run.folder.path / "test-answers.tsv", judged["test"], run.config)
-    return {name: figures(each, run.config.vocabulary) for name, each in judged.items()}
+    files = {"held_out": "answers.tsv", "test": "test-answers.tsv"}
+    saves = [partial(write, run.folder.path / files[name], judged[name], run.config) for name in files.keys() & judged]
+    return {name: figures(each, run.config.vocabulary) for name, each in judged.items()}, saves
 
 
 def judge_file(path, pairs, model, search, answers):

@@ -119,7 +119,7 @@ def metrics(run, exact, correct_tokens, batches_per_second):
 
 
 def metrics_of_pairs(figures):
-    """Returns the part of metrics() about the user's own pairs. figures: the result of judge.judge_run()."""
+    """Returns the part of metrics() about the user's own pairs. figures: those of judge.judge_run()."""
     held_out = figures["held_out"]
     return figures | {name: held_out[name] for name in ("exact_match", "exact_match_by_length", "symbol_error_rate")}
 

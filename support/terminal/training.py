@@ -1,7 +1,9 @@
 """A run from its first batch to its report: the code around seq2seq_copy.train()."""
 
 import itertools
+import logging
 import time
+from functools import partial
 
 from tqdm import tqdm
 
@@ -19,6 +21,8 @@ from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.compiled import most_steps
 from support.terminal import judge, process, report
+
+log = logging.getLogger(__name__)
 
 
 def run_training(config, user_pairs, path, resumes=False):
@@ -43,7 +47,7 @@ def run_training(config, user_pairs, path, resumes=False):
         print(report.opening(run, user_pairs, resumes), end="")
         with process.stop_at_signal(stop):
             batches_per_second = train_until_stopped(trainer, batches, run, stop, most_steps(config))
-        finish(run, batches_per_second, user_pairs)
+        finish(run, batches_per_second, stop, user_pairs)
     return stop.status
 
 
@@ -142,17 +146,43 @@ def held_out_loss(model, batch):
     return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
 
-def finish(run, batches_per_second, user_pairs=None):
-    """Saves the final figures and the pictures, then prints the figures. user_pairs: the pairs.Pairs, if there are."""
+def finish(run, batches_per_second, stop, user_pairs=None):
+    """Saves and prints the final figures, then saves answers, pictures and so on. It may be repeated.
+
+    Args:
+      run: the run.Run.
+      batches_per_second: float, or None if there was no batch left to train on.
+      stop: the process.Stop, which gets exit status 1 if something cannot be saved.
+      user_pairs: the pairs.Pairs, if there are.
+    """
+    saves = []
     with process.show_step("evaluating"):
         if run.config.keep == "best":
             run.restore_final()
         exact, correct_tokens = evaluate(run.model, run.held_out, evaluation_batch(run.config))
         metrics = report.metrics(run, exact, correct_tokens, batches_per_second)
         if user_pairs is not None:
-            metrics |= report.metrics_of_pairs(judge.judge_run(run, user_pairs))
-    write_json(run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__})
+            figures, saves = judge.judge_run(run, user_pairs)
+            metrics |= report.metrics_of_pairs(figures)
+    figures_path, figures = run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__}
+    are_saved = save_all([partial(write_json, figures_path, figures)])
+    process.write(f"{report.final_report(metrics)}\n", stop)
     with process.show_step("drawing"):
-        for listener in run.listeners:
-            listener.at_end(run, metrics)
-    print(report.final_report(metrics), report.places(run), sep="\n\n")
+        saves += [save for listener in run.listeners for save in listener.at_end(run, metrics)]
+        if save_all(saves) and are_saved and save_all([run.folder.mark_ended]):
+            process.write(report.places(run), stop)
+        else:
+            log.warning("--resume %r saves what is missing, once it can be written", str(run.folder.path))
+            stop.request(1)
+
+
+def save_all(saves):
+    """Calls functions that each save files, and warns of what cannot be saved; returns whether all are saved."""
+    are_saved = True
+    for save in saves:
+        try:
+            save()
+        except Exception as error:
+            log.warning(process.explain(error)[1])
+            are_saved = False
+    return are_saved
