@@ -15,7 +15,7 @@ from helpers import EOS
 from support import outside
 from support.data.pairs import SPACE, UNKNOWN, by_side
 from support.errors import counted
-from support.limits import steps_at_once
+from support.limits import sequences_at_once
 from support.model import beam_search, greedy
 from support.outside import printable
 from support.run.whole_files import write_json, write_whole
@@ -72,7 +72,8 @@ def ask(pairs, lines, model, search=()):
     answer, config = beam_search.make_search(model, *search), model.config
     readable = (np.array(each, np.int32) for each in dict.fromkeys(readings.values()) if UNKNOWN not in each)
     found = {}
-    for sequences in groups(readable, config.answer_steps, steps_at_once(config) // (search[0] if search else 1)):
+    at_once = partial(sequences_at_once, config, beam=search[0] if search else 1)
+    for sequences in groups(readable, config.answer_steps, at_once):
         for sequence, (best, *_) in zip(sequences, answer(greedy.question(sequences, config))):
             spelled = tuple(names[symbol] for symbol in without_eos(best.symbols))
             found[tuple(sequence.tolist())] = spelled, bool(best.symbols[-1] == EOS)
