@@ -27,7 +27,6 @@ from experiments.common import output_of, percent, print_table
 from seq2seq_copy import Model, evaluate, train
 from support.limits import EVALUATION_BATCH
 from support.model import variants
-from support.pictures import pictures
 from support.run.history import History
 from support.run.run import Run
 from support.settings import Settings
@@ -50,7 +49,7 @@ TIMED = [  # each function, and the part that it belongs to
     (report, "batch_report", "report"),
     (report, "metrics", "report"),
     (report, "final_report", "report"),
-    (pictures, "save_all", "pictures"),
+    (training, "save_all", "pictures"),
     (training, "evaluate", "evaluation"),
     (training, "train_until_stopped", "training steps"),
 ]

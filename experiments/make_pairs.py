@@ -9,6 +9,10 @@ import datetime
 import random
 import sys
 
+from support.terminal import process
+from support.terminal.flags import OneLineErrorParser, flag_type
+from support.values import whole_number
+
 ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
 TURNS = {"left": "LTURN", "right": "RTURN"}
 TIMES = {"": 1, "twice": 2, "thrice": 3}
@@ -95,11 +99,15 @@ def make(form, lines, seed=0):
             return
 
 
-def main(form="", lines="", seed="0"):
-    if form not in FORMS or not lines.isdecimal() or not seed.isdecimal():
-        sys.exit(f"usage: python -m experiments.make_pairs {{{','.join(FORMS)}}} LINES [SEED]")
-    sys.stdout.writelines(make(form, int(lines), int(seed)))
+def main():
+    """Prints the lines that the command line asks for; returns the exit status."""
+    parser, number = OneLineErrorParser(prog="make_pairs", description=__doc__.split("\n")[0]), whole_number(0)
+    parser.add_argument("form", choices=FORMS)
+    parser.add_argument("lines", type=flag_type(number), metavar="LINES")
+    parser.add_argument("seed", type=flag_type(number), metavar="SEED", nargs="?", default=0, help="default: 0")
+    sys.stdout.writelines(make(**parser.parse()))
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    process.run(main)

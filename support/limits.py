@@ -6,7 +6,7 @@ LARGEST_LAYER = 4_096  # units
 MOST_LAYERS = 16
 EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded together
 LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
-LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all steps that are decoded together
+LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all sequences that are decoded together
 
 
 def largest_tensor(config):
@@ -20,12 +20,16 @@ def largest_tensor(config):
     return config.batch_size * max(config.decoder_steps * width, config.length_to * 4 * config.encoder_hidden_units)
 
 
-def steps_at_once(config):
-    """Returns how many decoder steps fit into memory, summed over all sequences."""
-    weights = config.length_to if config.attention != "none" else 0
-    return LARGEST_DECODING // max(config.vocab_size, 8 * config.encoder_hidden_units, weights)
+def sequences_at_once(config, length, steps, beam=1):
+    """Returns how many sequences fit into memory, at least 1, when they are answered together.
+
+    length is that of the longest input, steps how many the decoder makes for it, and beam how many answers it tries.
+    """
+    gates, weights = 8 * config.encoder_hidden_units, length if config.attention != "none" else 0
+    numbers = max(length * gates, steps * beam * max(config.vocab_size, gates, weights))
+    return max(1, LARGEST_DECODING // numbers)
 
 
 def evaluation_batch(config):
     """Returns how many held-out sequences are decoded at once."""
-    return max(1, min(EVALUATION_BATCH, steps_at_once(config) // config.decoder_steps))
+    return min(EVALUATION_BATCH, sequences_at_once(config, config.length_to, config.decoder_steps))

@@ -10,7 +10,7 @@ import pytest
 import running
 from hypothesis import settings
 
-from support.run.run_folder import SAVED_LAST
+from support.run.run_folder import ENDED
 from support.tensorflow import compile_cache
 
 if sys.platform == "win32":  # these need the terminals and the limits of Unix
@@ -43,7 +43,7 @@ def stopped(tmp_path_factory):
     settings = {"keep_every": 10, "held_out_sequences": 9}
     assert running.run(arguments.split(), folder, settings=settings)[::2] == (0, "")
     shutil.rmtree(folder / "run/checkpoints/21")
-    for name in SAVED_LAST:
+    for name in ("metrics.json", "loss.png", ENDED):
         (folder / "run" / name).unlink()
     return folder / "run"
 

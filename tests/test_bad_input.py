@@ -223,6 +223,10 @@ DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\na\tc\nb\tc\n": "holds fewer than 3 different inputs",
 }
 SETTINGS = {  # what config.json says; what is typed; and how the message begins
+    **{
+        f"{typed} names": ({"names": ["b", "a"]}, typed, "'run/checkpoints/11/state.json' was written with other names")
+        for typed in ("--resume run", "--predict 3 --run-dir run", "--export new --run-dir run")
+    },
     "null for a number": ({"max_batches": None}, "--resume run", "'run/config.json' does not hold the settings"),
     "a setting is missing": ({"seed": ...}, "--resume run", "'run/config.json' does not hold the settings of a run"),
     "a fraction": ({"buckets": [[1.5, 2]]}, "--resume run", "'run/config.json' does not hold the settings"),

@@ -1,7 +1,9 @@
 """--keep best and --patience: the weights of the best evaluation, and an early end without a better one."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 
@@ -94,3 +96,16 @@ def test_without_torn_best_weights_the_newest_are_left(learned, tmp_path):
     assert stderr.endswith(f"; delete that folder to go back to checkpoint {newest}\n"), stderr
     shutil.rmtree(torn / "checkpoints/best")
     assert run(["--predict", "3", "--run-dir", "run"], tmp_path)[0] == 0
+
+
+def test_a_full_disk_while_the_best_weights_are_copied_is_one_line(tmp_path, monkeypatch):
+    def full(source, target, **_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with (
+        pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '.*'$"),
+        RunFolder(tmp_path).new_checkpoint(1, None, is_best=True) as checkpoint,
+    ):
+        (checkpoint.path / "model.index").touch()
+    assert not list((tmp_path / "checkpoints").iterdir())

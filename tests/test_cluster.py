@@ -16,11 +16,13 @@ from running import ROOT, batches_saved, files, run, started
 from same_end import assert_same_end
 from workers import start_workers
 
+from support.cluster import train
 from support.cluster.local import free_addresses, tf_config
 from support.cluster.steps import share_of_batch
 from support.cluster.tf_config import read
 from support.errors import UserError
 from support.run.run_folder import RunFolder
+from support.tensorflow import compile_cache, startup
 from tests.forks import Forks
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
@@ -347,6 +349,32 @@ def test_what_cannot_be_is_refused_in_one_line(config, arguments, message, tmp_p
     result = run(arguments, tmp_path, env={**os.environ, "TF_CONFIG": config})
     assert result == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_has_the_threads_and_the_cache_of_a_single_process(index, tmp_path, monkeypatch):
+    """For its share of a batch: 100 sequences and 256 units. TensorFlow reads both when the server starts."""
+    arguments = ["--batch-size", "200", "--encoder-hidden-units", "256", "--cluster-timeout", "1"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["seq2seq_copy.py", *arguments])
+    monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:2"], index))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    monkeypatch.delenv(startup.THREADS, raising=False)
+    at_start = {}
+
+    def server(*_):
+        at_start.update(os.environ)
+        raise UserError("enough")
+
+    def end(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(train.collective, "Cluster", server)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit):
+        train.run()
+    assert at_start[startup.THREADS] == "14"
+    assert "persistent_cache_directory" in at_start[compile_cache.FLAGS]
 
 
 def test_shares_cover_the_batch():

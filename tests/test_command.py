@@ -190,17 +190,19 @@ def test_a_picture_that_cannot_be_saved_is_named_and_all_else_is_saved(tmp_path)
     (tmp_path / "out").touch()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.fullmatch(r"seq2seq_copy.py: cannot write 'out/x.png': .*\n", stderr)
+    for name in ("x.png", "x-memory.png", "x-model.html"):
+        assert f"seq2seq_copy.py: cannot write 'out/{name}': " in stderr
     assert saved(only_run(tmp_path)) == 20
 
 
 @posix
-def test_closed_standard_output_and_error_are_no_hindrance(tmp_path):
+def test_closed_standard_output_and_error_and_an_unknown_matplotlib_are_no_hindrance(tmp_path):
     def close():
         for descriptor in (0, 1, 2):
             os.close(descriptor)
 
-    assert run_process([*SHORT, "--max-batches", "9", "--run-dir", "run"], tmp_path, preexec_fn=close) == (0, "", "")
+    odd = {"preexec_fn": close, "env": os.environ | {"MPLBACKEND": "bogus"}}
+    assert run_process([*SHORT, "--max-batches", "9", "--run-dir", "run"], tmp_path, **odd) == (0, "", "")
     assert saved(tmp_path / "run") == 9
     assert len((tmp_path / "run/history.csv").read_text().splitlines()) == 10
 
@@ -314,6 +316,15 @@ def test_an_error_is_explained_where_tensorflow_cannot_be_imported(monkeypatch):
     assert explain(MemoryError()) == (1, "too little memory for these sizes")
     with pytest.raises(ZeroDivisionError):
         explain(ZeroDivisionError())
+
+
+@pytest.mark.parametrize("before", ["", "Traceback (most recent call last):\n  File\nImportError: "])
+def test_a_library_that_cannot_be_loaded_is_one_line(before):
+    """As with too little memory: TensorFlow's own message may hold a whole trace."""
+    status, line = explain(ImportError(f"{before}libtensorflow.so: failed to map segment from shared object"))
+    assert status == 1
+    assert line.endswith("libtensorflow.so: failed to map segment from shared object")
+    assert "\n" not in line
 
 
 def test_too_little_memory_is_explained():

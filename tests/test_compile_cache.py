@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from running import run
+from running import posix, run
 
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
@@ -150,13 +150,18 @@ def test_machine_code_is_not_read_from_where_others_may_write(used, tmp_path, mo
 
 
 def test_what_a_program_depends_on_is_in_the_name_of_its_folder(monkeypatch):
-    before = compile_cache.environment()
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-    threads = compile_cache.environment()
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-    flags = compile_cache.environment()
-    monkeypatch.setattr(compile_cache.importlib.metadata, "version", lambda _: "2.99.0")
-    assert len({before, threads, flags, compile_cache.environment()}) == 4
+    changes = [
+        lambda: monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7"),
+        lambda: monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true"),
+        lambda: monkeypatch.setattr(compile_cache.importlib.metadata, "version", lambda _: "2.99.0"),
+        lambda: monkeypatch.setattr(compile_cache.platform, "machine", lambda: "riscv64"),
+        lambda: monkeypatch.setattr(compile_cache.Path, "read_text", lambda *_: "model name : another\nflags : none"),
+    ]
+    names = {compile_cache.environment()}
+    for change in changes:
+        change()
+        names.add(compile_cache.environment())
+    assert len(names) == 1 + len(changes)
 
 
 @pytest.fixture
@@ -183,6 +188,23 @@ def test_the_cache_is_bounded_and_deletes_nothing_else(used, others, tmp_path, m
     used()
     assert sorted(path.name for path in folder.iterdir()) == ["thesis", *names[:2]]
     assert all(path.exists() for path in others)
+
+
+@posix
+def test_an_entry_that_is_no_file_is_forgotten(used, tmp_path):
+    """TensorFlow would wait for a pipe, read a device without end, and not compile in place of a folder."""
+    used()
+    (folder,) = (tmp_path / "compiled-steps").iterdir()
+    pipe, device, directory, program = (folder / f"xla_compile_cache__{n}__1__XLA_CPU_JIT.pb" for n in range(4))
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    (directory / "with").mkdir(parents=True)
+    program.write_bytes(b"program")
+    assert "persistent_cache" in used()
+    assert list(folder.iterdir()) == [program]
+    directory.mkdir()  # and if compiling fails, whatever is there
+    assert compile_cache.forget()
+    assert not list(folder.iterdir())
 
 
 def test_the_cache_is_emptied_and_nothing_else(cache, others, monkeypatch, capsys):

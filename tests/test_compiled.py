@@ -13,7 +13,7 @@ import seq2seq_copy
 from seq2seq_copy import Model
 from support.errors import UserError
 from support.model import variants
-from support.settings import Settings
+from support.settings import DataFacts, Settings
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.bounded_rnn import bounded_raw_rnn
@@ -193,7 +193,14 @@ def test_a_run_goes_on_without_xla(tmp_path, monkeypatch, capsys, no_compiler):
 
 
 @pytest.mark.parametrize(
-    "change, steps", [({}, 50), ({"length_to": 10_000}, 1), ({"encoder_hidden_units": 256}, 4), ({"layers": 16}, 3)]
+    ("change", "steps"),
+    [
+        ({}, 50),
+        ({"length_to": 10_000}, 1),
+        ({"facts": DataFacts(buckets=((5, 5_000),))}, 1),
+        ({"encoder_hidden_units": 256}, 4),
+        ({"layers": 16}, 3),
+    ],
 )
 def test_a_call_does_not_last_long(change, steps):
     assert compiled.most_steps(Settings(**change)) == steps

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT, run
+from running import ROOT, posix, run
 
 from experiments import make_pairs
 
@@ -51,9 +51,29 @@ def test_each_form_trains(form, tmp_path):
     assert "  symbol error rate  " in stdout
 
 
-def test_bad_arguments_are_one_line():
-    command = [sys.executable, "-m", "experiments.make_pairs", "poems", "3"]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def start(*arguments, stdout=subprocess.PIPE):
+    command = [sys.executable, "-m", "experiments.make_pairs", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+def test_bad_arguments_are_one_line_and_help_is_none():
+    for arguments in (("poems", "3"), ("dates", "few"), ("dates",), ("dates", "3", "-1"), ("dates", "3", "1", "2")):
+        process = start(*arguments)
+        assert process.communicate()[1].count("\n") == 1
+        assert process.returncode == 2
+    process = start("--help")
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert all(form in stdout for form in make_pairs.FORMS)
+
+
+@posix
+def test_an_output_that_cannot_be_written_is_one_line_or_none():
+    with open("/dev/full", "w") as full:
+        process = start("dates", "100", stdout=full)
+        assert process.communicate()[1].endswith("No space left on device\n")
     assert process.returncode == 1
-    assert process.stderr.startswith("usage: ")
-    assert process.stderr.count("\n") == 1
+    process = start("dates", "20000")
+    assert "\t" in process.stdout.readline()
+    process.stdout.close()  # as head -1 does
+    assert (process.stderr.read(), process.wait()) == ("", 1)

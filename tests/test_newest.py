@@ -69,8 +69,14 @@ def test_resume_predict_and_export_take_the_newest_run(two_runs):
     assert run(["--resume", "--seed", "9"], two_runs, modules=()) == (2, "", message)
     (two_runs / "runs/a-newer/checkpoints").rename(two_runs / "checkpoints")
     for arguments in ("--predict 3", "--export new"):
-        message = "seq2seq_copy.py: --run-dir: 'runs/a-newer' holds no checkpoint (see --help)\n"
-        assert run(arguments.split(), two_runs, modules=()) == (2, "", message)
+        message = "seq2seq_copy.py: --run-dir: 'runs/a-newer' holds no checkpoint; --run-dir names another run"
+        assert run(arguments.split(), two_runs, modules=()) == (2, "", f"{message} (see --help)\n")
+    (two_runs / "runs/a-newer/config.json").write_text("broken")
+    for arguments, flag in (("--predict 3", "--run-dir"), ("--export new", "--run-dir"), ("--resume", "--resume")):
+        status, _, stderr = run(arguments.split(), two_runs, modules=())
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert stderr.startswith(f"seq2seq_copy.py: {flag}: 'runs/a-newer' holds no run: config.json: ")
+        assert stderr.endswith(f"; {flag} names another run (see --help)\n")
 
 
 def test_the_newest_run_is_resumed_to_its_end(two_runs):

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import open_terminal, posix, run, run_process, start, start_process, termios
 
+from support import limits
 from support.model import beam_search
+from support.settings import Settings
 from support.terminal import predict
 
 EASY = ["--max-batches", "400", "--vocab-size", "5", "--length-to", "5", "--samples", "0", "--xla", "off"]
@@ -157,9 +159,26 @@ def test_groups_hold_all_sequences_in_order_and_are_bounded(lengths, extra):
     def answer_steps(length):
         return length + extra
 
-    groups = list(predict.groups(sequences, answer_steps, most_steps=100))
+    def at_once(length, steps):
+        return 1000 // (length * steps)
+
+    groups = list(predict.groups(sequences, answer_steps, at_once))
     assert [sequence for group in groups for sequence in group] == sequences
     for group in groups:
-        assert len(group) * (max(sequence.size for sequence in group) + extra) <= 100
-    assert [len(group) for group in predict.groups(sequences, answer_steps, most_steps=0)] == [1] * len(sequences)
-    assert len(list(predict.groups(sequences, answer_steps, most_steps=10**6))) == bool(sequences)
+        longest = max(sequence.size for sequence in group)
+        assert len(group) == 1 or len(group) * longest * (longest + extra) <= 1000
+    assert [len(group) for group in predict.groups(sequences, answer_steps, lambda *_: 1)] == [1] * len(sequences)
+    assert len(list(predict.groups(sequences, answer_steps, lambda *_: 10**6))) == bool(sequences)
+
+
+@pytest.mark.parametrize("attention", ["none", "bahdanau"])
+@pytest.mark.parametrize("lengths", [(10_000, 10_003), (10_000, 5), (5, 10_000), (8, 11)])
+def test_inputs_and_answers_of_any_length_fit_into_memory(attention, lengths):
+    """Whatever the model was trained on: the largest arrays of an encoder, a decoder and attention's weights."""
+    config, (length, steps) = Settings(attention=attention), lengths
+    at_once = limits.sequences_at_once(config, length, steps, beam=2)
+    gates = 4 * config.encoder_hidden_units
+    arrays = [length * gates, 2 * steps * 2 * gates, 2 * steps * config.vocab_size]
+    arrays += [2 * steps * length] if attention != "none" else []
+    assert at_once == 1 or at_once * max(arrays) <= 10_000_000
+    assert (at_once + 1) * max(arrays) > 5_000_000

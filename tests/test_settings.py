@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import types
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from running import run
 
 from support import settings
 from support.errors import UserError
+from support.run.checkpoints import Checkpoint
 from support.settings import DataFacts, Settings
 
 # Written by hand, so that a run of the version before can be read whatever Settings becomes.
@@ -113,3 +116,13 @@ def test_a_default_of_an_edited_script_is_checked():
     with pytest.raises(UserError, match="warm_up: '1.0' is not a number from 0 to below 1"):
         settings.check(replace(Settings(), warm_up=1.0))
     settings.check(Settings())
+
+
+def test_a_checkpoint_knows_the_names_of_its_symbols_and_their_order(tmp_path):
+    generator, history = np.random.default_rng(0), types.SimpleNamespace(state={})
+    config, other = (Settings(facts=DataFacts(names=names)) for names in (("a", "b"), ("b", "a")))
+    Checkpoint(tmp_path).check_names(other)  # of an older version, which wrote no names
+    Checkpoint(tmp_path).write_state(generator, history, config)
+    Checkpoint(tmp_path).check_names(config)
+    with pytest.raises(UserError, match="was written with other names of symbols than config.json holds"):
+        Checkpoint(tmp_path).check_names(other)

@@ -51,5 +51,6 @@ def main(count, arguments):
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or not sys.argv[1].isdecimal() or int(sys.argv[1]) < 1:
-        sys.exit("usage: python -m support.cluster.local WORKERS [flags of seq2seq_copy.py]")
+        print("usage: python -m support.cluster.local WORKERS [flags of seq2seq_copy.py]", file=sys.stderr)
+        sys.exit(2)
     sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -14,8 +14,8 @@ import numpy as np
 from helpers import EXTRA_DECODER_STEPS, Batch
 from seq2seq_copy import PLAIN, Model, Trainer, loss_and_gradients, run_in_session
 from support.cluster.collective import STEP
-from support.model.variants import replace_parts, warning_if_not_compiled
-from support.tensorflow import compiled, startup
+from support.model.variants import compile_trainer, replace_parts, warning_if_not_compiled
+from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import process
 
@@ -49,10 +49,7 @@ def open_trainer(config, cluster, stop):
 
     if config.xla == "on":
         with warning_if_not_compiled():
-            trainer = build(config)
-            with startup.silent_compilation():
-                list(trainer.run([]))
-            return trainer
+            return compile_trainer(lambda: build(config))
     return build(dataclasses.replace(config, xla="off"))
 
 

@@ -3,6 +3,7 @@
 Worker 0 does the same as when it trains alone: it prints, evaluates and saves the run. The others only train.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -20,6 +21,8 @@ from support.data import pairs
 from support.errors import UserError
 from support.run.history import History
 from support.run.run import Listener
+from support.run.run_folder import RunFolder
+from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command, flags, process, report, training
 
@@ -55,6 +58,7 @@ def run():
         parser.error(str(error))
     if not addresses:
         return training.run_training(*asked, "resume" in typed)
+    startup.prepare_training(own_share(asked, typed, len(addresses)))
     try:
         with process.show_step("waiting for the other workers"):
             cluster = collective.Cluster(addresses, index, timeout or TIMEOUT)
@@ -81,6 +85,17 @@ def read_flags(typed, addresses, index):
     if addresses and device == "gpu":
         raise UserError("--device: workers of TF_CONFIG train on their CPUs")
     return asked
+
+
+def own_share(asked, typed, workers):
+    """Returns settings with the sizes of what this worker computes, as far as it knows them before agree()."""
+    config = asked.config if asked else settings.Settings()
+    for name in () if asked else {"resume", "start_from"} & typed.keys():
+        with contextlib.suppress(UserError):  # worker 0 alone needs the folder
+            config = (command.newest_run() if typed[name] is command.NEWEST else RunFolder(typed[name])).read_settings()
+    own = {} if asked else {name: typed[name] for name in settings.KINDS.keys() & typed.keys()}
+    config = dataclasses.replace(config, **own)
+    return dataclasses.replace(config, batch_size=-(-config.batch_size // workers))
 
 
 def agree(cluster, asked, typed):
@@ -149,7 +164,7 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)
     cluster.leave()
-    training.finish(run, batches_per_second)
+    training.finish(run, batches_per_second, stop)
 
 
 def follow(cluster, asked, trainer, stop, batches, held_out, generator):

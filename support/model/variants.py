@@ -38,20 +38,24 @@ def open_trainer(config, parts=PLAIN, training_parts=None):
     training = replace_parts(training_parts or parts, config, training=True)
     if config.xla == "on":
         with warning_if_not_compiled():
-            try:
-                return compile_trainer(config, parts, training)
-            except tf.errors.OpError:
-                if not compile_cache.forget():  # a cached program may be to blame
-                    raise
-                return compile_trainer(config, parts, training)
+            return compile_trainer(lambda: Trainer(open_model(config, parts), training, compiled.run_compiled))
     return Trainer(open_model(config, parts), training)
 
 
-def compile_trainer(config, parts, training_parts):
-    """Returns a Trainer whose step XLA has compiled; arguments and errors as for open_trainer()."""
-    trainer = Trainer(open_model(config, parts), training_parts, compiled.run_compiled)
-    with startup.silent_compilation():
-        list(trainer.run([]))
+def compile_trainer(build):
+    """Returns the seq2seq_copy.Trainer that build() makes, after XLA has compiled its step.
+
+    Raises:
+      tf.errors.OpError: XLA does not compile it, without a program from the cache either.
+    """
+    trainer = build()
+    try:
+        with startup.silent_compilation():
+            list(trainer.run([]))
+    except tf.errors.OpError:
+        if not compile_cache.forget():  # a cached program may be to blame
+            raise
+        return compile_trainer(build)
     return trainer
 
 

@@ -10,7 +10,7 @@ an image; Madsen, "Visualizing memorization in RNNs", 2019, who uses gradients t
 import numpy as np
 
 from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL
-from support.limits import steps_at_once
+from support.limits import sequences_at_once
 from support.model import greedy
 
 SEQUENCES = 4  # how many a run looks at
@@ -27,7 +27,7 @@ def occlusion_map(model, sequence, steps=None):
     The work is bounded. If there are more than MOST_PATCHES input symbols, neighbours are replaced together, and a
     column stands for a patch of them; a row then stands for the mean of neighbouring steps. With a large vocabulary,
     each symbol is replaced by only some others, evenly spread, so that there are at most MOST_COPIES copies. As many
-    are decoded at once as limits.steps_at_once() allows.
+    are decoded at once as limits.sequences_at_once() allows.
 
     Args:
       model: a seq2seq_copy.Model.
@@ -50,7 +50,7 @@ def occlusion_map(model, sequence, steps=None):
     patches = np.array_split(np.arange(sequence.size), min(sequence.size, MOST_PATCHES))
     shifts = spread(config.vocab_size - FIRST_SYMBOL, MOST_COPIES // len(patches))
     copies = [replace(sequence, patch, shift, config.vocab_size) for patch in patches for shift in shifts]
-    at_once = max(1, steps_at_once(config) // steps)
+    at_once = sequences_at_once(config, sequence.size, steps)
     changes = []
     for start in range(0, len(copies), at_once):
         feed = model.feed(greedy.question(copies[start : start + at_once], config, steps))

@@ -44,14 +44,12 @@ CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
 def of_run(run, metrics):
-    """Returns the page of a run, UTF-8, with its weights after some early batches; None if it would be too large.
+    """Returns the page of a run, UTF-8, with its weights after some early batches.
 
     Args:
       run: the run.Run.
       metrics: dict from report.metrics().
     """
-    if why_none(run.config):
-        return None
     last, final = run.history.rows[-1].batch, weights_of(run.model)
     early = early_weights(run.folder.path, last)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:

@@ -26,7 +26,7 @@ class Pictures(Listener):
             page.save_weights(run)
 
     def at_end(self, run, metrics):
-        save_all(run, metrics)
+        return saves(run, metrics)
 
 
 def occlusion_maps(run):
@@ -37,38 +37,38 @@ def occlusion_maps(run):
     return maps
 
 
-def save_all(run, metrics):
-    """Draws and saves the pictures and the page of a run, in its folder and beside --plot.
+def saves(run, metrics):
+    """Returns functions that each draw a picture or the page of a run, and save it in its folder or beside --plot.
 
     Args:
       run: the run.Run.
       metrics: dict from report.metrics().
-
-    Raises:
-      OSError: something cannot be written.
     """
-    config, history, folder = run.config, run.history, run.folder.path
-    figures = {
-        "loss": loss_curve(history.rows, metrics, config),
-        "memory": heat_maps.draw({"memory": occlusion_maps(run)}, config, history.maps),
-    }
-    if config.attention != "none":
-        batch = helpers.take(run.held_out.validation, 0, ALIGNED_SEQUENCES)
-        model = run.model
-        fetches = [model.decoder_prediction, model.alignment]
-        prediction, alignment = model.session.run(fetches, model.feed(batch))
-        figures["attention"] = heat_maps.draw({"attention": heat_maps.panels_of(batch, prediction, alignment)}, config)
-    model_page = page.of_run(run, metrics)
-    if model_page is not None:
-        write_whole(folder / page.PAGE, model_page)
-    draw = functools.cache(encode)
-    for name, figure in reversed(figures.items()):  # loss.png last, see run_folder.SAVED_LAST
-        write_whole(folder / f"{name}.png", draw(figure, ".png"))
+    config, folder = run.config, run.folder.path
+
+    @functools.cache
+    def draw(name):
+        if name == "loss":
+            return loss_curve(run.history.rows, metrics, config)
+        if name == "memory":
+            return heat_maps.draw({name: occlusion_maps(run)}, config, run.history.maps)
+        batch, model = helpers.take(run.held_out.validation, 0, ALIGNED_SEQUENCES), run.model
+        answers = model.session.run([model.decoder_prediction, model.alignment], model.feed(batch))
+        return heat_maps.draw({name: heat_maps.panels_of(batch, *answers)}, config)
+
+    @functools.cache
+    def content(name, ending):
+        return page.of_run(run, metrics) if name == "model" else encode(draw(name), ending)
+
+    def save(name, path):
+        write_whole(path, content(name, path.suffix))
+
     places = paths(config)
-    for name, figure in figures.items():
-        write_whole(behind_link(places[name]), draw(figure, places[name].suffix))
-    if model_page is not None:
-        write_whole(behind_link(places["model"]), model_page)
+    if page.why_none(config):
+        del places["model"]
+    own = {name: folder / (page.PAGE if name == "model" else f"{name}.png") for name in places}
+    both = [(name, path) for name, place in places.items() for path in dict.fromkeys((own[name], behind_link(place)))]
+    return [functools.partial(save, *each) for each in both]
 
 
 def paths(config):

@@ -6,6 +6,7 @@ tf.summary.FileWriter would write the same events from its own thread, where a f
 import io
 import os
 import time
+from functools import partial
 
 import numpy as np
 
@@ -57,16 +58,23 @@ class TensorBoard(Listener):
             self.writer.flush()
 
     def at_end(self, run, metrics):
-        """Writes the pictures that lie in the folder, and the embeddings for the projector."""
+        return [partial(self.write_pictures, run), partial(self.write_projector, run)]
+
+    def write_pictures(self, run):
+        """Writes the pictures that lie in the folder."""
         with self.clear_errors():
             self.write_maps(run.history.maps)
-            for name in [name for name in paths(run.config) if name != "model"]:
-                png = (self.folder / f"{name}.png").read_bytes()
-                width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # of its header
-                self.write_image(run.history.rows[-1].batch, f"pictures/{name}", png, height, width)
+            for path in [self.folder / f"{name}.png" for name in paths(run.config) if name != "model"]:
+                if path.is_file():
+                    png = path.read_bytes()
+                    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # its header
+                    self.write_image(run.history.rows[-1].batch, f"pictures/{path.stem}", png, height, width)
             self.writer.flush()
-            for embeddings in tf.trainable_variables("embedding/")[:1]:  # an edited script may have none
-                write_embeddings(self.folder, run.model.session.run(embeddings), label_names(run.config))
+
+    def write_projector(self, run):
+        """Writes the embeddings for the projector. An edited script may have none."""
+        for embeddings in tf.trainable_variables("embedding/")[:1]:
+            write_embeddings(self.folder, run.model.session.run(embeddings), label_names(run.config))
 
     def clear_errors(self):
         return clear_write_errors(self.folder, IndexError, tf.errors.OpError)  # tf.io.TFRecordWriter raises the first
@@ -108,7 +116,6 @@ def write_embeddings(folder, embeddings, names):
     rows = io.StringIO()
     np.savetxt(rows, embeddings[:MOST_PROJECTED], fmt="%.7g", delimiter="\t")
     symbols = "".join(f"{name}\n" for name in names[:MOST_PROJECTED])
-    (folder / "projector").mkdir(exist_ok=True)
     write_whole(folder / "projector/embeddings.tsv", rows.getvalue().encode())
     write_whole(folder / "projector/symbols.tsv", symbols.encode())
     write_whole(folder / "projector_config.pbtxt", PROJECTOR_CONFIG.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import NamedTuple
 from support import outside
 from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
+
+NAMES = "names_sha256"  # in state.json
+
+
+def digest_of_names(config):
+    """Returns the SHA-256 of how the symbols of a settings.Settings are written, in their order, in hexadecimal."""
+    return hashlib.sha256(json.dumps(config.facts.names).encode()).hexdigest()
 
 
 class Checkpoint(NamedTuple):
@@ -77,7 +85,18 @@ class Checkpoint(NamedTuple):
     def write_state(self, generator, history, config):
         """Writes all besides the variables. Arguments as for read_state(). Raises OSError if that fails."""
         state = {"generator": generator.bit_generator.state, **history.state, "settings": config.fixed}
+        state[NAMES] = digest_of_names(config)
         (self.path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def check_names(self, config):
+        """Raises UserError if it was written with other names of symbols, or in another order, than a Settings has."""
+        path = self.path / "state.json"
+        try:
+            digest = outside.read_json(path)[NAMES]
+        except (OSError, ValueError, TypeError, LookupError):
+            return  # of an older version; a torn one is found where it is needed
+        if digest != digest_of_names(config):
+            raise UserError(f"{str(path)!r} was written with other names of symbols than config.json holds")
 
     def read_state(self, generator, history, config):
         """Sets the state of a generator, and all of a history except its rows, which have a file of their own.

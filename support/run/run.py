@@ -9,7 +9,7 @@ import helpers
 from seq2seq_copy import Model
 from support.data.pairs import Pairs
 from support.run.history import History, append_rows, cut_rows, early_end, is_best, read_rows
-from support.run.run_folder import SAVED_LAST, RunFolder
+from support.run.run_folder import ENDED, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -29,7 +29,11 @@ class Listener:
         """Is called before each checkpoint after a batch. If it raises, there is none."""
 
     def at_end(self, run, metrics):
-        """Is called when the final figures, the dict of report.metrics(), are saved."""
+        """Returns functions that each save files, for the final figures, the dict of report.metrics().
+
+        They are called in order. An OSError of one does not keep the others from being called.
+        """
+        return []
 
 
 class Run:
@@ -137,8 +141,7 @@ def resume(path, config, model, held_out, generator):
     else:
         load_first_weights(config, model.session)
         history.unlink(missing_ok=True)  # it has no row
-    for name in SAVED_LAST:  # they show when the run was stopped
-        (path / name).unlink(missing_ok=True)
+    (path / ENDED).unlink(missing_ok=True)
     run.save()
     return run
 

@@ -21,13 +21,13 @@ import filelock
 from support import outside, settings
 from support.errors import UserError, reason
 from support.run.checkpoints import Checkpoint
-from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flush, flush_all, write_json
+from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flush, flush_all, write_json, write_whole
 
 RUNS = Path("runs")
 LOCK = "lock"
 BEST = "best"  # the name of a checkpoint
 MOST_CHECKPOINTS = 2
-SAVED_LAST = ("metrics.json", "loss.png")  # in this order; a run without them has not finished saving
+ENDED = "ended"  # an empty file, the last one that a run saves
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ class RunFolder:
         """Returns the settings.Settings of the run.
 
         Raises:
-          UserError: the folder holds no run, or something besides files and folders.
+          UserError: the folder holds no run, or something besides files and folders; or the names of the symbols are
+            not those of the newest checkpoint.
         """
         path = self.path / "config.json"
         try:
@@ -102,14 +103,21 @@ class RunFolder:
             raise UserError(f"{str(self.path)!r} holds no run: config.json: {reason(error)}") from None
         check_own(self.path)
         try:
-            return settings.from_json(values)
+            config = settings.from_json(values)
         except ValueError as error:
             raise UserError(f"{str(path)!r} does not hold the settings of a run: {error}") from None
+        for newest in self.checkpoints()[-1:]:
+            newest.check_names(config)
+        return config
 
     @property
     def has_ended(self):
-        """Whether the run has saved its figures and pictures, as it does at its end and when it is stopped."""
-        return all((self.path / name).exists() for name in SAVED_LAST)
+        """Whether the run has saved all its files, as it does at its end and when it is stopped."""
+        return (self.path / ENDED).is_file()
+
+    def mark_ended(self):
+        """Makes has_ended true. Raises OSError if that cannot be written."""
+        write_whole(self.path / ENDED, b"")
 
     def checkpoints(self):
         """Returns the whole checkpoints, the oldest first, by the number of batches before each.
@@ -187,7 +195,8 @@ class RunFolder:
             flush(folder)
             flush(self.path)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            for left_over in folder.glob("*.partial"):
+                shutil.rmtree(left_over, ignore_errors=True)
             raise
         for old in earlier[: 1 - MOST_CHECKPOINTS]:
             shutil.rmtree(old.path.rename(old.path.with_suffix(".partial")))
@@ -197,7 +206,9 @@ def copy_to_best(checkpoint):
     """Copies the folder of a checkpoint to where final_checkpoint() finds it, in place of an earlier one."""
     best = checkpoint.parent / BEST
     partial = best.with_suffix(".partial")
-    shutil.copytree(checkpoint, partial)
+    partial.mkdir()
+    for file in checkpoint.iterdir():  # shutil.copytree() would put what fails into a list
+        shutil.copyfile(file, partial / file.name)
     flush_all(partial)
     if best.exists():
         shutil.rmtree(best.rename(best.with_name("old.partial")))

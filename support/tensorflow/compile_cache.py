@@ -12,8 +12,8 @@ import importlib.metadata
 import logging
 import os
 import platform
-import re
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -22,7 +22,6 @@ import platformdirs
 SETTING = "SEQ2SEQ_COPY_CACHE"  # an environment variable: off, or another folder than the user's cache folder
 FLAGS = "TF_XLA_FLAGS"
 FOLDER = "compiled-steps"  # in the cache folder; everything else there is not ours
-ENTRY = re.compile(r"xla_compile_cache__\d+__\d+__\w+\.pb")  # how TensorFlow names a program
 LARGEST_CACHE = 200_000_000  # bytes; a program has about two million
 SPARE = 50_000_000  # bytes of the disk that stay free
 
@@ -99,28 +98,38 @@ def is_private(folder):
 
 
 def entries(root):
-    """Returns the programs below a cache_folder(), the most recently used first."""
-    paths = [path for path in root.glob("tensorflow-*/*.pb") if ENTRY.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+    """Returns what TensorFlow takes for programs below a cache_folder(), the most recently used first."""
+    paths = root.glob("tensorflow-*/xla_compile_cache__*.pb")
+    return sorted(paths, key=lambda path: path.lstat().st_mtime, reverse=True)
+
+
+def delete(entry):
+    """Deletes an entry, even if it is a folder."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def shrink(root):
-    """Deletes the oldest programs if all together are larger than LARGEST_CACHE."""
+    """Deletes the oldest programs if all together are larger than LARGEST_CACHE, and entries that are no files.
+
+    TensorFlow would wait for a pipe, read a device without end, and not compile anew in place of a folder.
+    """
     size = 0
     for entry in entries(root):
-        size += entry.stat().st_size
-        if size > LARGEST_CACHE:
-            entry.unlink(missing_ok=True)
+        size += entry.lstat().st_size
+        if size > LARGEST_CACHE or not stat.S_ISREG(entry.lstat().st_mode):
+            delete(entry)
 
 
 def forget():
     """Deletes the programs that this process may have read; returns whether there were any."""
     with contextlib.suppress(OSError, RuntimeError):
-        root = cache_folder()
-        flags = os.environ.get(FLAGS, "")
-        ours = [] if root is None else [entry for entry in entries(root) if quoted(entry.parent) in flags]
+        root, flags = cache_folder(), os.environ.get(FLAGS, "")
+        ours = [entry for entry in entries(root) if quoted(entry.parent) in flags] if root else []
         for entry in ours:
-            entry.unlink(missing_ok=True)
+            delete(entry)
         return bool(ours)
     return False
 
@@ -128,14 +137,11 @@ def forget():
 def main():
     """Empties the cache."""
     root = cache_folder()
-    programs = [] if root is None else entries(root)
-    size = sum(entry.stat().st_size for entry in programs)
+    programs = entries(root) if root else []
+    size = sum(entry.lstat().st_size for entry in programs)
     for entry in programs:
-        entry.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other programs are still there
-            entry.parent.rmdir()
-    count = f"{len(programs)} compiled program{'' if len(programs) == 1 else 's'}"
-    print(f"deleted {count}, {size / 1e6:.1f} MB" + (f", from {root}" if programs else ""))
+        delete(entry)
+    print(f"deleted {len(programs)} compiled program{'' if len(programs) == 1 else 's'}, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from support.tensorflow.bounded_rnn import bounded_raw_rnn
 from support.tensorflow.sharing import Made, recording, reusing
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait until it ends
-LARGEST_CALL = 1_000_000  # symbols times units of all layers
+LARGEST_CALL = 2_000_000  # symbols of inputs and answers, times units of all layers
 
 
 def most_steps(config):
     """Returns how many training steps one call makes, at most. config: a settings.Settings."""
-    size_of_step = config.length_to * config.batch_size * config.encoder_hidden_units * config.layers
-    return min(MOST_STEPS, max(1, LARGEST_CALL // size_of_step))
+    symbols = config.batch_size * sum(config.sizes[-1])
+    return min(MOST_STEPS, max(1, LARGEST_CALL // (symbols * config.encoder_hidden_units * config.layers)))
 
 
 def run_compiled(step, model):

@@ -188,12 +188,13 @@ def read_flags(given):
 
 
 @contextlib.contextmanager
-def naming(name):
-    """Makes a UserError about a folder name the flag that the folder was typed with."""
+def naming(name, is_newest=False):
+    """Makes a UserError about a run name the flag it was typed with or, for the newest run, could be typed with."""
     try:
         yield
     except UserError as error:
-        raise error if str(error).startswith("--") else UserError(f"{name}: {error}") from None
+        advice = f"; {name} names another run" if is_newest else ""
+        raise error if str(error).startswith("--") else UserError(f"{name}: {error}{advice}") from None
 
 
 def check_writable(name, path, check=whole_files.check_writable):
@@ -356,7 +357,7 @@ def check_alone(name, given, resume):
 def trained_run(run_dir, name="--run-dir"):
     """Returns the Settings and the RunFolder of a run that has a checkpoint. Raises UserError if there is none."""
     folder = RunFolder(run_dir) if run_dir else newest_run()
-    with naming(name):
+    with naming(name, is_newest=not run_dir):
         config = folder.read_settings()
         folder.final_checkpoint()
     return config, folder
@@ -380,7 +381,7 @@ def command_to_resume(run, run_dir, given):
     if "start_from" in given:
         raise UserError("--start-from cannot be combined with --resume: it begins a new run")
     folder = newest_run() if run is NEWEST else RunFolder(run)
-    with naming("--resume"):
+    with naming("--resume", is_newest=run is NEWEST):
         config = folder.read_settings()
         checkpoints = folder.checkpoints_to_resume()
     for name in DATA_FILES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from helpers import EOS, EXTRA_DECODER_STEPS
 from support import outside
 from support.data.pairs import SPACE, UNKNOWN, by_side, lengths_of, some_of
 from support.errors import counted
-from support.limits import steps_at_once
+from support.limits import sequences_at_once
 from support.model import beam_search, greedy
 from support.outside import printable
 from support.run.whole_files import write_json, write_whole
@@ -76,7 +77,7 @@ def asker(pairs, model, search=()):
             readings[inputs] = tuple(pairs.sides(line)[0].tolist())  # equal for inputs that differ in unknown symbols
         readable = (np.array(each, np.int32) for each in dict.fromkeys(readings.values()) if UNKNOWN not in each)
         found = {}
-        for sequences in groups(readable, config.answer_steps, steps_at_once(config) // beam):
+        for sequences in groups(readable, config.answer_steps, partial(sequences_at_once, config, beam=beam)):
             for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
                 found[tuple(sequence.tolist())] = [
                     (tuple(names[symbol] for symbol in without_eos(each.symbols)), bool(each.symbols[-1] == EOS))
@@ -137,22 +138,20 @@ def figures(judged, names, n_best=1):
 def judge_run(run):
     """Asks the model of a run for the test pairs, the validation pairs, and some that it was trained on.
 
-    Writes test-answers.tsv, if there are test pairs, and validation-answers.tsv into the folder of the run.
-
     Args:
       run: the run.Run.
 
     Returns:
-      dict of figures() by "validation", "trained" and, if there is a test set, "test".
+      A dict of figures() by "validation", "trained" and, if there is a test set, "test"; and functions that each save
+      answers in the folder of the run: validation-answers.tsv and, if there is a test set, test-answers.tsv.
     """
-    pairs, names = run.held_out.pairs, run.config.vocabulary
-    ask, found = asker(pairs, run.model), {}
-    for name, lines in (("test", pairs.test_lines), ("validation", pairs.validation_lines)):
-        if lines.size:
-            judged = ask(lines)
-            write(run.folder.path / f"{name}-answers.tsv", judged, run.config)
-            found[name] = figures(judged, names)
-    return found | {"trained": figures(ask(some_of(pairs.training_lines, MOST_TRAINED)), names)}
+    pairs, names, path = run.held_out.pairs, run.config.vocabulary, run.folder.path
+    ask = asker(pairs, run.model)
+    judged = {"test": ask(pairs.test_lines)} if pairs.test_lines.size else {}
+    judged["validation"] = ask(pairs.validation_lines)
+    saves = [partial(write, path / f"{name}-answers.tsv", each, run.config) for name, each in judged.items()]
+    judged["trained"] = ask(some_of(pairs.training_lines, MOST_TRAINED))
+    return {name: figures(each, names) for name, each in judged.items()}, saves
 
 
 def judge_file(path, pairs, model, flags, answers):

@@ -15,7 +15,7 @@ from helpers import EOS, FIRST_SYMBOL
 from support import outside
 from support.data.pairs import by_side, split_into_symbols
 from support.errors import UserError
-from support.limits import LONGEST_SEQUENCE, steps_at_once
+from support.limits import LONGEST_SEQUENCE, sequences_at_once
 from support.model import beam_search, greedy
 from support.pictures import heat_maps, occlusion, pictures
 from support.settings import RESERVED, UNKNOWN_NAME
@@ -144,8 +144,8 @@ def predict(lines, model, flags, one_by_one=False):
 
     records, answered = collections.deque(), 0  # of (how many lines to answer before, str)
     drawn, answer = [], beam_search.make_search(model, *flags.search)
-    most_steps = 0 if one_by_one else steps_at_once(config) // flags.beam
-    for sequences in groups(readable_sequences(), config.answer_steps, most_steps):
+    at_once = (lambda *_: 1) if one_by_one else functools.partial(sequences_at_once, config, beam=flags.beam)
+    for sequences in groups(readable_sequences(), config.answer_steps, at_once):
         for sequence, hypotheses in zip(sequences, answer(greedy.question(sequences, config))):
             show_all = as_json if flags.json else as_text
             print(show_all(sequence, hypotheses, names, flags))
@@ -225,21 +225,20 @@ def parse(line, symbols, known, split=str.split):
     return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
 
 
-def groups(sequences, answer_steps, most_steps):
-    """Yields lists of sequences that are decoded together, in at most most_steps steps of all sequences.
+def groups(sequences, answer_steps, at_once):
+    """Yields lists of sequences that are answered together, at most at_once(length of the longest, its steps) of them.
 
-    Each sequence may take as many steps as the longest of its list: answer_steps(length). A sequence that needs more
-    than most_steps gets its own list. With most_steps = 0 each does, before the next one is asked for.
+    Each sequence may take as many steps as the longest of its list: answer_steps(length). A list is yielded as soon as
+    it is full, before the next sequence is asked for.
     """
     group, longest = [], 0
     for sequence in sequences:
-        steps = int(answer_steps(sequence.size))
-        longest = max(longest, steps)
-        if group and (len(group) + 1) * longest > most_steps:
+        longest = max(longest, sequence.size)
+        if group and len(group) >= at_once(longest, int(answer_steps(longest))):
             yield group
-            group, longest = [], steps
+            group, longest = [], sequence.size
         group.append(sequence)
-        if len(group) * longest >= most_steps:
+        if len(group) >= at_once(longest, int(answer_steps(longest))):
             yield group
             group, longest = [], 0
     if group:

@@ -89,6 +89,7 @@ def run(main):
     # Each line of output shows at once, in a pipe as well. A symbol that the terminal cannot show does not end a run.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     show_warnings()
+    os.environ.pop("MPLBACKEND", None)  # of windows; matplotlib stops at one that it does not know
     try:
         status = main()
     except Exception as error:
@@ -134,6 +135,9 @@ def explain(error):
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)
     tensorflow = sys.modules.get("tensorflow")  # importing it for this would take seconds, or fail again
+    if isinstance(error, ImportError):  # TensorFlow may have put a whole trace into the message
+        lines = str(error).splitlines()
+        return 1, f"cannot load a library: {next((line for line in lines if 'Error: ' in line), lines[0])}"
     no_memory = (MemoryError, *([tensorflow.errors.ResourceExhaustedError] if tensorflow else []))
     if isinstance(error, no_memory):
         return 1, "too little memory for these sizes"

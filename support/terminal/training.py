@@ -3,6 +3,7 @@
 import itertools
 import logging
 import time
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
@@ -49,7 +50,7 @@ def run_training(config, user_pairs, path, resumes=False):
         print(report.opening(run, resumes), end="")
         with process.stop_at_signal(stop):
             batches_per_second = train_until_stopped(trainer, batches, run, stop, most_steps(config))
-        finish(run, batches_per_second)
+        finish(run, batches_per_second, stop)
     return stop.status
 
 
@@ -176,18 +177,43 @@ def mean_loss(model, loss, batch):
     return total / float((batch.target_lengths + EXTRA_DECODER_STEPS).sum())
 
 
-def finish(run, batches_per_second):
-    """Saves the final figures and the pictures, then prints the figures."""
+def finish(run, batches_per_second, stop):
+    """Saves and prints the final figures, then saves answers, pictures and so on. It may be repeated.
+
+    Args:
+      run: the run.Run.
+      batches_per_second: float, or None if there was no batch left to train on.
+      stop: the process.Stop, which gets exit status 1 if something cannot be saved.
+    """
+    saves = []
     with process.show_step("evaluating"):
         if run.config.keep == "best":
             run.restore_final()
         if run.held_out.pairs is None:
             figures = report.figures(run, *evaluate(run.model, run.held_out.test, evaluation_batch(run.config)))
         else:
-            figures = report.figures_of_pairs(judge.judge_run(run))
+            judged, saves = judge.judge_run(run)
+            figures = report.figures_of_pairs(judged)
         metrics = figures | report.facts(run, batches_per_second)
-    write_json(run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__})
+    path, content = run.folder.path / "metrics.json", metrics | {"tensorflow": tf.__version__}
+    are_saved = save_all([partial(write_json, path, content)])
+    process.write(f"{report.final_report(metrics)}\n", stop)
     with process.show_step("drawing"):
-        for listener in run.listeners:
-            listener.at_end(run, metrics)
-    print(report.final_report(metrics), report.places(run), sep="\n\n")
+        saves += [save for listener in run.listeners for save in listener.at_end(run, metrics)]
+        if save_all(saves) and are_saved and save_all([run.folder.mark_ended]):
+            process.write(report.places(run), stop)
+        else:
+            log.warning("--resume %r saves what is missing, once it can be written", str(run.folder.path))
+            stop.request(1)
+
+
+def save_all(saves):
+    """Calls functions that each save files, and warns of what cannot be saved; returns whether all are saved."""
+    are_saved = True
+    for save in saves:
+        try:
+            save()
+        except Exception as error:
+            log.warning(process.explain(error)[1])
+            are_saved = False
+    return are_saved
