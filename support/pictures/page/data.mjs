@@ -7,20 +7,23 @@ const SPACE = "\u2423"; // how a space is written where each character is a symb
 
 /** Returns the float32 numbers of a base64 text, little-endian. */
 function decodeFloats(text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)), view = new DataView(bytes.buffer);
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)),
+    view = new DataView(bytes.buffer);
   return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
 }
 
 /** Returns the run, and adds model(moment), which makes each model once. */
 export function readRun(text) {
-  const run = JSON.parse(text), models = [];
+  const run = JSON.parse(text),
+    models = [];
   run.model = (moment) => {
     if (!models[moment]) {
-      const values = decodeFloats(run.moments[moment].weights), weights = new Map();
+      const values = decodeFloats(run.moments[moment].weights),
+        weights = new Map();
       let start = 0;
       for (const [name, shape] of run.variables) {
         const size = shape.reduce((a, b) => a * b, 1);
-        weights.set(name, { shape, values: values.subarray(start, start += size) });
+        weights.set(name, { shape, values: values.subarray(start, (start += size)) });
       }
       models[moment] = makeModel(run.config, weights);
     }
@@ -59,7 +62,8 @@ export function parse(text, run) {
 /** Returns the right answer, if it is known: symbols, EOS and, unless an answer ends there, PADs. */
 export function rightAnswer(sequence, run) {
   const { task, longest_answer: hasOwnData, vocab_size: size } = run.config;
-  const letters = size - FIRST_SYMBOL, key = sequence.join();
+  const letters = size - FIRST_SYMBOL,
+    key = sequence.join();
   const example = run.examples.find(({ input }) => input.join() === key);
   let symbols = null;
   if (hasOwnData) symbols = example ? example.target : null;

@@ -23,7 +23,8 @@ function concatenate(...vectors) {
 
 /** Returns vector times matrix plus bias. */
 function multiply(vector, matrix, bias) {
-  const [rows, columns] = matrix.shape, { values } = matrix;
+  const [rows, columns] = matrix.shape,
+    { values } = matrix;
   const result = bias ? Float64Array.from(bias.values) : zeros(columns);
   for (let row = 0, place = 0; row < rows; row++) {
     const factor = vector[row];
@@ -58,9 +59,15 @@ export function argmax(values) {
 /** LSTMCell.__call__: one step. Returns the gates, as they are used, and the next state. */
 function lstmStep(x, before, { kernel, bias }) {
   const gates = multiply(concatenate(x, before.h), kernel, bias);
-  const i = sigmoid(split(gates, 4, 0)), j = tanh(split(gates, 4, 1));
-  const f = sigmoid(split(gates, 4, 2)), o = sigmoid(split(gates, 4, 3));
-  const c = combine(combine(f, before.c, (a, b) => a * b), combine(i, j, (a, b) => a * b), (a, b) => a + b);
+  const i = sigmoid(split(gates, 4, 0)),
+    j = tanh(split(gates, 4, 1));
+  const f = sigmoid(split(gates, 4, 2)),
+    o = sigmoid(split(gates, 4, 3));
+  const c = combine(
+    combine(f, before.c, (a, b) => a * b),
+    combine(i, j, (a, b) => a * b),
+    (a, b) => a + b,
+  );
   const h = combine(o, tanh(c), (a, b) => a * b);
   return { x, before, gates: { i, j, f, o }, state: { c, h } };
 }
@@ -68,10 +75,15 @@ function lstmStep(x, before, { kernel, bias }) {
 /** GRUCell.__call__. */
 function gruStep(x, before, { gateKernel, gateBias, candidateKernel, candidateBias }) {
   const gates = sigmoid(multiply(concatenate(x, before.h), gateKernel, gateBias));
-  const r = split(gates, 2, 0), u = split(gates, 2, 1);
+  const r = split(gates, 2, 0),
+    u = split(gates, 2, 1);
   const kept = combine(r, before.h, (a, b) => a * b);
   const candidate = tanh(multiply(concatenate(x, kept), candidateKernel, candidateBias));
-  const h = combine(combine(u, before.h, (a, b) => a * b), combine(u, candidate, (a, b) => (1 - a) * b), (a, b) => a + b);
+  const h = combine(
+    combine(u, before.h, (a, b) => a * b),
+    combine(u, candidate, (a, b) => (1 - a) * b),
+    (a, b) => a + b,
+  );
   return { x, before, gates: { r, u, candidate }, state: { h } };
 }
 
@@ -92,33 +104,44 @@ function stepLayers(x, states, cell, isGru) {
 export function makeModel(config, weights) {
   const isGru = config.cell === "gru";
   const cell = (name) => {
-    const scopes = [...Array(config.layers).keys()].map((layer) => `${name}${config.layers > 1 ? `/layer_${layer}` : ""}`);
+    const scopes = [...Array(config.layers).keys()].map(
+      (layer) => `${name}${config.layers > 1 ? `/layer_${layer}` : ""}`,
+    );
     return scopes.map((scope) => {
       const variable = (part) => weights.get(`${scope}/${config.cell}_cell/${part}`);
       if (!isGru) return { kernel: variable("kernel"), bias: variable("bias") };
       return {
-        gateKernel: variable("gates/kernel"), gateBias: variable("gates/bias"),
-        candidateKernel: variable("candidate/kernel"), candidateBias: variable("candidate/bias"),
+        gateKernel: variable("gates/kernel"),
+        gateBias: variable("gates/bias"),
+        candidateKernel: variable("candidate/kernel"),
+        candidateBias: variable("candidate/bias"),
       };
     });
   };
   const attention = (name) => weights.get(`decoder/${config.attention}/${name}`);
   return {
-    config, isGru,
+    config,
+    isGru,
     parts: isGru ? ["h"] : ["c", "h"], // of a state
     directions: config.encoder === "forward" ? ["forward"] : ["forward", "backward"],
     embeddings: weights.get("embedding/embeddings"),
     encoder: { forward: cell("encoder/forward"), backward: cell("encoder/backward") },
     decoder: cell("decoder/cell"),
-    outputWeights: weights.get("decoder/output_weights"), outputBias: weights.get("decoder/output_bias"),
-    encoderWeights: attention("encoder_weights"), stateWeights: attention("state_weights"),
-    scoreWeights: attention("score_weights"), combiningWeights: attention("combining_weights"),
+    outputWeights: weights.get("decoder/output_weights"),
+    outputBias: weights.get("decoder/output_bias"),
+    encoderWeights: attention("encoder_weights"),
+    stateWeights: attention("state_weights"),
+    scoreWeights: attention("score_weights"),
+    combiningWeights: attention("combining_weights"),
   };
 }
 
 /** embed: the row of a symbol. */
 export function embed(model, symbol) {
-  const { shape: [, size], values } = model.embeddings;
+  const {
+    shape: [, size],
+    values,
+  } = model.embeddings;
   return Float64Array.from(values.subarray(symbol * size, (symbol + 1) * size));
 }
 
@@ -129,7 +152,8 @@ export function embed(model, symbol) {
  *   state: for each layer {c, h} or {h}, what the decoder starts from.
  */
 export function encode(model, sequence) {
-  const units = model.config.encoder_hidden_units, directions = {};
+  const units = model.config.encoder_hidden_units,
+    directions = {};
   for (const direction of model.directions) {
     const order = direction === "forward" ? sequence : [...sequence].reverse();
     let states = model.decoder.map(() => Object.fromEntries(model.parts.map((part) => [part, zeros(units)])));
@@ -141,18 +165,29 @@ export function encode(model, sequence) {
   }
   const last = sequence.length - 1;
   const places = sequence.map((_, place) => ({ forward: place, backward: last - place })); // the step at which each direction reads it
-  const outputs = places.map((when) => concatenate(...model.directions.map((name) => directions[name][when[name]].output)));
-  const state = model.decoder.map((_, layer) => Object.fromEntries(model.parts.map((part) => {
-    const ends = model.directions.map((name) => directions[name][last].layers[layer].state[part]);
-    return [part, concatenate(...ends)];
-  })));
+  const outputs = places.map((when) =>
+    concatenate(...model.directions.map((name) => directions[name][when[name]].output)),
+  );
+  const state = model.decoder.map((_, layer) =>
+    Object.fromEntries(
+      model.parts.map((part) => {
+        const ends = model.directions.map((name) => directions[name][last].layers[layer].state[part]);
+        return [part, concatenate(...ends)];
+      }),
+    ),
+  );
   return { sequence, directions, outputs, state };
 }
 
 /** weighted_mean: the context that the decoder looks at, with weights that sum to 1. */
 function attend(scores, outputs) {
-  const weights = softmax(scores), context = zeros(outputs[0].length);
-  outputs.forEach((output, place) => output.forEach((value, unit) => { context[unit] += weights[place] * value; }));
+  const weights = softmax(scores),
+    context = zeros(outputs[0].length);
+  outputs.forEach((output, place) =>
+    output.forEach((value, unit) => {
+      context[unit] += weights[place] * value;
+    }),
+  );
   return { weights, context };
 }
 
@@ -166,15 +201,21 @@ function attend(scores, outputs) {
  *   count: how many steps to make. By default three more than there are symbols; with own data an answer ends at EOS.
  */
 export function decode(model, encoded, changes = {}) {
-  const { config, outputWeights, outputBias } = model, { outputs, sequence } = encoded;
-  const longest = config.longest_answer, count = changes.count ?? longest ?? sequence.length + EXTRA_DECODER_STEPS;
-  const steps = [], fed = changes.fed ?? new Map(), before = changes.before ?? ((state) => state);
+  const { config, outputWeights, outputBias } = model,
+    { outputs, sequence } = encoded;
+  const longest = config.longest_answer,
+    count = changes.count ?? longest ?? sequence.length + EXTRA_DECODER_STEPS;
+  const steps = [],
+    fed = changes.fed ?? new Map(),
+    before = changes.before ?? ((state) => state);
   const keys = model.encoderWeights && outputs.map((output) => multiply(output, model.encoderWeights));
-  let state = changes.state ?? encoded.state, symbol = EOS; // loop_fn_initial
+  let state = changes.state ?? encoded.state,
+    symbol = EOS; // loop_fn_initial
   let attentional = zeros(outputs[0].length);
   for (let time = 0; time < count; time++) {
     state = before(state);
-    let x = embed(model, symbol), alignment = null;
+    let x = embed(model, symbol),
+      alignment = null;
     if (config.attention === "bahdanau") {
       const query = multiply(state.at(-1).h, model.stateWeights);
       const scores = keys.map((key) => dot(model.scoreWeights.values, tanh(combine(query, key, (a, b) => a + b))));
@@ -186,13 +227,23 @@ export function decode(model, encoded, changes = {}) {
     const step = stepLayers(x, state, model.decoder, model.isGru);
     let projected = step.output;
     if (config.attention === "luong") {
-      alignment = attend(keys.map((key) => dot(key, projected)), outputs);
+      alignment = attend(
+        keys.map((key) => dot(key, projected)),
+        outputs,
+      );
       projected = attentional = tanh(multiply(concatenate(alignment.context, projected), model.combiningWeights));
     }
     const logits = multiply(projected, outputWeights, outputBias); // loop_fn_transition
-    const prediction = argmax(logits), next = fed.get(time) ?? prediction;
+    const prediction = argmax(logits),
+      next = fed.get(time) ?? prediction;
     steps.push({
-      time, symbol, ...step, logits, probabilities: softmax(logits), prediction, next,
+      time,
+      symbol,
+      ...step,
+      logits,
+      probabilities: softmax(logits),
+      prediction,
+      next,
       alignment: alignment && alignment.weights,
     });
     state = step.layers.map((layer) => layer.state);
