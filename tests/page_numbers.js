@@ -2,7 +2,7 @@
 const {
   data,
   dependence,
-  encoder,
+  state,
   model: { decode, encode },
 } = modules;
 const cases = JSON.parse(document.getElementById("cases").textContent);
@@ -23,20 +23,20 @@ function wholeMap(model, sequence) {
 
 function changed(model, { sequence, other, marks, fed, keeps }) {
   const encoded = encode(model, sequence),
-    state = encoder.changedState(encoded.state, encode(model, other).state, marks);
-  const before = keeps ? (now) => encoder.changedState(now, now, marks) : undefined;
-  return shown(decode(model, encoded, { state, before, fed: new Map(fed) }));
+    startState = state.changedState(encoded.state, encode(model, other).state, marks);
+  const before = keeps ? (now) => state.changedState(now, now, marks) : undefined;
+  return shown(decode(model, encoded, { state: startState, before, fed: new Map(fed) }));
 }
 
 finish(
   cases.map(({ run, sequences, mapped, changes }) => {
-    const model = data.readRun(JSON.stringify(run)).model(0),
-      end = run.config.longest_answer ? [1] : [1, 0, 0];
+    const { model: modelAt } = data.readRun(JSON.stringify(run)),
+      model = modelAt(0);
     return {
       right: run.examples.map(({ input }) => data.rightAnswer(input, run)),
-      targets: run.examples.map(({ target }) => [...target, ...end]),
+      targets: run.examples.map(({ target }) => [...target, 1]),
       answers: sequences.map((sequence) => shown(decode(model, encode(model, sequence)))),
-      maps: mapped.map((sequence) => wholeMap(model, sequence)),
+      maps: mapped.map((sequence) => wholeMap(modelAt(1), sequence)),
       changed: changes.map((change) => changed(model, change)),
     };
   }),

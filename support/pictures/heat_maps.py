@@ -109,7 +109,7 @@ def title(config):
 
 def label_names(config):
     """Returns how each symbol is written on an axis: PAD and EOS by their names, long names shortened."""
-    names = [*RESERVED, *map(outside.printable, config.vocabulary[FIRST_SYMBOL:])]
+    names = [*RESERVED, *map(outside.named, config.vocabulary[FIRST_SYMBOL:])]
     return [
         name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}" for name in names
     ]

@@ -2,6 +2,7 @@
 
 import { arrowKeys, cellDrawing, stepper, timeline } from "./cell.mjs";
 import { colorOf, css, whenThemeChanges } from "./colors.mjs";
+import { join, split } from "./data.mjs";
 import { decimals, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
 import { EOS, FIRST_SYMBOL } from "./model.mjs";
 import { strips } from "./strips.mjs";
@@ -23,7 +24,6 @@ export function decoderSection(app) {
       ...(config.attention === "none" ? {} : { attention: config.attention }),
     }),
   );
-  app.decoderStep = 0;
   const choose = (time) => {
     app.decoderStep = time;
     app.update();
@@ -62,7 +62,7 @@ export function decoderSection(app) {
   );
   anyForm.addEventListener("submit", (event) => {
     event.preventDefault();
-    const symbol = app.run.symbols.get(anySymbol.value.trim());
+    const symbol = app.run.symbols.get(join(split(anySymbol.value, app.run), app.run));
     anySymbol.setCustomValidity(symbol === undefined ? `There is no such symbol ${app.run.known}.` : "");
     if (!anyForm.reportValidity()) return;
     feed(symbol);
@@ -80,7 +80,7 @@ export function decoderSection(app) {
   const attention = strips({
     name: "Where the decoder looks in this step",
     describe: (_, place) =>
-      `${app.spoken(app.sequence[place])}, the ${ordinal(place + 1)} symbol: ${probability(app.steps[app.decoderStep].alignment[place])}`,
+      `${app.label(app.sequence[place])}, the ${ordinal(place + 1)} symbol: ${probability(app.steps[app.decoderStep].alignment[place])}`,
   });
   if (config.attention !== "none")
     find("step-attention").append(make("h4", {}, "Where it looks in this step"), attention.element);
@@ -118,13 +118,13 @@ export function decoderSection(app) {
       write(writes.lastElementChild, probability(probabilities[prediction]));
       write(
         fed,
-        isFed ? `feeds ${app.spoken(next)}` : was !== undefined && was !== prediction ? `was ${app.spoken(was)}` : "",
+        isFed ? `feeds ${app.label(next)}` : was !== undefined && was !== prediction ? `was ${app.label(was)}` : "",
       );
       card.tabIndex = time === app.decoderStep ? 0 : -1;
       card.onclick = () => choose(time);
       setAttributes(card, {
         "aria-pressed": time === app.decoderStep,
-        "aria-label": `step ${time + 1}: reads ${app.spoken(symbol)}, writes ${app.spoken(prediction)}, probability ${probability(probabilities[prediction])}${fed.textContent ? `, ${fed.textContent}` : ""}`,
+        "aria-label": `step ${time + 1}: reads ${app.label(symbol)}, writes ${app.label(prediction)}, probability ${probability(probabilities[prediction])}${fed.textContent ? `, ${fed.textContent}` : ""}`,
       });
     });
   }
@@ -165,7 +165,7 @@ export function decoderSection(app) {
       button.onclick = () => feed(symbol);
       setAttributes(button, {
         "aria-pressed": symbol === next,
-        "aria-label": `feed back ${app.spoken(symbol)}: probability ${number.textContent}, logit ${decimals(scores[symbol])} ${tag.textContent}`,
+        "aria-label": `feed back ${app.label(symbol)}: probability ${number.textContent}, logit ${decimals(scores[symbol])} ${tag.textContent}`,
         title: `logit ${decimals(scores[symbol])}`,
       });
     });
@@ -184,21 +184,21 @@ export function decoderSection(app) {
         : app.steps[time - 1].next === app.steps[time - 1].prediction
           ? "what it wrote before"
           : "what you fed back";
-    write(find("step-title"), `${ordinal(time + 1)} step: the cell reads ${app.spoken(step.symbol)}, ${because}`);
+    write(find("step-title"), `${ordinal(time + 1)} step: the cell reads ${app.label(step.symbol)}, ${because}`);
     const best = [...step.logits.keys()].sort((a, b) => step.logits[b] - step.logits[a]).slice(0, 3);
     write(
       values[0],
-      `the highest: ${listed(best.map((symbol) => `${decimals(step.logits[symbol])} for ${app.spoken(symbol)}`))}`,
+      `the highest: ${listed(best.map((symbol) => `${decimals(step.logits[symbol])} for ${app.label(symbol)}`))}`,
     );
     write(
       values[1],
-      `${app.spoken(step.prediction)}${step.prediction === EOS ? ", the end of the answer" : step.prediction < FIRST_SYMBOL ? ", padding" : ""}`,
+      `${app.label(step.prediction)}${step.prediction === EOS ? ", the end of the answer" : step.prediction < FIRST_SYMBOL ? ", padding" : ""}`,
     );
     write(
       values[2],
       isLast
         ? "PAD: this was the last step"
-        : `the embedding of ${app.spoken(step.next)}${step.next === step.prediction ? "" : ", because you overruled the argmax"}`,
+        : `the embedding of ${app.label(step.next)}${step.next === step.prediction ? "" : ", because you overruled the argmax"}`,
     );
     write(find("logits-title"), isLast ? "Probabilities" : "Feed back another symbol");
     drawLogits(step, isLast);
@@ -215,7 +215,7 @@ export function decoderSection(app) {
         shown.map(({ prediction }) => prediction),
         shown.map(({ layers }) => layers[app.layer].state),
         time,
-        shown.map(({ prediction }, index) => `step ${index + 1}, writes ${app.spoken(prediction)}`),
+        shown.map(({ prediction }, index) => `step ${index + 1}, writes ${app.label(prediction)}`),
       ),
     );
   }

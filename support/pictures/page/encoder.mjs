@@ -3,12 +3,9 @@
 import { cellDrawing, layerChoice, stepper, timeline } from "./cell.mjs";
 import { parse, unparse } from "./data.mjs";
 import { counted, decimals, find, make, ordinal, write } from "./dom.mjs";
+import { predictions } from "./model.mjs";
+import { OWN, ZERO, stateParts } from "./state.mjs";
 import { legend, limitOf, strips } from "./strips.mjs";
-
-// Where a number of the state comes from.
-export const OWN = 0;
-export const ZERO = 1;
-export const OTHER = 2;
 
 const SIDES = { forward: "from the left", backward: "from the right" };
 
@@ -29,7 +26,6 @@ export function encoderSection(app) {
   );
   find("encoder-text").after(app.links({ encode: "encode", cell: isGru ? "GRUCell" : "LSTMCell" }));
   layerChoice(app, "encoder-text");
-  app.encoderStep = { direction: "forward", place: 2 };
   const maps = new Map(
     directions.map((direction) => {
       const choose = (place) => {
@@ -38,7 +34,7 @@ export function encoderSection(app) {
       };
       const describe = (part, unit, place) => {
         const { state } = stepAt(direction, place).layers[app.layer];
-        return `${part}, unit ${unit + 1}, after ${app.spoken(app.sequence[place])}: ${decimals(state[part][unit])}`;
+        return `${part}, unit ${unit + 1}, after ${app.label(app.sequence[place])}: ${decimals(state[part][unit])}`;
       };
       return [direction, timeline(app, `${direction}: ${SIDES[direction]}`, choose, describe)];
     }),
@@ -64,7 +60,7 @@ export function encoderSection(app) {
     for (const [direction, map] of maps) {
       const states = app.sequence.map((_, place) => stepAt(direction, place).layers[app.layer].state);
       const labels = app.sequence.map(
-        (symbol, place) => `${app.spoken(symbol)}, step ${(direction === "forward" ? place : last - place) + 1}`,
+        (symbol, place) => `${app.label(symbol)}, step ${(direction === "forward" ? place : last - place) + 1}`,
       );
       map.draw(app.sequence, states, direction === chosen ? chosenPlace : null, labels);
     }
@@ -72,48 +68,10 @@ export function encoderSection(app) {
     const end = step === last ? " This is the state that it leaves." : step === 0 ? " It starts from zeros." : "";
     write(
       find("encoder-step-title"),
-      `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step: it reads ${app.spoken(app.sequence[chosenPlace])}.${end}`,
+      `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step: it reads ${app.label(app.sequence[chosenPlace])}.${end}`,
     );
     drawing.draw(stepAt(chosen, chosenPlace).layers[app.layer]);
   };
-}
-
-/** The parts of the state: c and h for each layer, each from each direction. */
-export function stateParts(app) {
-  const { parts, directions } = app.model,
-    units = app.run.config.encoder_hidden_units,
-    { layers } = app.run.config;
-  return Array.from({ length: layers }, (_, layer) =>
-    parts.flatMap((part) =>
-      directions.map((direction, side) => ({
-        layer,
-        part,
-        direction,
-        start: side * units,
-        end: (side + 1) * units,
-        title: [layers > 1 ? `layer ${layer + 1}` : "", part, directions.length > 1 ? direction : ""]
-          .filter((word) => word)
-          .join(", "),
-      })),
-    ),
-  ).flat();
-}
-
-/** Returns the state with the changes in marks: for each layer and part, OWN, ZERO or OTHER for each unit. */
-export function changedState(own, other, marks) {
-  return own.map((layer, index) =>
-    Object.fromEntries(
-      Object.entries(layer).map(([part, values]) => {
-        const mark = marks[index][part];
-        return [
-          part,
-          values.map((value, unit) =>
-            mark[unit] === ZERO ? 0 : mark[unit] === OTHER ? other[index][part][unit] : value,
-          ),
-        ];
-      }),
-    ),
-  );
 }
 
 export function stateSection(app) {
@@ -140,7 +98,7 @@ export function stateSection(app) {
     { className: "readout" },
     "Point at a number, or use the arrow keys, to read it. Enter changes it.",
   );
-  const rows = stateParts(app).map((place) => {
+  const rows = stateParts(app.model).map((place) => {
     const { layer, part, start, end, title } = place,
       marks = () => app.marks[layer][part].subarray(start, end);
     const drawing = strips({
@@ -211,10 +169,7 @@ export function stateSection(app) {
 
   return () => {
     find("keep").checked = app.keepsZero;
-    write(
-      find("other-answer"),
-      problem || `On its own, its answer is ${app.text(app.otherSteps.map(({ prediction }) => prediction))}.`,
-    );
+    write(find("other-answer"), problem || `On its own, its answer is ${app.text(predictions(app.otherSteps))}.`);
     const limits = { c: limitOf(app.startState.map((layer) => layer.c ?? [])), h: 1 };
     keys.forEach((key, index) => key.draw(limits[app.model.parts[index]]));
     for (const { layer, part, start, end, drawing, buttons, marks } of rows) {

@@ -17,7 +17,7 @@ export function mapSection(app) {
       const { rows, steps, sequence } = shown,
         isWhole = rows.length === steps.length && rows[0].length === sequence.length;
       const which = isWhole
-        ? `the ${ordinal(row + 1)} symbol written, ${app.spoken(steps[row])}, and the ${ordinal(column + 1)} read, ${app.spoken(sequence[column])}`
+        ? `the ${ordinal(row + 1)} symbol written, ${app.label(steps[row])}, and the ${ordinal(column + 1)} read, ${app.label(sequence[column])}`
         : `row ${row + 1}, column ${column + 1}`;
       return `${which}: ${probability(rows[row][column])}`;
     },
@@ -25,7 +25,7 @@ export function mapSection(app) {
   const attention = strips({
     name: "Map of attention: a row for each symbol of the answer, a column for each symbol of the input",
     describe: (row, column) =>
-      `step ${row + 1}, ${app.spoken(app.steps[row].prediction)}, looks at the ${ordinal(column + 1)} symbol, ${app.spoken(app.sequence[column])}: ${probability(app.steps[row].alignment[column])}`,
+      `step ${row + 1}, ${app.label(app.steps[row].prediction)}, looks at the ${ordinal(column + 1)} symbol, ${app.label(app.sequence[column])}: ${probability(app.steps[row].alignment[column])}`,
   });
   const progress = make("p", { className: "readout", role: "status" }),
     key = legend("share", "mean change"),

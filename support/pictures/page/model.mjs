@@ -52,8 +52,9 @@ export function softmax(scores) {
   return exponentials.map((value) => value / sum);
 }
 
-export function argmax(values) {
-  return values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
+/** Returns the likeliest symbol except PAD, which an answer never holds: support/model/greedy.py. */
+function likeliest(logits) {
+  return logits.reduce((best, value, symbol) => (symbol !== PAD && value > logits[best] ? symbol : best), EOS);
 }
 
 /** LSTMCell.__call__: one step. Returns the gates, as they are used, and the next state. */
@@ -99,49 +100,43 @@ function stepLayers(x, states, cell, isGru) {
 
 /**
  * Gathers the weights of a model.
- * config: the settings of the run. weights: a Map from the name of each variable to its matrix or vector.
+ * config: the settings of the run. variables: matrices and vectors in the order in which the script makes them; their
+ * names may be others, as with tf.Variable.
  */
-export function makeModel(config, weights) {
+export function makeModel(config, variables) {
   const isGru = config.cell === "gru";
-  const cell = (name) => {
-    const scopes = [...Array(config.layers).keys()].map(
-      (layer) => `${name}${config.layers > 1 ? `/layer_${layer}` : ""}`,
-    );
-    return scopes.map((scope) => {
-      const variable = (part) => weights.get(`${scope}/${config.cell}_cell/${part}`);
-      if (!isGru) return { kernel: variable("kernel"), bias: variable("bias") };
-      return {
-        gateKernel: variable("gates/kernel"),
-        gateBias: variable("gates/bias"),
-        candidateKernel: variable("candidate/kernel"),
-        candidateBias: variable("candidate/bias"),
-      };
-    });
+  const rest = variables.values();
+  const next = () => {
+    const { value, done } = rest.next();
+    if (done) throw new Error(`it has only ${variables.length} variables`);
+    return value;
   };
-  const attention = (name) => weights.get(`decoder/${config.attention}/${name}`);
+  const gru = () => ({ gateKernel: next(), gateBias: next(), candidateKernel: next(), candidateBias: next() });
+  const cell = () => Array.from({ length: config.layers }, () => (isGru ? gru() : { kernel: next(), bias: next() }));
+  const attention = {
+    none: () => ({}),
+    bahdanau: () => ({ encoderWeights: next(), stateWeights: next(), scoreWeights: next() }),
+    luong: () => ({ encoderWeights: next(), combiningWeights: next() }),
+  };
+  const directions = config.encoder === "forward" ? ["forward"] : ["forward", "backward"];
   return {
     config,
     isGru,
     parts: isGru ? ["h"] : ["c", "h"], // of a state
-    directions: config.encoder === "forward" ? ["forward"] : ["forward", "backward"],
-    embeddings: weights.get("embedding/embeddings"),
-    encoder: { forward: cell("encoder/forward"), backward: cell("encoder/backward") },
-    decoder: cell("decoder/cell"),
-    outputWeights: weights.get("decoder/output_weights"),
-    outputBias: weights.get("decoder/output_bias"),
-    encoderWeights: attention("encoder_weights"),
-    stateWeights: attention("state_weights"),
-    scoreWeights: attention("score_weights"),
-    combiningWeights: attention("combining_weights"),
+    directions,
+    embeddings: next(),
+    encoder: Object.fromEntries(directions.map((direction) => [direction, cell()])),
+    outputWeights: next(),
+    outputBias: next(),
+    ...attention[config.attention](),
+    decoder: cell(),
   };
 }
 
 /** embed: the row of a symbol. */
 export function embed(model, symbol) {
-  const {
-    shape: [, size],
-    values,
-  } = model.embeddings;
+  const { shape, values } = model.embeddings;
+  const size = shape[1];
   return Float64Array.from(values.subarray(symbol * size, (symbol + 1) * size));
 }
 
@@ -192,19 +187,19 @@ function attend(scores, outputs) {
 }
 
 /**
- * decode, and the loop_fn that it runs. Returns a step for each symbol that is written.
+ * decode, and the loop_fn that it runs, by the rules for answers: no PAD, and EOS is the end. Returns a step for each
+ * symbol that is written.
  * encoded: the result of encode(); only attention reads its outputs.
  * changes: the user's changes:
  *   state: what the decoder starts from instead,
- *   fed: a Map from a step to the symbol that is fed back after it instead of the prediction,
+ *   fed: a Map from a step to the symbol that is fed back after it instead of the prediction, be that EOS,
  *   before: a function that may change the state before each step,
- *   count: how many steps to make. By default three more than there are symbols; with own data an answer ends at EOS.
+ *   count: how many steps to make, past EOS too.
  */
 export function decode(model, encoded, changes = {}) {
   const { config, outputWeights, outputBias } = model,
     { outputs, sequence } = encoded;
-  const longest = config.longest_answer,
-    count = changes.count ?? longest ?? sequence.length + EXTRA_DECODER_STEPS;
+  const most = changes.count ?? config.longest_answer ?? sequence.length + EXTRA_DECODER_STEPS;
   const steps = [],
     fed = changes.fed ?? new Map(),
     before = changes.before ?? ((state) => state);
@@ -212,7 +207,7 @@ export function decode(model, encoded, changes = {}) {
   let state = changes.state ?? encoded.state,
     symbol = EOS; // loop_fn_initial
   let attentional = zeros(outputs[0].length);
-  for (let time = 0; time < count; time++) {
+  for (let time = 0; time < most; time++) {
     state = before(state);
     let x = embed(model, symbol),
       alignment = null;
@@ -234,7 +229,7 @@ export function decode(model, encoded, changes = {}) {
       projected = attentional = tanh(multiply(concatenate(alignment.context, projected), model.combiningWeights));
     }
     const logits = multiply(projected, outputWeights, outputBias); // loop_fn_transition
-    const prediction = argmax(logits),
+    const prediction = likeliest(logits),
       next = fed.get(time) ?? prediction;
     steps.push({
       time,
@@ -248,7 +243,7 @@ export function decode(model, encoded, changes = {}) {
     });
     state = step.layers.map((layer) => layer.state);
     symbol = next;
-    if (longest && !changes.count && symbol === EOS && !fed.has(time)) break;
+    if (prediction === EOS && !changes.count && !fed.has(time)) break;
   }
   return steps;
 }

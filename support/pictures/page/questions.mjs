@@ -3,8 +3,8 @@
 import { rightAnswer } from "./data.mjs";
 import { spread } from "./dependence.mjs";
 import { counted, find, inSlices, listed, make, ordinal, setAttributes, write } from "./dom.mjs";
-import { OTHER, ZERO, stateParts } from "./encoder.mjs";
 import { FIRST_SYMBOL, decode, encode, predictions } from "./model.mjs";
+import { OTHER, ZERO, allMarks, noMarks, stateParts } from "./state.mjs";
 import { strips } from "./strips.mjs";
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -168,7 +168,7 @@ function withoutUnit(state, { layer, part, unit }) {
 }
 
 function unitQuestion(app) {
-  const places = stateParts(app).flatMap((place) =>
+  const places = stateParts(app.model).flatMap((place) =>
     Array.from({ length: place.end - place.start }, (_, index) => ({
       ...place,
       unit: place.start + index,
@@ -185,7 +185,7 @@ function unitQuestion(app) {
     describe: (row, column) =>
       `${titleOf(places[column])} changes the ${ordinal(row + 1)} symbol by ${percent(columns[column][row])}`,
     activate: (_, column) => {
-      app.clearMarks();
+      app.marks = noMarks(app.model);
       const { layer, part, unit } = places[column];
       app.marks[layer][part][unit] = ZERO;
       app.update();
@@ -260,7 +260,7 @@ function unitQuestion(app) {
           prediction === app.plain[time]?.prediction ? [] : [time],
         );
         const said = lost.length
-          ? `changes ${listed(lost.slice(0, 4).map((time) => `the ${ordinal(time + 1)} from ${app.plain[time] ? app.spoken(app.plain[time].prediction) : "nothing"} to ${app.spoken(app.steps[time].prediction)}`))}${lost.length > 4 ? ", and more" : ""}`
+          ? `changes ${listed(lost.slice(0, 4).map((time) => `the ${ordinal(time + 1)} from ${app.plain[time] ? app.label(app.plain[time].prediction) : "nothing"} to ${app.label(app.steps[time].prediction)}`))}${lost.length > 4 ? ", and more" : ""}`
           : "changes no symbol";
         const title = titleOf(marked[0]);
         tried.delete(title);
@@ -338,7 +338,7 @@ function fedQuestion(app) {
       const what = changed.length
         ? `${changed.length === 1 ? "one changes" : `${changed.length} change`}: the ${changed.length > 6 ? `${changed.slice(0, 5).join(", ")} and others` : listed(changed)}`
         : "none changes";
-      return (said = `After step ${time + 1} it read ${app.spoken(symbol)}. Of ${counted(later.length, "symbol")} after it, ${what}.`);
+      return (said = `After step ${time + 1} it read ${app.label(symbol)}. Of ${counted(later.length, "symbol")} after it, ${what}.`);
     },
   };
 }
@@ -351,7 +351,7 @@ function otherQuestion(app) {
     text: `Take a part of the state from the other sequence: ${app.model.directions.length > 1 ? "what one direction has read" : "some of its numbers"}${app.model.isGru ? "" : ", or c alone"}.`,
     guesses: ["its own", "the other's", "some of both"],
     look() {
-      const marks = app.marks.flatMap((layer) => Object.values(layer).flatMap((mark) => [...mark])),
+      const marks = allMarks(app.marks),
         taken = marks.filter((mark) => mark === OTHER).length;
       if (!taken || marks.includes(ZERO) || app.fed.size) return last;
       const own = app.plain.map(({ prediction }) => prediction),
