@@ -52,13 +52,13 @@ def of_run(run, metrics):
     """
     if why_none(run.config):
         return None
-    last, final = run.history.rows[-1].batch, weights_of(run.model)
-    early = early_weights(run.folder.path, last)
+    final_batch, final = run.final_batch, weights_of(run.model)
+    early = early_weights(run.folder.path, final_batch)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:
         early = {}
     exact = metrics["exact_match"]
     result = f"{exact['exact']:,} of {exact['sequences']:,} held-out sequences are exact"
-    return render(run.model, early | {last: final}, run.held_out, result).encode()
+    return render(run.model, early | {final_batch: final}, run.held_out, result).encode()
 
 
 def why_none(config):
@@ -96,8 +96,8 @@ def save_weights(run):
         write_whole(run.folder.path / f"early/{run.history.rows[-1].batch}.npy", array.getvalue())
 
 
-def early_weights(folder, last):
-    """Returns a dict from each early batch before the last to the weights that save_weights() saved, float32 [count].
+def early_weights(folder, final_batch):
+    """Returns a dict from each early batch before the final one to its weights, float32 [count].
 
     Files that are missing or do not fit the model are left out.
     """
@@ -105,7 +105,7 @@ def early_weights(folder, last):
     for batch in EARLY_BATCHES:
         with contextlib.suppress(OSError, ValueError, EOFError):
             weights = np.load(folder / f"early/{batch}.npy", mmap_mode="r")  # looks at the size first
-            if batch < last and (weights.dtype, weights.shape) == (np.float32, (weight_count(),)):
+            if batch < final_batch and (weights.dtype, weights.shape) == (np.float32, (weight_count(),)):
                 found[batch] = weights
     return found
 

@@ -22,19 +22,20 @@ class Pictures(Listener):
     """Looks at the model after some early batches, and draws at the end."""
 
     def before_checkpoint(self, run):
-        if run.history.rows[-1].batch in EARLY_BATCHES:
-            occlusion_maps(run)
+        batch = run.history.rows[-1].batch
+        if batch in EARLY_BATCHES:
+            occlusion_maps(run, batch)
             page.save_weights(run)
 
     def at_end(self, run, metrics):
         save_all(run, metrics)
 
 
-def occlusion_maps(run):
-    """Returns occlusion.of_longest() after the last batch, and adds its mean to the history."""
+def occlusion_maps(run, batch):
+    """Returns occlusion.of_longest(), and adds its mean to the history. batch: the one that the weights are from."""
     maps = occlusion.of_longest(run.model, run.held_out)
     mean = np.mean([changes for *_, changes in maps], axis=0)
-    run.history.maps.setdefault(run.history.rows[-1].batch, mean.round(4).tolist())  # short in JSON
+    run.history.maps.setdefault(batch, mean.round(4).tolist())  # short in JSON
     return maps
 
 
@@ -48,10 +49,12 @@ def save_all(run, metrics):
     Raises:
       OSError: something cannot be written.
     """
-    config, history, folder = run.config, run.history, run.folder.path
+    config, history, folder, final_batch = run.config, run.history, run.folder.path, run.final_batch
+    maps = occlusion_maps(run, final_batch)
+    growth = {batch: values for batch, values in history.maps.items() if batch <= final_batch}
     figures = {
-        "loss": loss_curve(history.rows, metrics, config),
-        "memory": heat_maps.draw({"memory": occlusion_maps(run)}, config, history.maps),
+        "loss": loss_curve(history.rows, metrics, config, final_batch),
+        "memory": heat_maps.draw({"memory": maps}, config, growth),
     }
     if config.attention != "none":
         batch = helpers.take(run.held_out, 0, ALIGNED_SEQUENCES)
@@ -80,13 +83,14 @@ def paths(config):
     return {"loss": config.plot} | beside | {"model": beside["model"].with_suffix(".html")}
 
 
-def loss_curve(rows, metrics, config):
+def loss_curve(rows, metrics, config, final_batch=None):
     """Draws the loss above the share of held-out sequences that are not exact, both over batches on log axes.
 
     Args:
       rows: a history.Row for each batch. The losses are above 0.
       metrics: dict from report.metrics().
       config: the settings.Settings.
+      final_batch: int, the batch that the final weights are from; None for the last.
 
     Returns:
       A matplotlib Figure.
@@ -122,7 +126,12 @@ def loss_curve(rows, metrics, config):
     )
     final = max(nothing, 100 * (1 - exact["share"]))
     error_axes.semilogy(
-        [rows[-1].batch], [final], "D", color="tab:red", label=f"all {exact['sequences']} at the end", clip_on=False
+        [batches[-1] if final_batch is None else final_batch],
+        [final],
+        "D",
+        color="tab:red",
+        label=f"all {exact['sequences']} at the end",
+        clip_on=False,
     )
     error_axes.set_ylabel("held-out, not exact [%]")
     error_axes.set_xlabel("batch")

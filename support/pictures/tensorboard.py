@@ -63,7 +63,7 @@ class TensorBoard(Listener):
             for name in [name for name in paths(run.config) if name != "model"]:
                 png = (self.folder / f"{name}.png").read_bytes()
                 width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # of its header
-                self.write_image(run.history.rows[-1].batch, f"pictures/{name}", png, height, width)
+                self.write_image(run.final_batch, f"pictures/{name}", png, height, width)
             self.writer.flush()
             for embeddings in tf.trainable_variables("embedding/")[:1]:  # an edited script may have none
                 write_embeddings(self.folder, run.model.session.run(embeddings), label_names(run.config))

@@ -141,8 +141,8 @@ export function barSection(app) {
     const longer = written.length > before.length ? written : before;
     const changes = changesOf(app);
     const count = longer.filter(isChanged).length;
-    const differ = `${count ? counted(count, "symbol") : "No symbol"} of the answer ${count > 1 ? "are" : "is"} different`;
+    const differ = `${count ? counted(count, "symbol") : "No symbol"} of the answer ${count > 1 ? "are" : "is"}`;
     find("undo").hidden = !changes;
-    write(find("changes"), changes && `${changes[0].toUpperCase()}${changes.slice(1)}. ${differ}.`);
+    write(find("changes"), changes && `${changes[0].toUpperCase()}${changes.slice(1)}. ${differ} different.`);
   };
 }

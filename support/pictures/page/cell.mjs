@@ -101,7 +101,8 @@ export function cellDrawing(app, name) {
         limit: 1,
         gap: true,
         tell: (k) =>
-          `h′ = u h + (1 − u) candidate = ${times(u[k], before.h[k])} + ${times(1 - u[k], candidate[k])} = ${decimals(h[k])}`,
+          `h′ = u h + (1 − u) candidate = ${times(u[k], before.h[k])} + ${times(1 - u[k], candidate[k])} ` +
+          `= ${decimals(h[k])}`,
       },
     ];
   }
@@ -180,7 +181,8 @@ export function timeline(app, title, choose, describe, parts = app.model.parts) 
     element,
     /** symbols: of the columns. states: {c, h} or {h} of each column. selected: a column or null. */
     draw(symbols, states, selected, labels) {
-      const widest = Math.min(96, Math.max(44, ...symbols.map((symbol) => 10 * app.label(symbol).length + 8))); // pixels of a column
+      const longest = Math.max(...symbols.map((symbol) => app.label(symbol).length));
+      const widest = Math.min(96, Math.max(44, 10 * longest + 8)); // pixels of a column
       inner.style.minWidth = `${symbols.length * (widest > 44 ? 44 : 24) + 24}px`;
       buttons.style.setProperty("--columns", symbols.length);
       buttons.style.setProperty("--widest", `${widest}px`);

@@ -4,7 +4,7 @@ import { arrowKeys, cellDrawing, stepper, timeline } from "./cell.mjs";
 import { colorOf, css, whenThemeChanges } from "./colors.mjs";
 import { join, split } from "./data.mjs";
 import { decimals, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
-import { EOS, FIRST_SYMBOL } from "./model.mjs";
+import { EOS, PAD } from "./model.mjs";
 import { strips } from "./strips.mjs";
 
 const MOST_BARS = 32; // symbols whose probability is shown; with a larger vocabulary, the likeliest
@@ -13,10 +13,6 @@ const MOST_STEPS = 300; // steps that are shown
 export function decoderSection(app) {
   const { config } = app.run,
     isLarge = config.vocab_size > MOST_BARS;
-  write(
-    find("decoder-text"),
-    "The cell makes a step. Then loop_fn finds the most likely symbol, and decides what the cell reads next. The first step reads EOS. Choose a step.",
-  );
   find("decoder-text").after(
     app.links({
       decode: "decode",
@@ -34,8 +30,10 @@ export function decoderSection(app) {
   arrowKeys(cards);
   const cell = cellDrawing(app, "The step of the decoder that was chosen: input, state, gates");
   find("decoder-cell").append(cell.element);
-  const describe = (part, unit, time) =>
-    `${part}, unit ${unit + 1}, after step ${time + 1}: ${decimals(app.steps[time].layers[app.layer].state[part][unit])}`;
+  const describe = (part, unit, time) => {
+    const { state } = app.steps[time].layers[app.layer];
+    return `${part}, unit ${unit + 1}, after step ${time + 1}: ${decimals(state[part][unit])}`;
+  };
   const titles = app.model.isGru ? { h: "h, its memory and its output" } : { c: "c, its memory", h: "h, its output" };
   const states = app.model.parts.map((part) => timeline(app, titles[part], choose, describe, [part]));
   find("decoder-maps").append(...states.map(({ element }) => element));
@@ -79,8 +77,10 @@ export function decoderSection(app) {
 
   const attention = strips({
     name: "Where the decoder looks in this step",
-    describe: (_, place) =>
-      `${app.label(app.sequence[place])}, the ${ordinal(place + 1)} symbol: ${probability(app.steps[app.decoderStep].alignment[place])}`,
+    describe: (_, place) => {
+      const weight = app.steps[app.decoderStep].alignment[place];
+      return `${app.label(app.sequence[place])}, the ${ordinal(place + 1)} symbol: ${probability(weight)}`;
+    },
   });
   if (config.attention !== "none")
     find("step-attention").append(make("h4", {}, "Where it looks in this step"), attention.element);
@@ -113,19 +113,18 @@ export function decoderSection(app) {
       );
       app.showSymbol(writes.firstElementChild, prediction);
       writes.firstElementChild.classList.toggle("changed", was !== prediction);
-      const color = colorOf("share", probabilities[prediction]);
-      Object.assign(card.style, { borderTopColor: css(color) });
-      write(writes.lastElementChild, probability(probabilities[prediction]));
+      card.style.borderTopColor = css(colorOf("share", probabilities[prediction]));
+      const share = probability(probabilities[prediction]);
+      write(writes.lastElementChild, share);
       write(
         fed,
         isFed ? `feeds ${app.label(next)}` : was !== undefined && was !== prediction ? `was ${app.label(was)}` : "",
       );
       card.tabIndex = time === app.decoderStep ? 0 : -1;
       card.onclick = () => choose(time);
-      setAttributes(card, {
-        "aria-pressed": time === app.decoderStep,
-        "aria-label": `step ${time + 1}: reads ${app.label(symbol)}, writes ${app.label(prediction)}, probability ${probability(probabilities[prediction])}${fed.textContent ? `, ${fed.textContent}` : ""}`,
-      });
+      const said = [`step ${time + 1}: reads ${app.label(symbol)}`, `writes ${app.label(prediction)}`];
+      said.push(`probability ${share}`, ...(fed.textContent ? [fed.textContent] : []));
+      setAttributes(card, { "aria-pressed": time === app.decoderStep, "aria-label": said.join(", ") });
     });
   }
 
@@ -163,11 +162,9 @@ export function decoderSection(app) {
       );
       button.disabled = isLast;
       button.onclick = () => feed(symbol);
-      setAttributes(button, {
-        "aria-pressed": symbol === next,
-        "aria-label": `feed back ${app.label(symbol)}: probability ${number.textContent}, logit ${decimals(scores[symbol])} ${tag.textContent}`,
-        title: `logit ${decimals(scores[symbol])}`,
-      });
+      const title = `logit ${decimals(scores[symbol])}`;
+      const said = `feed back ${app.label(symbol)}: probability ${number.textContent}, ${title} ${tag.textContent}`;
+      setAttributes(button, { "aria-pressed": symbol === next, "aria-label": said, title });
     });
     anyForm.hidden = isLast;
   }
@@ -186,20 +183,13 @@ export function decoderSection(app) {
           : "what you fed back";
     write(find("step-title"), `${ordinal(time + 1)} step: the cell reads ${app.label(step.symbol)}, ${because}`);
     const best = [...step.logits.keys()].sort((a, b) => step.logits[b] - step.logits[a]).slice(0, 3);
-    write(
-      values[0],
-      `the highest: ${listed(best.map((symbol) => `${decimals(step.logits[symbol])} for ${app.label(symbol)}`))}`,
-    );
-    write(
-      values[1],
-      `${app.label(step.prediction)}${step.prediction === EOS ? ", the end of the answer" : step.prediction < FIRST_SYMBOL ? ", padding" : ""}`,
-    );
-    write(
-      values[2],
-      isLast
-        ? "PAD: this was the last step"
-        : `the embedding of ${app.label(step.next)}${step.next === step.prediction ? "" : ", because you overruled the argmax"}`,
-    );
+    const highest = best.map((symbol) => `${decimals(step.logits[symbol])} for ${app.label(symbol)}`);
+    const ends = step.prediction === EOS ? ", the end of the answer" : "";
+    const isOverruled = step.next !== step.prediction;
+    const reads = `the embedding of ${app.label(step.next)}${isOverruled ? ", because you overruled the argmax" : ""}`;
+    write(values[0], `the highest: ${listed(highest)}`);
+    write(values[1], `${app.label(step.prediction)}${best[0] === PAD ? ", as an answer holds no PAD" : ends}`);
+    write(values[2], isLast ? "PAD: this was the last step" : reads);
     write(find("logits-title"), isLast ? "Probabilities" : "Feed back another symbol");
     drawLogits(step, isLast);
     if (step.alignment)

@@ -1,4 +1,4 @@
-// What each predicted symbol depends on: support/model/dependence.py in JavaScript.
+// What each predicted symbol depends on: support/pictures/occlusion.py in JavaScript.
 
 import { FIRST_SYMBOL, decode, encode } from "./model.mjs";
 

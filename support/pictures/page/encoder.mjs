@@ -22,7 +22,8 @@ export function encoderSection(app) {
     : `${counted(units, "number")} c, its memory, and ${units.toLocaleString("en")} h, its output`;
   write(
     find("encoder-text"),
-    `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. Choose a step to see its gates.`,
+    `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. ` +
+      "Choose a step to see its gates.",
   );
   find("encoder-text").after(app.links({ encode: "encode", cell: isGru ? "GRUCell" : "LSTMCell" }));
   layerChoice(app, "encoder-text");
@@ -66,10 +67,8 @@ export function encoderSection(app) {
     }
     const step = chosen === "forward" ? chosenPlace : last - chosenPlace;
     const end = step === last ? " This is the state that it leaves." : step === 0 ? " It starts from zeros." : "";
-    write(
-      find("encoder-step-title"),
-      `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step: it reads ${app.label(app.sequence[chosenPlace])}.${end}`,
-    );
+    const which = `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step`;
+    write(find("encoder-step-title"), `${which}: it reads ${app.label(app.sequence[chosenPlace])}.${end}`);
     drawing.draw(stepAt(chosen, chosenPlace).layers[app.layer]);
   };
 }
@@ -88,7 +87,8 @@ export function stateSection(app) {
         : "The decoder starts from them. With attention, it looks back at the encoder's outputs too.";
   write(
     find("state-text"),
-    `${joined}${counted(count, "number")}. ${knows} Click a number once to make it zero, twice to take it from the other sequence.`,
+    `${joined}${counted(count, "number")}. ${knows} ` +
+      "Click a number once to make it zero, twice to take it from the other sequence.",
   );
   find("state-text").after(
     app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "only_state" }),

@@ -8,24 +8,24 @@ import { legend, strips } from "./strips.mjs";
 export function mapSection(app) {
   const { run } = app,
     found = new Map(); // maps by moment and sequence
-  find("dependence-text").append(
-    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers again. The stronger the blue, the more the probability of the first answer changes, so the more the symbol of the row depends on the symbol of the column. Your changes above do not affect this map.",
-  );
   const drawing = strips({
     name: "Map: a row for each symbol of the answer, a column for each symbol of the input",
     describe: (row, column) => {
       const { rows, steps, sequence } = shown,
         isWhole = rows.length === steps.length && rows[0].length === sequence.length;
-      const which = isWhole
-        ? `the ${ordinal(row + 1)} symbol written, ${app.label(steps[row])}, and the ${ordinal(column + 1)} read, ${app.label(sequence[column])}`
-        : `row ${row + 1}, column ${column + 1}`;
-      return `${which}: ${probability(rows[row][column])}`;
+      const share = probability(rows[row][column]);
+      if (!isWhole) return `row ${row + 1}, column ${column + 1}: ${share}`;
+      const written = `the ${ordinal(row + 1)} symbol written, ${app.label(steps[row])}`;
+      return `${written}, and the ${ordinal(column + 1)} read, ${app.label(sequence[column])}: ${share}`;
     },
   });
   const attention = strips({
     name: "Map of attention: a row for each symbol of the answer, a column for each symbol of the input",
-    describe: (row, column) =>
-      `step ${row + 1}, ${app.label(app.steps[row].prediction)}, looks at the ${ordinal(column + 1)} symbol, ${app.label(app.sequence[column])}: ${probability(app.steps[row].alignment[column])}`,
+    describe: (row, column) => {
+      const { prediction, alignment } = app.steps[row];
+      const place = `the ${ordinal(column + 1)} symbol, ${app.label(app.sequence[column])}`;
+      return `step ${row + 1}, ${app.label(prediction)}, looks at ${place}: ${probability(alignment[column])}`;
+    },
   });
   const progress = make("p", { className: "readout", role: "status" }),
     key = legend("share", "mean change"),

@@ -159,7 +159,8 @@ export function encode(model, sequence) {
     });
   }
   const last = sequence.length - 1;
-  const places = sequence.map((_, place) => ({ forward: place, backward: last - place })); // the step at which each direction reads it
+  // The step at which each direction reads a place.
+  const places = sequence.map((_, place) => ({ forward: place, backward: last - place }));
   const outputs = places.map((when) =>
     concatenate(...model.directions.map((name) => directions[name][when[name]].output)),
   );

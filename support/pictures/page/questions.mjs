@@ -76,8 +76,10 @@ function memoryQuestion(app) {
     seen = new Map();
   const drawing = strips({
     name: "How often each symbol of the answer is right: a row for each set of weights, a column for each place",
-    describe: (row, place) =>
-      `after batch ${[...seen.keys()].sort((a, b) => a - b).map((moment) => app.run.moments[moment].batch)[row]}, the ${ordinal(place + 1)} symbol: right in ${percent(rows[row].values[place])}`,
+    describe: (row, place) => {
+      const { label, values } = rows[row];
+      return `after batch ${label}, the ${ordinal(place + 1)} symbol: right in ${percent(values[place])}`;
+    },
   });
   let rows = [];
 
@@ -123,7 +125,8 @@ function memoryQuestion(app) {
         worst = Math.min(...places);
       const those = (share) =>
         listed(places.flatMap((value, place) => (value === share ? [ordinal(place + 1)] : [])).slice(0, 4));
-      const intro = `After batch ${app.run.moments[moment].batch.toLocaleString("en")}, of ${examples.length} held-out sequences: `;
+      const batch = app.run.moments[moment].batch.toLocaleString("en");
+      const intro = `After batch ${batch}, of ${examples.length} held-out sequences: `;
       return (
         intro +
         (best === worst
@@ -227,9 +230,13 @@ function unitQuestion(app) {
         const bySymbol = columns[0].map((_, time) => found.filter(({ lost }) => lost[time]).length),
           first = bySymbol.indexOf(Math.max(...bySymbol));
         const safe = bySymbol.filter((count) => !count).length;
-        said = harmful
-          ? `${harmful} of ${places.length} numbers change a symbol when they are zero. ${titleOf(places[most])} changes most: ${counted(counts[most], "symbol")}. The ${ordinal(first + 1)} symbol is lost most easily: ${counted(bySymbol[first], "number")} can do it.${safe ? ` ${safe} of ${bySymbol.length} are never lost.` : ""}`
-          : `None of ${places.length} numbers changes a symbol when it is zero.`;
+        const sentences = [
+          `${harmful} of ${places.length} numbers change a symbol when they are zero.`,
+          `${titleOf(places[most])} changes most: ${counted(counts[most], "symbol")}.`,
+          `The ${ordinal(first + 1)} symbol is lost most easily: ${counted(bySymbol[first], "number")} can do it.`,
+          ...(safe ? [`${safe} of ${bySymbol.length} are never lost.`] : []),
+        ];
+        said = harmful ? sentences.join(" ") : `None of ${places.length} numbers changes a symbol when it is zero.`;
         show();
       },
     );
@@ -259,9 +266,11 @@ function unitQuestion(app) {
         const lost = app.steps.flatMap(({ prediction }, time) =>
           prediction === app.plain[time]?.prediction ? [] : [time],
         );
-        const said = lost.length
-          ? `changes ${listed(lost.slice(0, 4).map((time) => `the ${ordinal(time + 1)} from ${app.plain[time] ? app.label(app.plain[time].prediction) : "nothing"} to ${app.label(app.steps[time].prediction)}`))}${lost.length > 4 ? ", and more" : ""}`
-          : "changes no symbol";
+        const some = lost.slice(0, 4).map((time) => {
+          const before = app.plain[time] ? app.label(app.plain[time].prediction) : "nothing";
+          return `the ${ordinal(time + 1)} from ${before} to ${app.label(app.steps[time].prediction)}`;
+        });
+        const said = `changes ${lost.length ? listed(some) : "no symbol"}${lost.length > 4 ? ", and more" : ""}`;
         const title = titleOf(marked[0]);
         tried.delete(title);
         tried.set(title, `${title} ${said}.`);
@@ -335,20 +344,21 @@ function fedQuestion(app) {
       const changed = later.flatMap(({ prediction }, index) =>
         prediction === app.unfed[time + 1 + index]?.prediction ? [] : [ordinal(time + 2 + index)],
       );
-      const what = changed.length
-        ? `${changed.length === 1 ? "one changes" : `${changed.length} change`}: the ${changed.length > 6 ? `${changed.slice(0, 5).join(", ")} and others` : listed(changed)}`
-        : "none changes";
-      return (said = `After step ${time + 1} it read ${app.label(symbol)}. Of ${counted(later.length, "symbol")} after it, ${what}.`);
+      const some = changed.length > 6 ? `${changed.slice(0, 5).join(", ")} and others` : listed(changed);
+      const count = changed.length === 1 ? "one changes" : `${changed.length} change`;
+      const what = `${counted(later.length, "symbol")} after it, ${changed.length ? `${count}: the ${some}` : "none changes"}`;
+      return (said = `After step ${time + 1} it read ${app.label(symbol)}. Of ${what}.`);
     },
   };
 }
 
 function otherQuestion(app) {
+  const part = app.model.directions.length > 1 ? "what one direction has read" : "some of its numbers";
   let last = "";
   return {
     title: "Whose symbols does it write?",
     place: "state-rows",
-    text: `Take a part of the state from the other sequence: ${app.model.directions.length > 1 ? "what one direction has read" : "some of its numbers"}${app.model.isGru ? "" : ", or c alone"}.`,
+    text: `Take a part of the state from the other sequence: ${part}${app.model.isGru ? "" : ", or c alone"}.`,
     guesses: ["its own", "the other's", "some of both"],
     look() {
       const marks = allMarks(app.marks),
@@ -369,7 +379,8 @@ function otherQuestion(app) {
       ]
         .filter(([count]) => count)
         .map(([count, words]) => `${count} ${count === 1 ? "is" : "are"} ${words}`);
-      return (last = `With ${counted(taken, "number")} from the other sequence, of ${app.steps.length} symbols: ${listed(said)}.`);
+      const source = `${counted(taken, "number")} from the other sequence`;
+      return (last = `With ${source}, of ${app.steps.length} symbols: ${listed(said)}.`);
     },
   };
 }
