@@ -346,8 +346,9 @@ function fedQuestion(app) {
       );
       const some = changed.length > 6 ? `${changed.slice(0, 5).join(", ")} and others` : listed(changed);
       const count = changed.length === 1 ? "one changes" : `${changed.length} change`;
-      const what = `${counted(later.length, "symbol")} after it, ${changed.length ? `${count}: the ${some}` : "none changes"}`;
-      return (said = `After step ${time + 1} it read ${app.label(symbol)}. Of ${what}.`);
+      const what = changed.length ? `${count}: the ${some}` : "none changes";
+      const after = `${counted(later.length, "symbol")} after it`;
+      return (said = `After step ${time + 1} it read ${app.label(symbol)}. Of ${after}, ${what}.`);
     },
   };
 }
