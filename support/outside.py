@@ -8,12 +8,22 @@ import stat
 
 LARGEST_FILE = 100_000_000  # bytes of a file that is read in one piece; 100,000 symbols fit
 LONGEST_MESSAGE = 400  # characters
-OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control characters; the last ones reverse text
+# Control characters, which a terminal would obey, and what nobody sees: white space besides " ", and joiners and
+# variation selectors that join nothing.
+HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000"
+    "\u3164\ufeff\uffa0]|(?<!\\S)[\u200c\u200d\ufe00-\ufe0f](?!\\S)"
+)
 
 
 def printable(text):
-    """Returns a text in which each control character is written as JSON writes it, because a terminal would obey it."""
-    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Returns a text in which each hidden character is written as JSON writes it."""
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def named(text):
+    """Does the same with names such as U+202F, for a symbol in a picture or on a page."""
+    return HIDDEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
 
 
 def message(text):

@@ -1,13 +1,17 @@
 // Uses the page as a person would, and records its texts, for test_page.py.
-const get = (id) => document.getElementById(id), said = {}, app = lookInside;
+const get = (id) => document.getElementById(id),
+  said = {},
+  app = lookInside;
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const texts = (selector) => [...document.querySelectorAll(selector)].map((element) => element.textContent);
 const type = (id, text) => {
   get(id).value = text;
   get(id).dispatchEvent(new Event("input", { bubbles: true }));
 };
-const press = (element, key) => element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
-const button = (text, where = document) => [...where.querySelectorAll("button")].find((element) => element.textContent === text);
+const press = (element, key) =>
+  element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+const button = (text, where = document) =>
+  [...where.querySelectorAll("button")].find((element) => element.textContent === text);
 const answer = () => texts("#answer .chip").join(" ");
 const question = (number) => document.querySelectorAll(".question")[number - 1];
 const result = (number) => question(number).querySelector(".result").textContent;
@@ -22,7 +26,12 @@ const result = (number) => question(number).querySelector(".result").textContent
   type("sequence", "3 4 5");
   said.typed = [answer(), texts("#answer small"), get("verdict").textContent, get("problem").textContent];
   type("sequence", "3 4 x");
-  said.wrong = [answer(), get("problem").textContent, get("sequence").getAttribute("aria-invalid"), get("answer-box").className];
+  said.wrong = [
+    answer(),
+    get("problem").textContent,
+    get("sequence").getAttribute("aria-invalid"),
+    get("answer-box").className,
+  ];
   type("sequence", "345");
   said.unspaced = get("problem").textContent;
   type("sequence", "");
@@ -60,13 +69,22 @@ const result = (number) => question(number).querySelector(".result").textContent
   press(first, "ArrowRight");
   press(first, "ArrowRight");
   press(first, "Enter");
-  said.zero = [[...app.marks[0].c], app.startState[0].c[1], document.querySelector("#state .readout").textContent, get("changes").textContent];
+  said.zero = [
+    [...app.marks[0].c],
+    app.startState[0].c[1],
+    document.querySelector("#state .readout").textContent,
+    get("changes").textContent,
+  ];
   said.unit = result(2);
   const bounds = second.getBoundingClientRect();
   second.dispatchEvent(new MouseEvent("click", { clientX: bounds.left + 5, clientY: bounds.top + 5, bubbles: true }));
   said.pointer = [...app.marks[0].c];
   get("undo").click();
-  said.undone = [[...app.marks[0].c], get("undo").hidden, answer() === app.text(app.plain.map(({ prediction }) => prediction))];
+  said.undone = [
+    [...app.marks[0].c],
+    get("undo").hidden,
+    answer() === app.text(app.plain.map(({ prediction }) => prediction)),
+  ];
   const rows = get("state-rows").querySelectorAll(".state-row");
   button("other", rows[0]).click();
   button("other", rows[2]).click();
@@ -77,11 +95,17 @@ const result = (number) => question(number).querySelector(".result").textContent
 
   // The decoder: another symbol is fed back after the second step.
   document.querySelectorAll("#steps button")[1].click();
-  const before = app.steps.map(({ prediction }) => prediction), logits = get("logits").querySelectorAll("button");
+  const before = app.steps.map(({ prediction }) => prediction),
+    logits = get("logits").querySelectorAll("button");
   said.step = [get("step-title").textContent, texts("#code .value"), texts("#code code")];
   const fed = (before[1] + 1) % 9;
   logits[fed].click();
-  said.fed = [app.steps[2].symbol === fed, logits[fed].getAttribute("aria-pressed"), result(3), texts("#code .value")[2]];
+  said.fed = [
+    app.steps[2].symbol === fed,
+    logits[fed].getAttribute("aria-pressed"),
+    result(3),
+    texts("#code .value")[2],
+  ];
   logits[before[1]].click();
   said.unfed = app.fed.size;
 
@@ -98,22 +122,36 @@ const result = (number) => question(number).querySelector(".result").textContent
   said.growth = [...get("growth").querySelectorAll("canvas")].map((canvas) => canvas.height > 1);
   get("growth").querySelectorAll("button")[1].click();
   said.chosen = app.moment;
-  for (const name of ["Try all 16 numbers", "Try every step"]) [...document.querySelectorAll("#questions button")].find((element) => element.textContent === name)?.click();
+  for (const name of ["Try all 16 numbers", "Try every step"])
+    [...document.querySelectorAll("#questions button")].find((element) => element.textContent === name)?.click();
   await pause(5000);
   said.tried = [2, 3].map((number) => question(number).textContent);
 
   // The source.
   const link = get("encoder").querySelector("button.link");
   link.click();
-  said.source = [link.textContent, get("source").open, get("source-title").textContent, document.querySelector("#source-text .meant").textContent];
+  said.source = [
+    link.textContent,
+    get("source").open,
+    get("source-title").textContent,
+    document.querySelector("#source-text .meant").textContent,
+  ];
   button("Close").click();
 
   // For everybody.
-  said.nameless = [...document.querySelectorAll("button, input, canvas, dialog")].filter((element) => {
-    const labels = element.labels ? [...element.labels].map((label) => label.textContent).join("") : "";
-    const by = element.getAttribute("aria-labelledby");
-    return !(element.getAttribute("aria-label") || labels || (by && get(by)) || element.textContent.trim() || element.closest(".growth button"));
-  }).map((element) => element.outerHTML.slice(0, 80));
+  said.nameless = [...document.querySelectorAll("button, input, canvas, dialog")]
+    .filter((element) => {
+      const labels = element.labels ? [...element.labels].map((label) => label.textContent).join("") : "";
+      const by = element.getAttribute("aria-labelledby");
+      return !(
+        element.getAttribute("aria-label") ||
+        labels ||
+        (by && get(by)) ||
+        element.textContent.trim() ||
+        element.closest(".growth button")
+      );
+    })
+    .map((element) => element.outerHTML.slice(0, 80));
   const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
   said.twice = ids.filter((id, index) => ids.indexOf(id) !== index);
   said.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;

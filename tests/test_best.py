@@ -11,8 +11,11 @@ import pytest
 from running import run
 from same_end import assert_same_end
 
-from support.run.history import Row, has_lost_patience, is_best
+from support.pictures import pictures
+from support.run.history import EARLY_BATCHES, Row, has_lost_patience, is_best
 from support.run.run_folder import RunFolder
+from support.settings import Settings
+from support.tensorflow import tensorflow_v1 as tf
 
 QUICK = {"keep_every": 10, "held_out_sequences": 200}
 # So high a learning rate that the last evaluation is not the best one.
@@ -62,6 +65,30 @@ def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):
     shutil.copytree(folder / "run", folder / "last")
     shutil.rmtree(folder / "last/checkpoints/best")
     assert run(["--predict", "-", "--run-dir", "last"], folder, "\n".join(lines)) != answers
+
+
+def test_page_pictures_and_tensorboard_name_the_batch_of_the_best_weights(learned):
+    run_folder = learned[0] / "run"
+    found = shares(run_folder)
+    best = 10 * found.index(max(found))
+    early = [batch for batch in EARLY_BATCHES if batch < best]
+    text = (run_folder / "model.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="run">(.*?)</script>', text, re.DOTALL)[1])
+    assert [moment["batch"] for moment in data["moments"]] == [*early, best]
+    assert f"; after batch {best}; " in data["about"]
+    (path,) = run_folder.glob("events.out.tfevents.*")
+    events = [tf.Event.FromString(event) for event in tf.io.tf_record_iterator(str(path))]
+    steps = {"memory": set(), "pictures/memory": set()}
+    for event in events:
+        for value in event.summary.value:
+            steps.get(value.tag, set()).add(event.step)
+    assert steps == {"memory": {0, 100, 300, best}, "pictures/memory": {best}}
+
+
+def test_a_curve_ends_where_the_best_weights_are_from():
+    figures = {"exact_match": {"share": 0.7, "sequences": 9}}
+    _, error_axes = pictures.loss_curve(rows((0.5,), (0.7,), (0.6,)), figures, Settings(), final_batch=1).axes
+    assert error_axes.get_lines()[-1].get_xdata() == [1]
 
 
 def test_a_resumed_run_keeps_the_same_weights(learned):

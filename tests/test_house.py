@@ -148,7 +148,7 @@ def test_the_top_holds_what_it_should():
     top = {line.split("/")[0] for line in process.stdout.splitlines()}
     files = {"seq2seq_copy.py", "helpers.py", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"}
     assert top == files | {"requirements.txt", "requirements.lock"} | {
-        ".ci", ".github", ".gitignore", "plots", "support", "tests", "docs", "benchmarks", "experiments"
+        ".ci", ".github", ".gitignore", ".prettierrc", "plots", "support", "tests", "docs", "benchmarks", "experiments"
     }  # fmt: skip
 
 

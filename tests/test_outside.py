@@ -15,6 +15,12 @@ from support.settings import Settings
 
 def test_control_characters_are_written_out():
     assert outside.printable("a\x1b[31m\n\t\x9b\u202e\u2423 é") == "a\\u001b[31m\\u000a\\u0009\\u009b\\u202e\u2423 é"
+    for hidden in "\u00a0\u202f\u3000\ufeff\u200b\u200d\ufe0f":
+        assert outside.printable(f"a {hidden} b") == f"a \\u{ord(hidden):04x} b"
+        assert outside.named(f"{hidden}") == f"U+{ord(hidden):04X}"
+    assert (
+        outside.printable("\u0645\u06cc\u200c\u062e \u2764\ufe0f") == "\u0645\u06cc\u200c\u062e \u2764\ufe0f"
+    )  # they join
     assert outside.message("x\n" * 1000) == "x\\u000a" * 28 + "x\\u0 ... " + outside.message("x\n" * 1000)[-200:]
     assert outside.message("x" * 400) == "x" * 400
     assert outside.label("$x$ \x07") == r"\$x\$ \u0007"

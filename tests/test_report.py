@@ -170,6 +170,30 @@ def test_the_picture_of_attention_shows_each_sequence_with_its_symbols(tmp_path)
         pictures.save(figure, tmp_path / "attention.png")
 
 
+@pytest.mark.parametrize("length, steps", [(5, 100), (900, 3), (45, 50), (8, 11)])
+def test_labels_on_an_axis_are_named_as_far_as_there_is_room(length, steps):
+    names = tuple(f"{symbol:06d}" for symbol in range(7))
+    config = Settings(data=Path("own.tsv"), facts=DataFacts(names=names))
+    inputs, symbols = (2 + np.arange(size) % 7 for size in (length, steps))
+    values = np.random.default_rng(0).random([min(60, steps), min(60, length)])
+    figure = heat_maps.draw({"memory": [(inputs, symbols, values)] * 2}, config)
+    figure.draw_without_rendering()
+    for axes in figure.axes[:2]:
+        for axis, shown, side in ((axes.xaxis, inputs, "x"), (axes.yaxis, symbols[::-1], "y")):
+            places = axis.get_ticklocs()
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            assert labels == [names[symbol - 2] for symbol in (inputs if side == "x" else symbols)[places.astype(int)]]
+            assert len(labels) >= min(3, shown.size)
+            ends = sorted((getattr(box, f"{side}0"), getattr(box, f"{side}1")) for box in boxes(axis))
+            assert all(end <= start for (_, end), (start, _) in zip(ends, ends[1:])), (side, ends)
+        box = axes.images[0].get_window_extent()
+        assert min(box.width, box.height) > 20, "a bar, not a map"
+
+
+def boxes(axis):
+    return [label.get_window_extent() for label in axis.get_ticklabels()]
+
+
 def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
     """In an SVG too, whose comments hold every text, and which allows no control character."""
     config = Settings(data=Path("pri$ce_$x^\x1b.tsv"), facts=DataFacts(names=("$x_$", "$\\frac{$", "\x07")))

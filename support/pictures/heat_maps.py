@@ -11,7 +11,7 @@ HEADINGS = {
     "attention": "where the decoder looks",
 }
 SCALES = {"memory": "mean change", "attention": "weight"}
-MOST_LABELS = 60  # steps of a sequence whose symbols are written beside its map
+MOST_LABELS = 40  # on an axis; of a longer sequence every second symbol is named, or every third ...
 LONGEST_LABEL = 20  # characters
 COLORS = {"cmap": "Blues", "vmin": 0, "vmax": 1}
 
@@ -42,17 +42,19 @@ def draw(maps, config, growth=None):
     """
     names, drawn = label_names(config), [panel for panels in maps.values() for panel in panels]
     shown = {symbol for inputs, symbols, _ in drawn for symbol in (*inputs, *symbols)}
-    style = {"fontfamily": fonts_for("".join(names[symbol] for symbol in shown))}
-    side = min(5, max(3, 0.14 * max(len(symbols) for _, symbols, _ in drawn)))  # of a panel, in inches
+    fonts = fonts_for("".join(names[symbol] for symbol in shown))
+    longest = max(len(part) for inputs, symbols, _ in drawn for part in (inputs, symbols))
+    side = min(5, max(3, 0.14 * longest))  # of a panel, in inches
+    style = {"fontfamily": fonts, "fontsize": min(9, 40 * side / min(longest, MOST_LABELS))}
     width = max(6, side * max(map(len, maps.values())))
     heights = [side + 0.6] * len(maps) + ([0.8 * min(3, width / len(growth)) + 0.6] if growth else [])
     figure = new_figure(width, sum(heights) + 0.4)
-    figure.suptitle(outside.label(title(config)), fontsize=11, wrap=True, **style)
+    figure.suptitle(outside.label(title(config)), fontsize=11, wrap=True, fontfamily=fonts)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row, (name, panels) in zip(rows, maps.items()):
         row.suptitle(HEADINGS[name], fontsize=10)
         for panel, axes in zip(panels, row.subplots(1, len(panels), squeeze=False)[0]):
-            image = draw_panel(axes, *panel, names, style | {"fontsize": min(9, 40 * side / len(panel[1]))})
+            image = draw_panel(axes, *panel, names, style)
         row.axes[0].set_ylabel("predicted")
         row.colorbar(image, ax=row.axes, label=SCALES[name], shrink=0.6, panchor=False)
     if growth:
@@ -61,23 +63,28 @@ def draw(maps, config, growth=None):
 
 
 def draw_panel(axes, inputs, symbols, values, names, style):
-    """Draws the map of one sequence, with its symbols unless there are too many."""
+    """Draws the map of one sequence, with its symbols, or as many of them as there is room for."""
     extent = (-0.5, len(inputs) - 0.5, len(symbols) - 0.5, -0.5)
-    aspect = "equal" if len(symbols) <= 4 * len(inputs) else "auto"
-    image = axes.imshow(values, extent=extent, aspect=aspect, **COLORS)
-    if len(symbols) <= MOST_LABELS:
-        input_names, symbol_names = ([outside.label(names[symbol]) for symbol in part] for part in (inputs, symbols))
-        axes.set_xticks(range(len(inputs)), input_names, rotation=90 if max(map(len, input_names)) > 2 else 0, **style)
-        axes.set_yticks(range(len(symbols)), symbol_names, **style)
+    image = axes.imshow(values, extent=extent, aspect=aspect(len(symbols), len(inputs)), **COLORS)
+    for axis, part in ((axes.xaxis, inputs), (axes.yaxis, symbols)):
+        places = range(0, len(part), -(-len(part) // MOST_LABELS))
+        axis.set_ticks(places, [outside.label(names[part[place]]) for place in places], **style)
+    if max(len(names[symbol]) for symbol in inputs) > 2:
+        axes.tick_params("x", rotation=90)
     axes.set_xlabel("input")
     return image
+
+
+def aspect(rows, columns):
+    """Returns matplotlib's name for square cells, or for others if the map would be a thin bar."""
+    return "equal" if max(rows, columns) <= 4 * min(rows, columns) else "auto"
 
 
 def draw_growth(row, growth):
     """Draws how the mean of the maps above grew."""
     row.suptitle("how it grew: the mean of these maps during training", fontsize=10)
     for (batch, values), axes in zip(growth.items(), row.subplots(1, len(growth), squeeze=False)[0]):
-        axes.imshow(values, aspect="equal" if len(values) <= 4 * len(values[0]) else "auto", **COLORS)
+        axes.imshow(values, aspect=aspect(len(values), len(values[0])), **COLORS)
         axes.set(xticks=[], yticks=[])
         axes.set_title(f"batch {batch}", fontsize=9)
 
@@ -98,6 +105,13 @@ def panels_of(batch, prediction, alignment):
     return sequences
 
 
+def reported(metrics, config):
+    """Returns what the figures of a run are about, from the result of report.metrics()."""
+    if not config.data:
+        return "held-out sequences"
+    return "test inputs" if "test" in metrics else "validation inputs"
+
+
 def title(config):
     """Returns the task, the unusual parts of the model and the seed, in a few words."""
     changes = [config.cell.upper()] if config.cell != "lstm" else []
@@ -109,7 +123,7 @@ def title(config):
 
 def label_names(config):
     """Returns how each symbol is written on an axis: PAD and EOS by their names, long names shortened."""
-    names = [*RESERVED, *map(outside.printable, config.vocabulary[FIRST_SYMBOL:])]
+    names = [*RESERVED, *map(outside.named, config.vocabulary[FIRST_SYMBOL:])]
     return [
         name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}" for name in names
     ]

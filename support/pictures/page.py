@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 import seq2seq_copy
-from helpers import EOS
+from helpers import EOS, PAD
 from support.data import pairs
-from support.model import attention, cells, greedy, variants
+from support.model import attention, beam_search, cells, greedy, variants
 from support.outside import printable
-from support.pictures.heat_maps import title
+from support.pictures.heat_maps import label_names, title
 from support.run.history import EARLY_BATCHES
 from support.run.run_folder import RunFolder
 from support.run.whole_files import write_whole
@@ -33,8 +33,8 @@ from support.tensorflow import tensorflow_v1 as tf
 
 PAGE = "model.html"
 PARTS = Path(__file__).with_name("page")
-MODULES = ("model", "dependence", "data", "colors", "dom", "strips", "cell", "ask", "encoder", "decoder", "maps")
-MODULES += ("questions", "main")  # each imports only from those before it
+MODULES = ("model", "dependence", "data", "colors", "dom", "state", "source", "strips", "cell", "ask", "encoder")
+MODULES += ("decoder", "maps", "questions", "main")  # each imports only from those before it
 MOST_BYTES = 5_000_000
 LARGEST_REST = 250_000  # bytes of a page besides weights and vocabulary
 LONGEST = 200  # symbols of a sequence or an answer on the page
@@ -50,13 +50,15 @@ def of_run(run, metrics):
       run: the run.Run.
       metrics: dict from report.metrics().
     """
-    last, final = run.history.rows[-1].batch, weights_of(run.model)
-    early = early_weights(run.folder.path, last)
+    if why_none(run.config):
+        return None
+    final_batch, final = run.final_batch, weights_of(run.model)
+    early = early_weights(run.folder.path, final_batch)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:
         early = {}
     exact = metrics["exact_match"]
-    result = f"{exact['exact']:,} of {exact['sequences']:,} held-out sequences are exact"
-    return render(run.model, early | {last: final}, run.held_out.validation, result).encode()
+    result = f"{exact['exact']:,} of {exact['sequences']:,} {heat_maps.reported(metrics, run.config)} are exact"
+    return render(run.model, early | {final_batch: final}, run.held_out.validation, result).encode()
 
 
 def why_none(config):
@@ -70,7 +72,7 @@ def why_none(config):
 def size(config, moments):
     """Returns the most bytes that a page of the model in the graph needs, with its weights at a number of moments."""
     weights = moments * 4 * -(-4 * weight_count() // 3)  # in base64
-    return weights + len(as_json(list(config.vocabulary))) + LARGEST_REST
+    return weights + len(as_json([*config.vocabulary, labels(config)])) + LARGEST_REST
 
 
 def weight_count():
@@ -94,8 +96,8 @@ def save_weights(run):
         write_whole(run.folder.path / f"early/{run.history.rows[-1].batch}.npy", array.getvalue())
 
 
-def early_weights(folder, last):
-    """Returns a dict from each early batch before the last to the weights that save_weights() saved, float32 [count].
+def early_weights(folder, final_batch):
+    """Returns a dict from each early batch before the final one to its weights, float32 [count].
 
     Files that are missing or do not fit the model are left out.
     """
@@ -103,7 +105,7 @@ def early_weights(folder, last):
     for batch in EARLY_BATCHES:
         with contextlib.suppress(OSError, ValueError, EOFError):
             weights = np.load(folder / f"early/{batch}.npy", mmap_mode="r")  # looks at the size first
-            if batch < last and (weights.dtype, weights.shape) == (np.float32, (weight_count(),)):
+            if batch < final_batch and (weights.dtype, weights.shape) == (np.float32, (weight_count(),)):
                 found[batch] = weights
     return found
 
@@ -140,16 +142,21 @@ def describe(model, moments, held_out, result):
     longest = config.longest_answer and min(config.longest_answer, LONGEST)
     computed = {"longest_answer": longest, "symbols": pairs.by_side(config.symbols)[0]}
     examples = list(examples_of(held_out))
-    checked = [example["input"] for example in examples[:CHECKED]]
+    checked = [np.array(example["input"], np.int32) for example in examples[:CHECKED]]
+    answers = beam_search.make_search(model)(greedy.question(checked, config, longest))
     variables = tf.trainable_variables()
     about = [title(config), f"{weight_count():,} weights", f"after batch {max(moments):,}", result]
     return {
         "about": "; ".join(filter(None, about)),
         "config": {name: getattr(config, name) for name in names} | computed,
         "names": list(config.vocabulary),
+        "labels": labels(config),
         "known": "of the training data" if config.data else f"from {config.vocabulary[2]} to {config.vocabulary[-1]}",
         "examples": examples,
-        "checked": [{"input": sequence, "prediction": answer(model, sequence, longest)} for sequence in checked],
+        "checked": [
+            {"input": sequence.tolist(), "prediction": best.symbols.tolist()}
+            for sequence, (best, *_) in zip(checked, answers)
+        ],
         "variables": [[variable.op.name, variable.shape.as_list()] for variable in variables],
         "moments": [
             {"batch": batch, "weights": base64.b64encode(np.asarray(moments[batch], "<f4").tobytes()).decode()}
@@ -159,11 +166,10 @@ def describe(model, moments, held_out, result):
     }
 
 
-def answer(model, sequence, longest):
-    """Returns the symbols that a model writes, with EOS and two PADs; up to EOS if there is a longest answer."""
-    question = greedy.question([np.array(sequence, np.int32)], model.config, longest)
-    symbols = model.predict(question)[:, 0].tolist()
-    return symbols[: symbols.index(EOS) + 1] if longest and EOS in symbols else symbols
+def labels(config):
+    """Returns a dict from each symbol that is not shown as it is written to how it is shown."""
+    shown = {**dict(enumerate(label_names(config))), PAD: "PAD", EOS: "EOS"}
+    return {symbol: label for symbol, label in shown.items() if label != config.vocabulary[symbol]}
 
 
 def examples_of(held_out):

@@ -21,19 +21,20 @@ class Pictures(Listener):
     """Looks at the model after some early batches, and draws at the end."""
 
     def before_checkpoint(self, run):
-        if run.history.rows[-1].batch in EARLY_BATCHES:
-            occlusion_maps(run)
+        batch = run.history.rows[-1].batch
+        if batch in EARLY_BATCHES:
+            occlusion_maps(run, batch)
             page.save_weights(run)
 
     def at_end(self, run, metrics):
         return saves(run, metrics)
 
 
-def occlusion_maps(run):
-    """Returns occlusion.of_longest() after the last batch, and adds its mean to the history."""
+def occlusion_maps(run, batch):
+    """Returns occlusion.of_longest(), and adds its mean to the history. batch: the one that the weights are from."""
     maps = occlusion.of_longest(run.model, run.held_out.validation)
     mean = np.mean([changes for *_, changes in maps], axis=0)
-    run.history.maps.setdefault(run.history.rows[-1].batch, mean.round(4).tolist())  # short in JSON
+    run.history.maps.setdefault(batch, mean.round(4).tolist())  # short in JSON
     return maps
 
 
@@ -44,14 +45,16 @@ def saves(run, metrics):
       run: the run.Run.
       metrics: dict from report.metrics().
     """
-    config, folder = run.config, run.folder.path
+    config, folder, final_batch = run.config, run.folder.path, run.final_batch
 
     @functools.cache
     def draw(name):
         if name == "loss":
-            return loss_curve(run.history.rows, metrics, config)
+            return loss_curve(run.history.rows, metrics, config, final_batch)
         if name == "memory":
-            return heat_maps.draw({name: occlusion_maps(run)}, config, run.history.maps)
+            maps = {name: occlusion_maps(run, final_batch)}
+            growth = {batch: values for batch, values in run.history.maps.items() if batch <= final_batch}
+            return heat_maps.draw(maps, config, growth)
         batch, model = helpers.take(run.held_out.validation, 0, ALIGNED_SEQUENCES), run.model
         answers = model.session.run([model.decoder_prediction, model.alignment], model.feed(batch))
         return heat_maps.draw({name: heat_maps.panels_of(batch, *answers)}, config)
@@ -79,7 +82,7 @@ def paths(config):
     return {"loss": config.plot} | beside | {"model": beside["model"].with_suffix(".html")}
 
 
-def loss_curve(rows, metrics, config):
+def loss_curve(rows, metrics, config, final_batch=None):
     """Draws the loss above the share of validation sequences that are not exact, both over batches on log axes.
 
     One more point shows the share of the set that the final report is about.
@@ -88,6 +91,7 @@ def loss_curve(rows, metrics, config):
       rows: a history.Row for each batch. The losses are above 0.
       metrics: dict from report.metrics().
       config: the settings.Settings.
+      final_batch: int, the batch that the final weights are from; None for the last.
 
     Returns:
       A matplotlib Figure.
@@ -97,8 +101,7 @@ def loss_curve(rows, metrics, config):
     figure = heat_maps.new_figure(8, 6)
     loss_axes, error_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     exact = metrics["exact_match"]
-    reported = "validation" if config.data and "test" not in metrics else "test"
-    kind = f"{reported} inputs" if config.data else "held-out sequences"
+    kind = heat_maps.reported(metrics, config)
     achieved = f"{exact['share']:.2%} of {exact['sequences']} {kind} exact"
     figure.suptitle(outside.label(f"{heat_maps.title(config)}: {achieved}"), fontsize=11, wrap=True)
 
@@ -121,7 +124,8 @@ def loss_curve(rows, metrics, config):
     percent = [max(nothing, 100 * (1 - row.validation_exact_match)) for row in evaluated]
     error_axes.semilogy([row.batch for row in evaluated], percent, color="tab:green", marker=".", label="validation")
     final = max(nothing, 100 * (1 - exact["share"]))
-    error_axes.semilogy([rows[-1].batch], [final], "D", color="tab:red", label=f"{kind}, at the end", clip_on=False)
+    last = rows[-1].batch if final_batch is None else final_batch
+    error_axes.semilogy([last], [final], "D", color="tab:red", label=f"{kind}, at the end", clip_on=False)
     error_axes.set_ylabel("not exact [%]")
     error_axes.set_xlabel("batch")
     error_axes.xaxis.set_major_locator(MaxNLocator(integer=True))

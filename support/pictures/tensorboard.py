@@ -68,7 +68,7 @@ class TensorBoard(Listener):
                 if path.is_file():
                     png = path.read_bytes()
                     width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # its header
-                    self.write_image(run.history.rows[-1].batch, f"pictures/{path.stem}", png, height, width)
+                    self.write_image(run.final_batch, f"pictures/{path.stem}", png, height, width)
             self.writer.flush()
 
     def write_projector(self, run):

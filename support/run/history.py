@@ -102,6 +102,12 @@ def is_best(rows):
     return not earlier or last > max(earlier)
 
 
+def best_batch(rows):
+    """Returns the batch of the best evaluation, the first of equal ones."""
+    found = evaluations(rows)
+    return [row.batch for row in rows if row.validation_exact_match is not None][found.index(max(found))]
+
+
 def has_lost_patience(rows, patience):
     """Returns whether `patience` evaluations have passed since the best one; False if patience is None."""
     if patience is None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import helpers
 from seq2seq_copy import Model
 from support.data.pairs import Pairs
-from support.run.history import History, append_rows, cut_rows, early_end, is_best, read_rows
-from support.run.run_folder import ENDED, RunFolder
+from support.run.history import History, append_rows, best_batch, cut_rows, early_end, is_best, read_rows
+from support.run.run_folder import BEST, ENDED, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -60,6 +60,13 @@ class Run:
     def new_rows(self):
         """The rows of the history since the newest checkpoint."""
         return self.history.rows[self.saved or 0 :]
+
+    @property
+    def final_batch(self):
+        """The batch that restore_final()'s weights are from: the best evaluation's, with --keep best, else the last."""
+        rows = self.history.rows
+        is_best = self.config.keep == "best" and self.folder.final_checkpoint().path.name == BEST
+        return best_batch(rows) if is_best else rows[-1].batch
 
     def early_end(self):
         """Returns the line that says why --until or --patience ends the run; None if they do not."""

@@ -1,28 +1,30 @@
 // The data that page.py wrote into the page: settings, symbols, weights after some batches, examples and sources.
 
-import { EOS, FIRST_SYMBOL, PAD, makeModel } from "./model.mjs";
+import { EOS, FIRST_SYMBOL, makeModel } from "./model.mjs";
 
 const MOST_SYMBOLS = 200; // of a sequence on this page
 const SPACE = "\u2423"; // how a space is written where each character is a symbol
 
 /** Returns the float32 numbers of a base64 text, little-endian. */
 function decodeFloats(text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)), view = new DataView(bytes.buffer);
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0)),
+    view = new DataView(bytes.buffer);
   return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
 }
 
 /** Returns the run, and adds model(moment), which makes each model once. */
 export function readRun(text) {
-  const run = JSON.parse(text), models = [];
+  const run = JSON.parse(text),
+    models = [];
   run.model = (moment) => {
     if (!models[moment]) {
-      const values = decodeFloats(run.moments[moment].weights), weights = new Map();
+      const weights = decodeFloats(run.moments[moment].weights);
       let start = 0;
-      for (const [name, shape] of run.variables) {
+      const variables = run.variables.map(([, shape]) => {
         const size = shape.reduce((a, b) => a * b, 1);
-        weights.set(name, { shape, values: values.subarray(start, start += size) });
-      }
-      models[moment] = makeModel(run.config, weights);
+        return { shape, values: weights.subarray(start, (start += size)) };
+      });
+      models[moment] = makeModel(run.config, variables);
     }
     return models[moment];
   };
@@ -30,15 +32,23 @@ export function readRun(text) {
   return run;
 }
 
-/** Returns the words of a text, or its characters if each of them is a symbol. */
-function split(text, run) {
+/** Returns the words of a text, between ASCII white space, or its characters if each of them is a symbol. */
+export function split(text, run) {
   if (run.config.symbols === "characters") return [...text].map((character) => (character === " " ? SPACE : character));
   return text.split(/[ \t\r\n\v\f]+/).filter((word) => word);
 }
 
+/** Returns the text that split() splits into these words. */
+export function join(words, run) {
+  return words.join(run.config.symbols === "characters" ? "" : " ");
+}
+
 /** Returns the text that parse() reads as these symbols. */
 export function unparse(symbols, run) {
-  return symbols.map((symbol) => run.names[symbol]).join(run.config.symbols === "characters" ? "" : " ");
+  return join(
+    symbols.map((symbol) => run.names[symbol]),
+    run,
+  );
 }
 
 /** Returns the symbols of a text; throws an Error whose message says what is wrong, as --predict does. */
@@ -46,20 +56,22 @@ export function parse(text, run) {
   const words = split(text, run);
   if (!words.length) throw new Error("No symbols yet. Type some, or click them.");
   if (words.length > MOST_SYMBOLS) throw new Error(`${words.length} symbols; this page allows ${MOST_SYMBOLS}.`);
+  const unknown = run.symbols.get("<UNK>"); // with --min-count
   for (const word of words) {
-    if (!run.symbols.has(word)) {
+    if (!run.symbols.has(word) && !unknown) {
       const isRun = [...word].length > 1 && [...word].every((character) => run.symbols.has(character));
       const hint = isRun ? ` Put spaces between symbols: ${[...word].slice(0, 9).join(" ")}` : "";
       throw new Error(`“${[...word].slice(0, 20).join("")}” is not a symbol ${run.known}.${hint}`);
     }
   }
-  return words.map((word) => run.symbols.get(word));
+  return words.map((word) => run.symbols.get(word) ?? unknown);
 }
 
-/** Returns the right answer, if it is known: symbols, EOS and, unless an answer ends there, PADs. */
+/** Returns the right answer, if it is known: symbols and EOS. */
 export function rightAnswer(sequence, run) {
   const { task, longest_answer: hasOwnData, vocab_size: size } = run.config;
-  const letters = size - FIRST_SYMBOL, key = sequence.join();
+  const letters = size - FIRST_SYMBOL,
+    key = sequence.join();
   const example = run.examples.find(({ input }) => input.join() === key);
   let symbols = null;
   if (hasOwnData) symbols = example ? example.target : null;
@@ -68,6 +80,5 @@ export function rightAnswer(sequence, run) {
   else if (sequence.every((symbol, place) => (symbol - sequence[0] - place) % letters === 0)) {
     symbols = sequence.map((symbol) => FIRST_SYMBOL + ((symbol - FIRST_SYMBOL + sequence.length) % letters));
   }
-  if (!symbols) return null;
-  return [...symbols, EOS, ...(hasOwnData ? [] : [PAD, PAD])];
+  return symbols && [...symbols, EOS];
 }

@@ -29,7 +29,11 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export const decimals = (value, digits = 2) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
+export const decimals = (value, digits = 2) =>
+  value
+    .toFixed(digits)
+    .replace("-", "−")
+    .replace(/^−(0\.?0*)$/, "$1");
 
 /** Returns a probability as text, which is 1 or 0 only if the probability is. */
 export function probability(value) {
@@ -37,21 +41,24 @@ export function probability(value) {
   return value > 0 && value < 0.005 ? "< 0.01" : decimals(value);
 }
 
-export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
+export const counted = (number, noun) =>
+  `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
 
 export function ordinal(number) {
   const ending = { 1: "st", 2: "nd", 3: "rd" }[number % 10];
   return `${number}${ending && Math.floor((number % 100) / 10) !== 1 ? ending : "th"}`;
 }
 
-export const listed = (words) => (words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
+export const listed = (words) =>
+  words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 
 /** Runs a generator in short slices, so that the page stays responsive. Returns a function that stops it. */
 export function inSlices(generator, progress, done) {
   let timer = setTimeout(function slice() {
     const end = performance.now() + 12;
     let result;
-    do result = generator.next(); while (!result.done && performance.now() < end);
+    do result = generator.next();
+    while (!result.done && performance.now() < end);
     if (result.done) return done(result.value);
     progress(result.value);
     timer = setTimeout(slice);

@@ -3,39 +3,49 @@
 import { cellDrawing, layerChoice, stepper, timeline } from "./cell.mjs";
 import { parse, unparse } from "./data.mjs";
 import { counted, decimals, find, make, ordinal, write } from "./dom.mjs";
+import { predictions } from "./model.mjs";
+import { OWN, ZERO, stateParts } from "./state.mjs";
 import { legend, limitOf, strips } from "./strips.mjs";
-
-// Where a number of the state comes from.
-export const OWN = 0;
-export const ZERO = 1;
-export const OTHER = 2;
 
 const SIDES = { forward: "from the left", backward: "from the right" };
 
 export function encoderSection(app) {
-  const { directions, isGru } = app.model, units = app.run.config.encoder_hidden_units, cell = isGru ? "a GRU" : "an LSTM";
-  const reads = directions.length > 1 ? `Two cells read the sequence, one from each end. Each is ${cell}.` : `One cell reads the sequence, from the left. It is ${cell}.`;
-  const holds = isGru ? `${counted(units, "number")}: h, its memory and its output` : `${counted(units, "number")} c, its memory, and ${units.toLocaleString("en")} h, its output`;
-  write(find("encoder-text"), `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. Choose a step to see its gates.`);
+  const { directions, isGru } = app.model,
+    units = app.run.config.encoder_hidden_units,
+    cell = isGru ? "a GRU" : "an LSTM";
+  const reads =
+    directions.length > 1
+      ? `Two cells read the sequence, one from each end. Each is ${cell}.`
+      : `One cell reads the sequence, from the left. It is ${cell}.`;
+  const holds = isGru
+    ? `${counted(units, "number")}: h, its memory and its output`
+    : `${counted(units, "number")} c, its memory, and ${units.toLocaleString("en")} h, its output`;
+  write(
+    find("encoder-text"),
+    `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. ` +
+      "Choose a step to see its gates.",
+  );
   find("encoder-text").after(app.links({ encode: "encode", cell: isGru ? "GRUCell" : "LSTMCell" }));
   layerChoice(app, "encoder-text");
-  app.encoderStep = { direction: "forward", place: 2 };
-  const maps = new Map(directions.map((direction) => {
-    const choose = (place) => {
-      app.encoderStep = { direction, place };
-      app.update();
-    };
-    const describe = (part, unit, place) => {
-      const { state } = stepAt(direction, place).layers[app.layer];
-      return `${part}, unit ${unit + 1}, after ${app.spoken(app.sequence[place])}: ${decimals(state[part][unit])}`;
-    };
-    return [direction, timeline(app, `${direction}: ${SIDES[direction]}`, choose, describe)];
-  }));
+  const maps = new Map(
+    directions.map((direction) => {
+      const choose = (place) => {
+        app.encoderStep = { direction, place };
+        app.update();
+      };
+      const describe = (part, unit, place) => {
+        const { state } = stepAt(direction, place).layers[app.layer];
+        return `${part}, unit ${unit + 1}, after ${app.label(app.sequence[place])}: ${decimals(state[part][unit])}`;
+      };
+      return [direction, timeline(app, `${direction}: ${SIDES[direction]}`, choose, describe)];
+    }),
+  );
   find("encoder-maps").append(...[...maps.values()].map(({ element }) => element));
   const drawing = cellDrawing(app, "The step that was chosen: input, state, gates");
   find("encoder-cell").append(drawing.element);
   stepper(app, "encoder-step", (difference, goes) => {
-    const { direction, place } = app.encoderStep, next = place + (direction === "forward" ? difference : -difference);
+    const { direction, place } = app.encoderStep,
+      next = place + (direction === "forward" ? difference : -difference);
     if (goes) app.encoderStep = { direction, place: next };
     return next >= 0 && next < app.sequence.length;
   });
@@ -50,46 +60,54 @@ export function encoderSection(app) {
     const { direction: chosen, place: chosenPlace } = app.encoderStep;
     for (const [direction, map] of maps) {
       const states = app.sequence.map((_, place) => stepAt(direction, place).layers[app.layer].state);
-      const labels = app.sequence.map((symbol, place) => `${app.spoken(symbol)}, step ${(direction === "forward" ? place : last - place) + 1}`);
+      const labels = app.sequence.map(
+        (symbol, place) => `${app.label(symbol)}, step ${(direction === "forward" ? place : last - place) + 1}`,
+      );
       map.draw(app.sequence, states, direction === chosen ? chosenPlace : null, labels);
     }
     const step = chosen === "forward" ? chosenPlace : last - chosenPlace;
     const end = step === last ? " This is the state that it leaves." : step === 0 ? " It starts from zeros." : "";
-    write(find("encoder-step-title"), `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step: it reads ${app.spoken(app.sequence[chosenPlace])}.${end}`);
+    const which = `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step`;
+    write(find("encoder-step-title"), `${which}: it reads ${app.label(app.sequence[chosenPlace])}.${end}`);
     drawing.draw(stepAt(chosen, chosenPlace).layers[app.layer]);
   };
 }
 
-/** The parts of the state: c and h for each layer, each from each direction. */
-export function stateParts(app) {
-  const { parts, directions } = app.model, units = app.run.config.encoder_hidden_units, { layers } = app.run.config;
-  return Array.from({ length: layers }, (_, layer) => parts.flatMap((part) => directions.map((direction, side) => ({
-    layer, part, direction, start: side * units, end: (side + 1) * units,
-    title: [layers > 1 ? `layer ${layer + 1}` : "", part, directions.length > 1 ? direction : ""].filter((word) => word).join(", "),
-  })))).flat();
-}
-
-/** Returns the state with the changes in marks: for each layer and part, OWN, ZERO or OTHER for each unit. */
-export function changedState(own, other, marks) {
-  return own.map((layer, index) => Object.fromEntries(Object.entries(layer).map(([part, values]) => {
-    const mark = marks[index][part];
-    return [part, values.map((value, unit) => (mark[unit] === ZERO ? 0 : mark[unit] === OTHER ? other[index][part][unit] : value))];
-  })));
-}
-
 export function stateSection(app) {
-  const { model: { isGru, directions }, run: { config } } = app, size = config.encoder_hidden_units * directions.length;
+  const {
+      model: { isGru, directions },
+      run: { config },
+    } = app,
+    size = config.encoder_hidden_units * directions.length;
   const joined = directions.length > 1 ? "The final states of both are joined: " : "What it holds at the end: ";
-  const count = size * (isGru ? 1 : 2) * config.layers, knows = config.attention === "none" ? "They are all that the decoder learns about the symbols." : "The decoder starts from them. With attention, it looks back at the encoder's outputs too.";
-  write(find("state-text"), `${joined}${counted(count, "number")}. ${knows} Click a number once to make it zero, twice to take it from the other sequence.`);
-  find("state-text").after(app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "only_state" }));
-  const readout = make("p", { className: "readout" }, "Point at a number, or use the arrow keys, to read it. Enter changes it.");
-  const rows = stateParts(app).map((place) => {
-    const { layer, part, start, end, title } = place, marks = () => app.marks[layer][part].subarray(start, end);
+  const count = size * (isGru ? 1 : 2) * config.layers,
+    knows =
+      config.attention === "none"
+        ? "They are all that the decoder learns about the symbols."
+        : "The decoder starts from them. With attention, it looks back at the encoder's outputs too.";
+  write(
+    find("state-text"),
+    `${joined}${counted(count, "number")}. ${knows} ` +
+      "Click a number once to make it zero, twice to take it from the other sequence.",
+  );
+  find("state-text").after(
+    app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "only_state" }),
+  );
+  const readout = make(
+    "p",
+    { className: "readout" },
+    "Point at a number, or use the arrow keys, to read it. Enter changes it.",
+  );
+  const rows = stateParts(app.model).map((place) => {
+    const { layer, part, start, end, title } = place,
+      marks = () => app.marks[layer][part].subarray(start, end);
     const drawing = strips({
-      readout, hint: readout.textContent, name: `${title}: the numbers that the decoder starts from`,
+      readout,
+      hint: readout.textContent,
+      name: `${title}: the numbers that the decoder starts from`,
       describe: (_, unit) => {
-        const own = app.encoded.state[layer][part][start + unit], other = app.otherEncoded.state[layer][part][start + unit];
+        const own = app.encoded.state[layer][part][start + unit],
+          other = app.otherEncoded.state[layer][part][start + unit];
         const says = ["its own", "now zero", "now from the other sequence"][marks()[unit]];
         return `${title}, unit ${unit + 1}: ${decimals(own)}; of the other sequence ${decimals(other)}. It is ${says}.`;
       },
@@ -98,13 +116,25 @@ export function stateSection(app) {
         app.update();
       },
     });
-    const buttons = ["own", "zero", "other"].map((text, mark) => make("button", {
-      type: "button", title: `all ${counted(end - start, "number")}`, onclick: () => {
-        marks().fill(mark);
-        app.update();
-      },
-    }, text));
-    const choice = make("div", { className: "segments", role: "group", "aria-label": `${title}, all numbers` }, ...buttons);
+    const buttons = ["own", "zero", "other"].map((text, mark) =>
+      make(
+        "button",
+        {
+          type: "button",
+          title: `all ${counted(end - start, "number")}`,
+          onclick: () => {
+            marks().fill(mark);
+            app.update();
+          },
+        },
+        text,
+      ),
+    );
+    const choice = make(
+      "div",
+      { className: "segments", role: "group", "aria-label": `${title}, all numbers` },
+      ...buttons,
+    );
     find("state-rows").append(make("div", { className: "state-row" }, make("b", {}, title), choice, drawing.element));
     return { ...place, drawing, buttons, marks };
   });
@@ -139,13 +169,23 @@ export function stateSection(app) {
 
   return () => {
     find("keep").checked = app.keepsZero;
-    write(find("other-answer"), problem || `On its own, its answer is ${app.text(app.otherSteps.map(({ prediction }) => prediction))}.`);
+    write(find("other-answer"), problem || `On its own, its answer is ${app.text(predictions(app.otherSteps))}.`);
     const limits = { c: limitOf(app.startState.map((layer) => layer.c ?? [])), h: 1 };
     keys.forEach((key, index) => key.draw(limits[app.model.parts[index]]));
     for (const { layer, part, start, end, drawing, buttons, marks } of rows) {
-      const values = app.startState[layer][part].subarray(start, end), mark = marks();
-      drawing.draw([{ values, scale: "signed", limit: limits[part] }], { cellWidth: 24, cellHeight: 24, mark: (_, unit) => [null, "zero", "other"][mark[unit]] });
-      buttons.forEach((button, kind) => button.setAttribute("aria-pressed", mark.every((value) => value === kind)));
+      const values = app.startState[layer][part].subarray(start, end),
+        mark = marks();
+      drawing.draw([{ values, scale: "signed", limit: limits[part] }], {
+        cellWidth: 24,
+        cellHeight: 24,
+        mark: (_, unit) => [null, "zero", "other"][mark[unit]],
+      });
+      buttons.forEach((button, kind) =>
+        button.setAttribute(
+          "aria-pressed",
+          mark.every((value) => value === kind),
+        ),
+      );
     }
   };
 }

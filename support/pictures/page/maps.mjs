@@ -6,40 +6,65 @@ import { find, inSlices, make, ordinal, probability, write } from "./dom.mjs";
 import { legend, strips } from "./strips.mjs";
 
 export function mapSection(app) {
-  const { run } = app, found = new Map(); // maps by moment and sequence
-  find("dependence-text").append(
-    "A row is a symbol of the answer, a column a symbol of the input. For each column, the input symbol is replaced by others, and the model answers again. The stronger the blue, the more the probability of the first answer changes, so the more the symbol of the row depends on the symbol of the column. Your changes above do not affect this map.",
-  );
+  const { run } = app,
+    found = new Map(); // maps by moment and sequence
   const drawing = strips({
     name: "Map: a row for each symbol of the answer, a column for each symbol of the input",
     describe: (row, column) => {
-      const { rows, steps, sequence } = shown, isWhole = rows.length === steps.length && rows[0].length === sequence.length;
-      const which = isWhole ? `the ${ordinal(row + 1)} symbol written, ${app.spoken(steps[row])}, and the ${ordinal(column + 1)} read, ${app.spoken(sequence[column])}` : `row ${row + 1}, column ${column + 1}`;
-      return `${which}: ${probability(rows[row][column])}`;
+      const { rows, steps, sequence } = shown,
+        isWhole = rows.length === steps.length && rows[0].length === sequence.length;
+      const share = probability(rows[row][column]);
+      if (!isWhole) return `row ${row + 1}, column ${column + 1}: ${share}`;
+      const written = `the ${ordinal(row + 1)} symbol written, ${app.label(steps[row])}`;
+      return `${written}, and the ${ordinal(column + 1)} read, ${app.label(sequence[column])}: ${share}`;
     },
   });
   const attention = strips({
     name: "Map of attention: a row for each symbol of the answer, a column for each symbol of the input",
-    describe: (row, column) => `step ${row + 1}, ${app.spoken(app.steps[row].prediction)}, looks at the ${ordinal(column + 1)} symbol, ${app.spoken(app.sequence[column])}: ${probability(app.steps[row].alignment[column])}`,
+    describe: (row, column) => {
+      const { prediction, alignment } = app.steps[row];
+      const place = `the ${ordinal(column + 1)} symbol, ${app.label(app.sequence[column])}`;
+      return `step ${row + 1}, ${app.label(prediction)}, looks at ${place}: ${probability(alignment[column])}`;
+    },
   });
-  const progress = make("p", { className: "readout", role: "status" }), key = legend("share", "mean change"), attentionKey = legend("share", "weight");
+  const progress = make("p", { className: "readout", role: "status" }),
+    key = legend("share", "mean change"),
+    attentionKey = legend("share", "weight");
   find("dependence-map").append(make("h3", {}, "Change of probability"), drawing.element, progress, key.element);
-  if (run.config.attention !== "none") find("attention-map").append(make("h3", {}, "Where the decoder looks"), attention.element, attentionKey.element);
+  if (run.config.attention !== "none")
+    find("attention-map").append(make("h3", {}, "Where the decoder looks"), attention.element, attentionKey.element);
   key.draw();
   attentionKey.draw();
 
   const small = run.moments.map(({ batch }, moment) => {
-    const canvas = make("canvas", { width: 1, height: 1 }), text = `batch ${batch.toLocaleString("en")}`;
-    const choose = () => { app.moment = moment; app.update(); };
-    return { canvas, button: make("button", { type: "button", onclick: choose, "aria-label": `weights after ${text}` }, canvas, text) };
+    const canvas = make("canvas", { width: 1, height: 1 }),
+      text = `batch ${batch.toLocaleString("en")}`;
+    const choose = () => {
+      app.moment = moment;
+      app.update();
+    };
+    return {
+      canvas,
+      button: make("button", { type: "button", onclick: choose, "aria-label": `weights after ${text}` }, canvas, text),
+    };
   });
-  if (run.moments.length > 1) find("growth").append(make("h3", {}, "How it grew"), make("div", { className: "growth" }, ...small.map(({ button }) => button)));
+  if (run.moments.length > 1)
+    find("growth").append(
+      make("h3", {}, "How it grew"),
+      make("div", { className: "growth" }, ...small.map(({ button }) => button)),
+    );
 
-  let shown = null, stop = () => {}, isNear = false, timer = null;
-  const near = new IntersectionObserver(([entry]) => {
-    isNear = entry.isIntersecting;
-    if (isNear) measure();
-  }, { rootMargin: "400px" });
+  let shown = null,
+    stop = () => {},
+    isNear = false,
+    timer = null;
+  const near = new IntersectionObserver(
+    ([entry]) => {
+      isNear = entry.isIntersecting;
+      if (isNear) measure();
+    },
+    { rootMargin: "400px" },
+  );
   near.observe(find("dependence"));
 
   const keyOf = (moment, sequence) => `${moment}: ${sequence.join()}`;
@@ -48,17 +73,22 @@ export function mapSection(app) {
   function measure() {
     stop();
     if (!isNear) return;
-    const sequence = app.sequence, order = [app.moment, ...run.moments.keys()];
+    const sequence = app.sequence,
+      order = [app.moment, ...run.moments.keys()];
     const moment = order.find((candidate) => !found.has(keyOf(candidate, sequence)));
     if (moment === undefined) return write(progress, "");
-    stop = inSlices(dependence(run.model(moment), sequence), (share) => {
-      write(progress, moment === app.moment ? `measuring: ${Math.round(100 * share)} %` : "");
-    }, (rows) => {
-      if (found.size > 200) found.clear();
-      found.set(keyOf(moment, sequence), rows);
-      draw();
-      measure();
-    });
+    stop = inSlices(
+      dependence(run.model(moment), sequence),
+      (share) => {
+        write(progress, moment === app.moment ? `measuring: ${Math.round(100 * share)} %` : "");
+      },
+      (rows) => {
+        if (found.size > 200) found.clear();
+        found.set(keyOf(moment, sequence), rows);
+        draw();
+        measure();
+      },
+    );
   }
 
   function draw() {
@@ -67,8 +97,16 @@ export function mapSection(app) {
     if (rows) {
       shown = { rows, sequence: app.sequence, steps: app.plain.map(({ prediction }) => prediction) };
       const isWhole = rows.length === shown.steps.length && rows[0].length === app.sequence.length;
-      const labelled = rows.map((values, row) => ({ values, scale: "share", label: isWhole ? app.label(shown.steps[row]) : "" }));
-      drawing.draw(labelled, { cellWidth: 36, cellHeight: Math.max(6, Math.min(30, 480 / rows.length)), columnLabels: isWhole ? app.sequence.map(app.label) : [] });
+      const labelled = rows.map((values, row) => ({
+        values,
+        scale: "share",
+        label: isWhole ? app.label(shown.steps[row]) : "",
+      }));
+      drawing.draw(labelled, {
+        cellWidth: 36,
+        cellHeight: Math.max(6, Math.min(30, 480 / rows.length)),
+        columnLabels: isWhole ? app.sequence.map(app.label) : [],
+      });
     }
     small.forEach(({ canvas, button }, moment) => {
       const values = found.get(keyOf(moment, app.sequence));
@@ -79,18 +117,29 @@ export function mapSection(app) {
   }
 
   function drawSmall(canvas, values) {
-    const size = Math.max(1, Math.floor(160 / values.length)), context = canvas.getContext("2d");
+    const size = Math.max(1, Math.floor(160 / values.length)),
+      context = canvas.getContext("2d");
     Object.assign(canvas, { width: size * values[0].length, height: size * values.length });
-    values.forEach((row, top) => row.forEach((value, left) => {
-      context.fillStyle = css(colorOf("share", value));
-      context.fillRect(left * size, top * size, size, size);
-    }));
+    values.forEach((row, top) =>
+      row.forEach((value, left) => {
+        context.fillStyle = css(colorOf("share", value));
+        context.fillRect(left * size, top * size, size, size);
+      }),
+    );
   }
 
   function update() {
     if (app.steps[0].alignment) {
-      const rows = app.steps.map(({ alignment, prediction }) => ({ values: alignment, scale: "share", label: app.label(prediction) }));
-      attention.draw(rows, { cellWidth: 36, cellHeight: Math.max(6, Math.min(30, 480 / rows.length)), columnLabels: app.sequence.map(app.label) });
+      const rows = app.steps.map(({ alignment, prediction }) => ({
+        values: alignment,
+        scale: "share",
+        label: app.label(prediction),
+      }));
+      attention.draw(rows, {
+        cellWidth: 36,
+        cellHeight: Math.max(6, Math.min(30, 480 / rows.length)),
+        columnLabels: app.sequence.map(app.label),
+      });
     }
     draw();
     stop();

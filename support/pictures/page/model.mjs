@@ -23,7 +23,8 @@ function concatenate(...vectors) {
 
 /** Returns vector times matrix plus bias. */
 function multiply(vector, matrix, bias) {
-  const [rows, columns] = matrix.shape, { values } = matrix;
+  const [rows, columns] = matrix.shape,
+    { values } = matrix;
   const result = bias ? Float64Array.from(bias.values) : zeros(columns);
   for (let row = 0, place = 0; row < rows; row++) {
     const factor = vector[row];
@@ -51,16 +52,23 @@ export function softmax(scores) {
   return exponentials.map((value) => value / sum);
 }
 
-export function argmax(values) {
-  return values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
+/** Returns the likeliest symbol except PAD, which an answer never holds: support/model/greedy.py. */
+function likeliest(logits) {
+  return logits.reduce((best, value, symbol) => (symbol !== PAD && value > logits[best] ? symbol : best), EOS);
 }
 
 /** LSTMCell.__call__: one step. Returns the gates, as they are used, and the next state. */
 function lstmStep(x, before, { kernel, bias }) {
   const gates = multiply(concatenate(x, before.h), kernel, bias);
-  const i = sigmoid(split(gates, 4, 0)), j = tanh(split(gates, 4, 1));
-  const f = sigmoid(split(gates, 4, 2)), o = sigmoid(split(gates, 4, 3));
-  const c = combine(combine(f, before.c, (a, b) => a * b), combine(i, j, (a, b) => a * b), (a, b) => a + b);
+  const i = sigmoid(split(gates, 4, 0)),
+    j = tanh(split(gates, 4, 1));
+  const f = sigmoid(split(gates, 4, 2)),
+    o = sigmoid(split(gates, 4, 3));
+  const c = combine(
+    combine(f, before.c, (a, b) => a * b),
+    combine(i, j, (a, b) => a * b),
+    (a, b) => a + b,
+  );
   const h = combine(o, tanh(c), (a, b) => a * b);
   return { x, before, gates: { i, j, f, o }, state: { c, h } };
 }
@@ -68,10 +76,15 @@ function lstmStep(x, before, { kernel, bias }) {
 /** GRUCell.__call__. */
 function gruStep(x, before, { gateKernel, gateBias, candidateKernel, candidateBias }) {
   const gates = sigmoid(multiply(concatenate(x, before.h), gateKernel, gateBias));
-  const r = split(gates, 2, 0), u = split(gates, 2, 1);
+  const r = split(gates, 2, 0),
+    u = split(gates, 2, 1);
   const kept = combine(r, before.h, (a, b) => a * b);
   const candidate = tanh(multiply(concatenate(x, kept), candidateKernel, candidateBias));
-  const h = combine(combine(u, before.h, (a, b) => a * b), combine(u, candidate, (a, b) => (1 - a) * b), (a, b) => a + b);
+  const h = combine(
+    combine(u, before.h, (a, b) => a * b),
+    combine(u, candidate, (a, b) => (1 - a) * b),
+    (a, b) => a + b,
+  );
   return { x, before, gates: { r, u, candidate }, state: { h } };
 }
 
@@ -87,38 +100,43 @@ function stepLayers(x, states, cell, isGru) {
 
 /**
  * Gathers the weights of a model.
- * config: the settings of the run. weights: a Map from the name of each variable to its matrix or vector.
+ * config: the settings of the run. variables: matrices and vectors in the order in which the script makes them; their
+ * names may be others, as with tf.Variable.
  */
-export function makeModel(config, weights) {
+export function makeModel(config, variables) {
   const isGru = config.cell === "gru";
-  const cell = (name) => {
-    const scopes = [...Array(config.layers).keys()].map((layer) => `${name}${config.layers > 1 ? `/layer_${layer}` : ""}`);
-    return scopes.map((scope) => {
-      const variable = (part) => weights.get(`${scope}/${config.cell}_cell/${part}`);
-      if (!isGru) return { kernel: variable("kernel"), bias: variable("bias") };
-      return {
-        gateKernel: variable("gates/kernel"), gateBias: variable("gates/bias"),
-        candidateKernel: variable("candidate/kernel"), candidateBias: variable("candidate/bias"),
-      };
-    });
+  const rest = variables.values();
+  const next = () => {
+    const { value, done } = rest.next();
+    if (done) throw new Error(`it has only ${variables.length} variables`);
+    return value;
   };
-  const attention = (name) => weights.get(`decoder/${config.attention}/${name}`);
+  const gru = () => ({ gateKernel: next(), gateBias: next(), candidateKernel: next(), candidateBias: next() });
+  const cell = () => Array.from({ length: config.layers }, () => (isGru ? gru() : { kernel: next(), bias: next() }));
+  const attention = {
+    none: () => ({}),
+    bahdanau: () => ({ encoderWeights: next(), stateWeights: next(), scoreWeights: next() }),
+    luong: () => ({ encoderWeights: next(), combiningWeights: next() }),
+  };
+  const directions = config.encoder === "forward" ? ["forward"] : ["forward", "backward"];
   return {
-    config, isGru,
+    config,
+    isGru,
     parts: isGru ? ["h"] : ["c", "h"], // of a state
-    directions: config.encoder === "forward" ? ["forward"] : ["forward", "backward"],
-    embeddings: weights.get("embedding/embeddings"),
-    encoder: { forward: cell("encoder/forward"), backward: cell("encoder/backward") },
-    decoder: cell("decoder/cell"),
-    outputWeights: weights.get("decoder/output_weights"), outputBias: weights.get("decoder/output_bias"),
-    encoderWeights: attention("encoder_weights"), stateWeights: attention("state_weights"),
-    scoreWeights: attention("score_weights"), combiningWeights: attention("combining_weights"),
+    directions,
+    embeddings: next(),
+    encoder: Object.fromEntries(directions.map((direction) => [direction, cell()])),
+    outputWeights: next(),
+    outputBias: next(),
+    ...attention[config.attention](),
+    decoder: cell(),
   };
 }
 
 /** embed: the row of a symbol. */
 export function embed(model, symbol) {
-  const { shape: [, size], values } = model.embeddings;
+  const { shape, values } = model.embeddings;
+  const size = shape[1];
   return Float64Array.from(values.subarray(symbol * size, (symbol + 1) * size));
 }
 
@@ -129,7 +147,8 @@ export function embed(model, symbol) {
  *   state: for each layer {c, h} or {h}, what the decoder starts from.
  */
 export function encode(model, sequence) {
-  const units = model.config.encoder_hidden_units, directions = {};
+  const units = model.config.encoder_hidden_units,
+    directions = {};
   for (const direction of model.directions) {
     const order = direction === "forward" ? sequence : [...sequence].reverse();
     let states = model.decoder.map(() => Object.fromEntries(model.parts.map((part) => [part, zeros(units)])));
@@ -140,41 +159,59 @@ export function encode(model, sequence) {
     });
   }
   const last = sequence.length - 1;
-  const places = sequence.map((_, place) => ({ forward: place, backward: last - place })); // the step at which each direction reads it
-  const outputs = places.map((when) => concatenate(...model.directions.map((name) => directions[name][when[name]].output)));
-  const state = model.decoder.map((_, layer) => Object.fromEntries(model.parts.map((part) => {
-    const ends = model.directions.map((name) => directions[name][last].layers[layer].state[part]);
-    return [part, concatenate(...ends)];
-  })));
+  // The step at which each direction reads a place.
+  const places = sequence.map((_, place) => ({ forward: place, backward: last - place }));
+  const outputs = places.map((when) =>
+    concatenate(...model.directions.map((name) => directions[name][when[name]].output)),
+  );
+  const state = model.decoder.map((_, layer) =>
+    Object.fromEntries(
+      model.parts.map((part) => {
+        const ends = model.directions.map((name) => directions[name][last].layers[layer].state[part]);
+        return [part, concatenate(...ends)];
+      }),
+    ),
+  );
   return { sequence, directions, outputs, state };
 }
 
 /** weighted_mean: the context that the decoder looks at, with weights that sum to 1. */
 function attend(scores, outputs) {
-  const weights = softmax(scores), context = zeros(outputs[0].length);
-  outputs.forEach((output, place) => output.forEach((value, unit) => { context[unit] += weights[place] * value; }));
+  const weights = softmax(scores),
+    context = zeros(outputs[0].length);
+  outputs.forEach((output, place) =>
+    output.forEach((value, unit) => {
+      context[unit] += weights[place] * value;
+    }),
+  );
   return { weights, context };
 }
 
 /**
- * decode, and the loop_fn that it runs. Returns a step for each symbol that is written.
+ * decode, and the loop_fn that it runs, by the rules for answers: no PAD, and EOS is the end. Returns a step for each
+ * symbol that is written.
  * encoded: the result of encode(); only attention reads its outputs.
  * changes: the user's changes:
  *   state: what the decoder starts from instead,
- *   fed: a Map from a step to the symbol that is fed back after it instead of the prediction,
+ *   fed: a Map from a step to the symbol that is fed back after it instead of the prediction, be that EOS,
  *   before: a function that may change the state before each step,
- *   count: how many steps to make. By default three more than there are symbols; with own data an answer ends at EOS.
+ *   count: how many steps to make, past EOS too.
  */
 export function decode(model, encoded, changes = {}) {
-  const { config, outputWeights, outputBias } = model, { outputs, sequence } = encoded;
-  const longest = config.longest_answer, count = changes.count ?? longest ?? sequence.length + EXTRA_DECODER_STEPS;
-  const steps = [], fed = changes.fed ?? new Map(), before = changes.before ?? ((state) => state);
+  const { config, outputWeights, outputBias } = model,
+    { outputs, sequence } = encoded;
+  const most = changes.count ?? config.longest_answer ?? sequence.length + EXTRA_DECODER_STEPS;
+  const steps = [],
+    fed = changes.fed ?? new Map(),
+    before = changes.before ?? ((state) => state);
   const keys = model.encoderWeights && outputs.map((output) => multiply(output, model.encoderWeights));
-  let state = changes.state ?? encoded.state, symbol = EOS; // loop_fn_initial
+  let state = changes.state ?? encoded.state,
+    symbol = EOS; // loop_fn_initial
   let attentional = zeros(outputs[0].length);
-  for (let time = 0; time < count; time++) {
+  for (let time = 0; time < most; time++) {
     state = before(state);
-    let x = embed(model, symbol), alignment = null;
+    let x = embed(model, symbol),
+      alignment = null;
     if (config.attention === "bahdanau") {
       const query = multiply(state.at(-1).h, model.stateWeights);
       const scores = keys.map((key) => dot(model.scoreWeights.values, tanh(combine(query, key, (a, b) => a + b))));
@@ -186,18 +223,28 @@ export function decode(model, encoded, changes = {}) {
     const step = stepLayers(x, state, model.decoder, model.isGru);
     let projected = step.output;
     if (config.attention === "luong") {
-      alignment = attend(keys.map((key) => dot(key, projected)), outputs);
+      alignment = attend(
+        keys.map((key) => dot(key, projected)),
+        outputs,
+      );
       projected = attentional = tanh(multiply(concatenate(alignment.context, projected), model.combiningWeights));
     }
     const logits = multiply(projected, outputWeights, outputBias); // loop_fn_transition
-    const prediction = argmax(logits), next = fed.get(time) ?? prediction;
+    const prediction = likeliest(logits),
+      next = fed.get(time) ?? prediction;
     steps.push({
-      time, symbol, ...step, logits, probabilities: softmax(logits), prediction, next,
+      time,
+      symbol,
+      ...step,
+      logits,
+      probabilities: softmax(logits),
+      prediction,
+      next,
       alignment: alignment && alignment.weights,
     });
     state = step.layers.map((layer) => layer.state);
     symbol = next;
-    if (longest && !changes.count && symbol === EOS && !fed.has(time)) break;
+    if (prediction === EOS && !changes.count && !fed.has(time)) break;
   }
   return steps;
 }

@@ -6,7 +6,8 @@ import { decimals, make, setAttributes, write } from "./dom.mjs";
 const LABEL = "12px system-ui, sans-serif";
 const all = new Set(); // drawings, to be redrawn when their width or the theme changes
 
-const resized = globalThis.ResizeObserver && new ResizeObserver((entries) => entries.forEach(({ target }) => target.redraw()));
+const resized =
+  globalThis.ResizeObserver && new ResizeObserver((entries) => entries.forEach(({ target }) => target.redraw()));
 whenThemeChanges(() => all.forEach((drawing) => drawing.redraw()));
 
 /**
@@ -19,22 +20,30 @@ whenThemeChanges(() => all.forEach((drawing) => drawing.redraw()));
  * (cellWidth, cellHeight), columnLabels, selected (a column), mark(row, column) and columns, if more than are drawn.
  */
 export function strips({ name, describe, activate, hint = "", readout = null }) {
-  const canvas = make("canvas", { tabIndex: 0, width: 1, height: 1 }), ownReadout = readout ? [] : [make("p", { className: "readout" }, hint)];
+  const canvas = make("canvas", { tabIndex: 0, width: 1, height: 1 }),
+    ownReadout = readout ? [] : [make("p", { className: "readout" }, hint)];
   readout ??= ownReadout[0];
   setAttributes(canvas, { role: activate ? "application" : "img", "aria-label": name });
   if (activate) canvas.setAttribute("aria-roledescription", "map: arrow keys move, Enter changes");
   const element = make("div", { className: "strips", hidden: true }, canvas, ...ownReadout);
-  let rows = [], options = {}, cursor = null, box = null;
+  let rows = [],
+    options = {},
+    cursor = null,
+    box = null;
 
   function place() {
     const context = canvas.getContext("2d");
     context.font = LABEL;
     const widest = Math.max(0, ...rows.map((row) => context.measureText(row.label ?? "").width));
     const columns = options.columns ?? Math.max(1, ...rows.map((row) => row.values.length));
-    const left = options.left ?? (widest ? Math.ceil(widest) + 8 : 0), width = element.clientWidth || 300;
-    const cell = Math.min(options.cellWidth ?? 16, (width - left) / columns), height = options.cellHeight ?? cell;
-    const labels = options.columnLabels ?? [], widestLabel = Math.max(0, ...labels.map((text) => context.measureText(text).width));
-    const isTurned = widestLabel > cell - 2, bottom = labels.length ? (isTurned ? Math.min(90, widestLabel + 8) : 18) : 0;
+    const left = options.left ?? (widest ? Math.ceil(widest) + 8 : 0),
+      width = element.clientWidth || 300;
+    const cell = Math.min(options.cellWidth ?? 16, (width - left) / columns),
+      height = options.cellHeight ?? cell;
+    const labels = options.columnLabels ?? [],
+      widestLabel = Math.max(0, ...labels.map((text) => context.measureText(text).width));
+    const isTurned = widestLabel > cell - 2,
+      bottom = labels.length ? (isTurned ? Math.min(90, widestLabel + 8) : 18) : 0;
     const tops = [];
     let top = 0;
     for (const row of rows) {
@@ -42,24 +51,39 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       tops.push(top);
       top += height;
     }
-    return { left, cell, height, tops, labels, isTurned, widestLabel, width: left + cell * columns, total: top + bottom, grid: top };
+    return {
+      left,
+      cell,
+      height,
+      tops,
+      labels,
+      isTurned,
+      widestLabel,
+      width: left + cell * columns,
+      total: top + bottom,
+      grid: top,
+    };
   }
 
   function redraw() {
     if (!element.isConnected || !rows.length) return;
     box = place();
-    const scale = globalThis.devicePixelRatio || 1, context = canvas.getContext("2d"), style = getComputedStyle(element);
+    const scale = globalThis.devicePixelRatio || 1,
+      context = canvas.getContext("2d"),
+      style = getComputedStyle(element);
     canvas.width = Math.ceil(box.width * scale);
     canvas.height = Math.ceil(box.total * scale);
     canvas.style.width = `${canvas.width / scale}px`;
     canvas.style.height = `${canvas.height / scale}px`;
     context.scale(scale, scale);
-    const accent = style.getPropertyValue("--accent"), text = style.color;
+    const accent = style.getPropertyValue("--accent"),
+      text = style.color;
     const gap = box.cell > 7 && box.height > 7 ? 1 : box.cell > 7 && box.height > 3 ? 0.5 : 0;
     rows.forEach((row, index) => {
       const top = box.tops[index];
       row.values.forEach((value, column) => {
-        const color = colorOf(row.scale, value, row.limit), left = box.left + column * box.cell;
+        const color = colorOf(row.scale, value, row.limit),
+          left = box.left + column * box.cell;
         context.fillStyle = css(color);
         context.fillRect(left, top, box.cell - (box.cell > 7 ? 1 : 0), box.height - gap);
         const mark = options.mark?.(index, column);
@@ -70,7 +94,8 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
         context.textBaseline = "middle";
         context.textAlign = "right";
         context.fillStyle = text;
-        if (box.height > 9 || index % Math.ceil(12 / box.height) === 0) context.fillText(row.label, box.left - 6, top + box.height / 2);
+        if (box.height > 9 || index % Math.ceil(12 / box.height) === 0)
+          context.fillText(row.label, box.left - 6, top + box.height / 2);
       }
     });
     context.font = LABEL;
@@ -81,7 +106,8 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       if (box.isTurned) context.rotate(-Math.PI / 2);
       context.textAlign = box.isTurned ? "right" : "center";
       context.textBaseline = box.isTurned ? "middle" : "top";
-      if (!box.isTurned || box.cell > 9 || column % Math.ceil(12 / box.cell) === 0) context.fillText(label, box.isTurned ? -2 : 0, 0);
+      if (!box.isTurned || box.cell > 9 || column % Math.ceil(12 / box.cell) === 0)
+        context.fillText(label, box.isTurned ? -2 : 0, 0);
       context.restore();
     });
     if (options.selected != null) frame(context, options.selected, 0, box.grid, accent, 2);
@@ -105,8 +131,11 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
 
   function cellAt(event) {
     if (!box) return null;
-    const bounds = canvas.getBoundingClientRect(), x = event.clientX - bounds.left, y = event.clientY - bounds.top;
-    const column = Math.floor((x - box.left) / box.cell), row = box.tops.findIndex((top) => y >= top && y < top + box.height);
+    const bounds = canvas.getBoundingClientRect(),
+      x = event.clientX - bounds.left,
+      y = event.clientY - bounds.top;
+    const column = Math.floor((x - box.left) / box.cell),
+      row = box.tops.findIndex((top) => y >= top && y < top + box.height);
     return row >= 0 && column >= 0 && column < rows[row].values.length ? { row, column } : null;
   }
 
@@ -122,7 +151,8 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
     const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     if (!rows.length || event.ctrlKey || event.metaKey || event.altKey) return;
     if (moves[event.key]) {
-      const [down, right] = cursor ? moves[event.key] : [0, 0], at = cursor ?? { row: 0, column: 0 };
+      const [down, right] = cursor ? moves[event.key] : [0, 0],
+        at = cursor ?? { row: 0, column: 0 };
       const row = Math.min(rows.length - 1, Math.max(0, at.row + down));
       setAttributes(readout, { "aria-live": "polite" }); // with a pointer, a screen reader would say too much
       moveTo({ row, column: Math.min(rows[row].values.length - 1, Math.max(0, at.column + right)) });
@@ -149,7 +179,9 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       if (cursor) write(readout, describe(cursor.row, cursor.column));
       redraw();
     },
-    rename(text) { canvas.setAttribute("aria-label", text); },
+    rename(text) {
+      canvas.setAttribute("aria-label", text);
+    },
   };
 }
 
@@ -157,7 +189,9 @@ function drawMark(context, mark, left, top, { cell, height }, color) {
   context.strokeStyle = context.fillStyle = color;
   context.lineWidth = 1.5;
   context.beginPath();
-  const size = Math.min(cell, height) * 0.22, x = left + (cell - 1) / 2, y = top + (height - 1) / 2;
+  const size = Math.min(cell, height) * 0.22,
+    x = left + (cell - 1) / 2,
+    y = top + (height - 1) / 2;
   if (mark === "zero") {
     context.moveTo(x - size, y - size);
     context.lineTo(x + size, y + size);
@@ -172,9 +206,13 @@ function drawMark(context, mark, left, top, { cell, height }, color) {
 
 /** Makes the legend of a scale of colours, from its lowest to its highest value. */
 export function legend(scale, text) {
-  const bar = make("span", { className: "ramp" }), low = make("span"), high = make("span");
+  const bar = make("span", { className: "ramp" }),
+    low = make("span"),
+    high = make("span");
   const element = make("p", { className: "legend" }, text, " ", low, bar, high);
-  whenThemeChanges(() => { bar.style.background = gradient(scale); });
+  whenThemeChanges(() => {
+    bar.style.background = gradient(scale);
+  });
   return {
     element,
     draw(limit = 1) {
@@ -186,4 +224,5 @@ export function legend(scale, text) {
 }
 
 /** Returns the largest absolute value among vectors, for a scale of both signs. */
-export const limitOf = (vectors) => Math.max(1e-9, ...vectors.map((vector) => vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+export const limitOf = (vectors) =>
+  Math.max(1e-9, ...vectors.map((vector) => vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
