@@ -69,6 +69,7 @@ SPACE_OF_PAIRS = {
 NOT_IN_A_TRIAL = ("until", "patience", "keep")  # a trial ends with its last batch, or when the pruner ends it
 FIRST_SEED, FIRST_FRESH_SEED = 1000, 2000  # the reports of this project use seeds 0 to 9
 EVALUATIONS = 10  # of a run
+PRUNER = optuna.pruners.MedianPruner(n_warmup_steps=EVALUATIONS // 3)
 FINALISTS = 3  # the best trials, to be trained again on fresh seeds
 DEFAULTS = "the defaults"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -233,7 +234,7 @@ def open_trainer(config):
 
 
 def restart(trainer, config):
-    """Sets a trainer to what it is before the first step of a run, with the weights of its seed."""
+    """Sets a trainer to what it is before the first step of a run. Only what dropout draws is not that of its seed."""
     with variants.open_model(config).session as other:
         weights = other.run(tf.trainable_variables())
     session, trainer.model.config = trainer.model.session, config
@@ -302,9 +303,8 @@ def storage_error(error, place, status):
 
 def open_study(task):
     """Returns the optuna.Study of a Task, new or as it was left. Raises UserError if it cannot be."""
-    pruner = optuna.pruners.MedianPruner(n_warmup_steps=EVALUATIONS // 3)
     storage = open_storage(task.storage)
-    study = optuna.create_study(study_name=task.study, storage=storage, pruner=pruner, load_if_exists=True)
+    study = optuna.create_study(study_name=task.study, storage=storage, pruner=PRUNER, load_if_exists=True)
     asked = {name: value for name, value in task.config.fixed.items() if name not in task.space}
     asked |= {"searched": list(task.space), "seeds": len(task.seeds)}
     begun = study.user_attrs.get("settings", asked)
@@ -344,7 +344,8 @@ def search(study, task, stop):
 
         enough = optuna.study.MaxTrialsCallback(task.trials, FINISHED)
         bar.update(finished)
-        study.optimize(functools.partial(objective, task=task, stop=stop), callbacks=[after_trial, enough])
+        make = functools.partial(objective, task=task, stop=stop)
+        study.optimize(make, callbacks=[after_trial, enough], gc_after_trial=True)
 
 
 def compare(study, task, stop):
