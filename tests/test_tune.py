@@ -350,7 +350,7 @@ def test_two_processes_share_the_trials_of_a_file(tmp_path):
 
 @running.posix
 def test_a_full_disk_is_one_line_and_no_trial_is_lost(here, monkeypatch):
-    full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n{QUICK}"
+    full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{QUICK}"
     status, stdout, stderr = run(["--trials", "1000"], here, code=full)
     assert (status, stdout) == (1, "")
     assert stderr.startswith("tune: --storage: cannot use 'studies/tune.db': ") and stderr.count("\n") == 1
