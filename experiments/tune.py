@@ -234,7 +234,10 @@ def open_trainer(config):
 
 
 def restart(trainer, config):
-    """Sets a trainer to what it is before the first step of a run. Only the coins of dropout and scheduled sampling are not its own."""
+    """Sets a trainer to what it is before the first step of a run.
+
+    Only the coins of dropout and scheduled sampling are those of seed 0.
+    """
     with variants.open_model(config).session as other:
         weights = other.run(tf.trainable_variables())
     session, trainer.model.config = trainer.model.session, config
