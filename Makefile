@@ -56,7 +56,7 @@ page: $(VENV)/run-installed
 	$(VENV)/bin/python -m support.pictures.page
 
 dashboard: $(VENV)/dashboard-installed
-	$(VENV)/bin/optuna-dashboard $(or $(ARGS),studies/journal)
+	$(VENV)/bin/optuna-dashboard $(or $(ARGS),sqlite:///studies/tune.db)
 
 cluster: $(VENV)/run-installed
 	$(VENV)/bin/python -m support.cluster.local $(WORKERS) $(ARGS)

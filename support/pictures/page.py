@@ -25,7 +25,7 @@ from helpers import EOS, PAD
 from support.data import pairs
 from support.model import attention, beam_search, cells, greedy, variants
 from support.outside import printable
-from support.pictures.heat_maps import label_names, title
+from support.pictures.heat_maps import label_names, reported, title
 from support.run.history import EARLY_BATCHES
 from support.run.run_folder import RunFolder
 from support.run.whole_files import write_whole
@@ -57,7 +57,7 @@ def of_run(run, metrics):
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:
         early = {}
     exact = metrics["exact_match"]
-    result = f"{exact['exact']:,} of {exact['sequences']:,} {heat_maps.reported(metrics, run.config)} are exact"
+    result = f"{exact['exact']:,} of {exact['sequences']:,} {reported(metrics, run.config)} are exact"
     return render(run.model, early | {final_batch: final}, run.held_out.validation, result).encode()
 
 
