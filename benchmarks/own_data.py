@@ -1,6 +1,6 @@
 """This script, PyTorch and JAX at the sizes of own data: python -m benchmarks.own_data.
 
-The model is what docs/own-data.md recommends: a bidirectional LSTM of 128 units in each direction, embeddings of 64,
+The model is one that real data needs: a bidirectional LSTM of 128 units in each direction, embeddings of 64,
 Luong's attention with input feeding, teacher forcing and dropout, in batches of 64. The peers must reach the same
 losses without dropout. Then they are timed with it: each draws its own coins.
 """
