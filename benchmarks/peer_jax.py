@@ -1,4 +1,4 @@
-"""JAX as a peer: python -m benchmarks.peer_jax WORK idiomatic|tuned steps|job.
+"""JAX as a peer: python -m benchmarks.peer_jax WORK idiomatic|tuned job|LOSSES.
 
 idiomatic is what its documentation teaches: each layer is a lax.scan, and the whole step is one jax.jit that reuses its
 memory. tuned has everything that makes it faster here:
@@ -10,6 +10,8 @@ memory. tuned has everything that makes it faster here:
 None of these was faster: one product with a block-diagonal matrix for both directions, or two products in one scan;
 one-hot products in place of look-ups; an unrolled scan; one call per step; the logits in one product after the
 scan; one thread per operation.
+
+With attention, for own_data.py, idiomatic is decode_luong().
 """
 
 import functools
@@ -34,24 +36,24 @@ def keep(real, new, state):
     return jax.tree.map(functools.partial(jnp.where, real), new, state)
 
 
-def encode(weights, name, embedded, lengths):
-    """Returns the final state; backward reads the padding first, which leaves the state as it is."""
+def encode(weights, name, embedded, lengths, emit=lambda h: None):
+    """Returns the final state, and what is emitted; backward reads the padding first, which leaves the state."""
     kernel, bias = weights[f"{name}_kernel"], weights[f"{name}_bias"]
     zeros = jnp.zeros([embedded.shape[1], bias.size // 4])
 
     def step(state, time_and_inputs):
         time, inputs = time_and_inputs
         new = lstm(jnp.concatenate([inputs, state[1]], axis=1) @ kernel + bias, state[0])
-        return keep((time < lengths)[:, jnp.newaxis], new, state), None
+        return keep((time < lengths)[:, jnp.newaxis], new, state), emit(new[1])
 
     scanned = (jnp.arange(embedded.shape[0]), embedded)
-    return jax.lax.scan(step, (zeros, zeros), scanned, reverse=name == "backward")[0]
+    return jax.lax.scan(step, (zeros, zeros), scanned, reverse=name == "backward")
 
 
 def decode(weights, inputs, lengths, steps):
     """Returns the logits [steps, batch, vocab_size]."""
     embeddings, kernel, bias = (weights[name] for name in ("embeddings", "decoder_kernel", "decoder_bias"))
-    states = [encode(weights, name, embeddings[inputs], lengths) for name in ("forward", "backward")]
+    states = [encode(weights, name, embeddings[inputs], lengths)[0] for name in ("forward", "backward")]
     state = [jnp.concatenate(parts, axis=1) for parts in zip(*states)]
     return write(weights, lambda x, h: jnp.concatenate([embeddings[x], h], axis=1) @ kernel + bias, state, steps)
 
@@ -67,6 +69,36 @@ def write(weights, gates_of, state, steps):
 
     first = (*state, jnp.full(len(state[0]), EOS))
     return jax.lax.scan(step, first, None, length=steps)[1]
+
+
+def decode_luong(config, weights, inputs, lengths, targets, step):
+    """Returns the logits [steps, batch, vocab_size], with Luong's attention, input feeding, true symbols, dropout."""
+    embeddings, kernel, bias = (weights[name] for name in ("embeddings", "decoder_kernel", "decoder_bias"))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), step.astype(int)), 3)
+
+    def kept(key, size):
+        return jax.random.bernoulli(key, 1 - config.dropout, [lengths.size, size]) / (1 - config.dropout)
+
+    embedded = embeddings[inputs] * kept(keys[0], embeddings.shape[1])
+    encoded = [encode(weights, name, embedded, lengths, emit=lambda h: h) for name in ("forward", "backward")]
+    state = [jnp.concatenate(parts, axis=1) for parts in zip(*(state for state, _ in encoded))]
+    outputs = jnp.concatenate([outputs for _, outputs in encoded], axis=2)  # [time, batch, 2 * units]
+    scored = outputs @ weights["encoder_weights"]
+    is_real = jnp.arange(len(inputs))[:, jnp.newaxis] < lengths
+    kept_input, units = kept(keys[1], len(kernel) - state[1].shape[1]), outputs.shape[2]
+
+    def step_of_decoder(carry, symbol):
+        c, h, attentional_state = carry
+        cell_input = jnp.concatenate([symbol, attentional_state], axis=1) * kept_input
+        c, h = lstm(jnp.concatenate([cell_input, h], axis=1) @ kernel + bias, c)
+        scores = jnp.where(is_real, jnp.einsum("bu,tbu->tb", h, scored), -jnp.inf)
+        context = jnp.einsum("tb,tbu->bu", jax.nn.softmax(scores, axis=0), outputs)
+        attentional_state = jnp.tanh(jnp.concatenate([context, h], axis=1) @ weights["combining_weights"])
+        return (c, h, attentional_state), attentional_state
+
+    read = embeddings[jnp.concatenate([jnp.full_like(targets[:1], EOS), targets[:-1]])]
+    _, attentional_states = jax.lax.scan(step_of_decoder, (*state, jnp.zeros_like(state[1])), read)
+    return (attentional_states * kept(keys[2], units)) @ weights["output_weights"] + weights["output_bias"]
 
 
 def split(weights, name):
@@ -115,11 +147,11 @@ def adam(train_state, gradients, config):
     return weights, first, second, step + 1
 
 
-def train_step(decode, config, train_state, inputs, lengths, targets):
+def train_step(logits_of, config, train_state, inputs, lengths, targets):
     """Returns the state of training after a step, and the loss before it."""
 
     def loss(weights):
-        logits = decode(weights, inputs, lengths, len(targets))
+        logits = logits_of(weights, inputs, lengths, targets, train_state[3])
         cross_entropy = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, :, jnp.newaxis], axis=2)[:, :, 0]
         mask = jnp.arange(len(targets))[:, jnp.newaxis] < lengths + EXTRA_DECODER_STEPS
         return (cross_entropy * mask).sum() / mask.sum()
@@ -143,7 +175,13 @@ def prepare(data, form):
     """Returns take_steps and decode for work.run()."""
     train_state = (data.weights, *(jax.tree.map(np.zeros_like, data.weights) for _ in range(2)), np.float32(0))
     decode_in_form = decode_tuned if form == "tuned" else decode
-    step = functools.partial(train_step, decode_in_form, data.config)
+
+    def logits_of(weights, inputs, lengths, targets, done):
+        if data.config.attention == "luong":
+            return decode_luong(data.config, weights, inputs, lengths, targets, done)
+        return decode_in_form(weights, inputs, lengths, len(targets))
+
+    step = functools.partial(train_step, logits_of, data.config)
     steps = jax.jit(functools.partial(train_steps, step), donate_argnums=0)
     step = jax.jit(step, donate_argnums=0)
 

@@ -1,6 +1,6 @@
 """TensorFlow as a peer.
 
-    python -m benchmarks.peer_tensorflow WORK compiled|raw_rnn|talk steps|job
+    python -m benchmarks.peer_tensorflow WORK compiled|raw_rnn|talk job|LOSSES
 
 compiled and raw_rnn are seq2seq_copy.py with --xla on and off. talk trains with the graph of the well-known tutorials,
 which projects the decoder's outputs a second time after the loop, in a session with default settings.
@@ -24,6 +24,8 @@ NAMES = {
     "backward": "encoder/backward/lstm_cell/",
     "decoder": "decoder/cell/lstm_cell/",
     "output": "decoder/output_",
+    "encoder": "decoder/luong/encoder_",
+    "combining": "decoder/luong/combining_",
 }
 
 

@@ -1,9 +1,10 @@
 """PyTorch as a peer.
 
-    python -m benchmarks.peer_torch WORK eager|compile steps|job
+    python -m benchmarks.peer_torch WORK eager|compile job|LOSSES
 
 eager reads with nn.LSTM over packed sequences. compile reads with nn.LSTMCell, because torch.compile cannot follow
-these. Both decode held-out sequences without torch.compile: compiling would take longer than decoding.
+these. Both decode held-out sequences without torch.compile: compiling would take longer than decoding. LuongModel is
+that of own_data.py.
 """
 
 import itertools
@@ -33,7 +34,7 @@ class Model(torch.nn.Module):
             self.backward_cell = torch.nn.LSTMCell(embedding_size, units)
             set_lstm(self.forward_cell, "", weights, "forward")
             set_lstm(self.backward_cell, "", weights, "backward")
-        self.decoder = torch.nn.LSTMCell(embedding_size, 2 * units)
+        self.decoder = torch.nn.LSTMCell(len(weights["decoder_kernel"]) - 2 * units, 2 * units)
         set_lstm(self.decoder, "", weights, "decoder")
         self.output = torch.nn.Linear(2 * units, vocab_size)
         self.output.weight.data = torch.tensor(weights["output_weights"].T)
@@ -66,12 +67,52 @@ class Model(torch.nn.Module):
             symbol = logits[-1].argmax(dim=1)
         return torch.stack(logits)
 
+    def logits(self, inputs, lengths, targets):
+        return self.decode(inputs, lengths, len(targets))
+
     def forward(self, inputs, lengths, targets):
-        logits = self.decode(inputs, lengths, len(targets))
+        logits = self.logits(inputs, lengths, targets)
         cross_entropy = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         steps = torch.arange(len(targets))[:, None]
         mask = (steps < lengths + EXTRA_DECODER_STEPS).float()
         return (cross_entropy.view_as(mask) * mask).sum() / mask.sum()
+
+
+class LuongModel(Model):
+    """The model with Luong's attention, input feeding, teacher forcing and dropout; it only trains.
+
+    Both directions of the encoder read the same inputs: nn.LSTM drops none that stay the same at all steps.
+    """
+
+    def __init__(self, weights, dropout):
+        super().__init__(weights, "eager")
+        self.dropout = dropout
+        self.encoder_weights = torch.nn.Parameter(torch.tensor(weights["encoder_weights"]))
+        self.combining_weights = torch.nn.Parameter(torch.tensor(weights["combining_weights"]))
+
+    def kept(self, *shape):
+        return functional.dropout(torch.ones(shape), self.dropout)
+
+    def logits(self, inputs, lengths, targets):
+        batch_size, units = lengths.numel(), self.decoder.hidden_size
+        embedded = self.embeddings(inputs)
+        embedded = embedded * self.kept(*embedded.shape[1:])
+        packed = torch.nn.utils.rnn.pack_padded_sequence(embedded, lengths, enforce_sorted=False)
+        outputs, states = self.encoder(packed)
+        outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=len(inputs))
+        h, c = (torch.cat(tuple(part), dim=1) for part in states)
+        keys = outputs @ self.encoder_weights  # [batch, time, units]
+        is_padding = torch.arange(len(inputs)) >= lengths[:, None]
+        read = torch.cat([torch.full_like(targets[:1], EOS), targets[:-1]])
+        attentional_state, attentional_states = torch.zeros_like(h), []
+        kept = self.kept(batch_size, self.decoder.input_size)
+        for symbol in self.embeddings(read):
+            h, c = self.decoder(torch.cat([symbol, attentional_state], dim=1) * kept, (h, c))
+            scores = torch.bmm(keys, h[:, :, None])[:, :, 0].masked_fill(is_padding, -torch.inf)
+            context = torch.bmm(scores.softmax(dim=1)[:, None], outputs)[:, 0]
+            attentional_state = torch.tanh(torch.cat([context, h], dim=1) @ self.combining_weights)
+            attentional_states.append(attentional_state)
+        return self.output(torch.stack(attentional_states) * self.kept(batch_size, units))
 
 
 def set_lstm(module, suffix, weights, name):
@@ -90,7 +131,8 @@ def set_lstm(module, suffix, weights, name):
 
 def prepare(data, form):
     """Returns take_steps and decode for work.run()."""
-    model, config = Model(data.weights, form), data.config
+    config = data.config
+    model = LuongModel(data.weights, config.dropout) if config.attention == "luong" else Model(data.weights, form)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     betas = (work.BETA1, config.adam_beta2)
     optimizer = torch.optim.Adam(parameters, config.learning_rate, betas, work.EPSILON, fused=True)

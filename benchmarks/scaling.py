@@ -8,29 +8,21 @@ with one thread each. They take turns. Then measures the time of the all-reduce 
 both follows a model on paper of more machines.
 """
 
-import argparse
-import contextlib
 import itertools
 import json
-import os
 import statistics
-import subprocess
 import sys
-import time
-from pathlib import Path
-
-import numpy as np
 
 import helpers
 import seq2seq_copy
-from benchmarks.work import say
+from benchmarks import machine, peers, tables, work
+from experiments.common import parser, print_table
 from support.cluster import collective, steps
 from support.cluster.local import free_addresses
 from support.model import variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 
-ROOT = Path(__file__).parents[1]
 UNITS, BATCH_SIZES, BATCHES = (20, 128, 256), (100, 1000), 100
 FORMS = {"1 worker, 1 thread": (1, 1), "1 worker, 2 threads": (1, 2), "2 workers, 1 thread each": (2, 1)}
 WEIGHTS = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -67,91 +59,43 @@ def all_reduce(addresses, index, weights):
     return lambda count: [cluster.run(session, added_up, {}) for _ in range(count)], weights
 
 
-def serve(name, *arguments):
-    """Sends the number of weights, then repeats the work whenever the parent asks for it."""
-    repeat, weights = {"train": train, "all_reduce": all_reduce}[name](*arguments)
-    repeat(1)
-    say(weights)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        repeat(int(line))
-        say(time.perf_counter() - start)
-
-
 # The parent.
 
 
-class Workers:
-    """The processes of one form."""
+def measure(forms, options, function, *arguments):
+    """Lets clusters take turns.
 
-    def __init__(self, stack, count, threads, name, *arguments):
-        addresses = free_addresses(count)
-        environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": f"{threads}", "TF_NUM_INTEROP_THREADS": "2"}
-        self.processes = []
-        for index in range(count):
-            request = json.dumps([name, addresses, index, *arguments])
-            command = [sys.executable, "-m", "benchmarks.scaling", "--serve", request]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-            self.processes.append(stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)))
-            stack.callback(self.processes[-1].kill)
-        self.weights = self.read()[0]
-
-    def read(self):
-        return [json.loads(process.stdout.readline()) for process in self.processes]
-
-    def seconds(self, count):
-        """Returns how long the slowest process takes for a number of steps."""
-        for process in self.processes:
-            print(count, file=process.stdin, flush=True)
-        return max(self.read())
+    forms is a dict of name to the number of workers and the threads of each, function one of the two above, and
+    arguments what it gets after index. Returns the number of weights, and the median seconds per step of each form.
+    """
+    clusters = {}
+    for name, (count, threads) in forms.items():
+        addresses, environment = free_addresses(count), peers.environment("off", threads)
+        requests = [json.dumps([function, addresses, index, *arguments]) for index in range(count)]
+        commands = [[sys.executable, "-m", "benchmarks.scaling", "--serve", request] for request in requests]
+        clusters[name] = [(command, environment) for command in commands]
+    firsts, rates, _ = tables.take_turns(clusters, options.rounds, options.seconds, machine.Quiet())
+    return next(iter(firsts.values()))["weights"], [1 / statistics.median(some) for some in rates.values()]
 
 
-def in_turn(forms, rounds, seconds):
-    """Returns the median seconds per step of each form. They take turns, each time for a number of seconds."""
-    counts = [max(1, round(seconds / min(form.seconds(3), form.seconds(3)) * 3)) for form in forms]
-    measured = [[form.seconds(count) / count for form, count in zip(forms, counts)] for _ in range(rounds)]
-    return [statistics.median(column) for column in zip(*measured)]
-
-
-def print_row(*cells):
-    print(f"| {' | '.join(map(str, cells))} |", flush=True)
-
-
-def print_head(*titles):
-    print_row(*titles)
-    print("|---" * len(titles) + "|")
-
-
-def measure_steps(options):
-    """Prints the table of steps; returns the seconds per step of one worker with one thread, and the weights."""
-    print_head("units", "batch size", "weights", *FORMS, "2 workers / 1 thread", "/ 2 threads")
-    one_worker, weights = {}, {}
+def rows_of_steps(options, one_worker, weights):
+    """Yields the rows of the first table; fills two dicts: seconds per step of one worker with one thread, weights."""
     for units, batch_size in itertools.product(UNITS, BATCH_SIZES):
-        with contextlib.ExitStack() as stack:
-            forms = [Workers(stack, count, threads, "train", units, batch_size) for count, threads in FORMS.values()]
-            one, two_threads, two_workers = in_turn(forms, options.rounds, options.seconds)
-            one_worker[units, batch_size], weights[units] = one, forms[0].weights
-        rates = [f"{1 / step:.1f}" for step in (one, two_threads, two_workers)]
-        ratios = [f"{step / two_workers:.2f}" for step in (one, two_threads)]
-        print_row(units, batch_size, f"{weights[units]:,}", *rates, *ratios)
-    return one_worker, weights
+        weights[units], seconds = measure(FORMS, options, "train", units, batch_size)
+        one_worker[units, batch_size], two_threads, two_workers = seconds
+        ratios = [f"{one_worker[units, batch_size] / two_workers:.2f}", f"{two_threads / two_workers:.2f}"]
+        yield [units, batch_size, f"{weights[units]:,}", *(f"{1 / step:.1f}" for step in seconds), *ratios]
 
 
-def measure_all_reduce(options):
-    """Prints the table of all-reduces between two workers; returns seconds by number of weights."""
-    print()
-    print_head("numbers", "ms to add up those of 2 workers", "ns per number")
-    seconds = {}
+def rows_of_all_reduce(options, seconds):
+    """Yields the rows of the second table; fills a dict of the number of weights to seconds."""
     for weights in WEIGHTS:
-        with contextlib.ExitStack() as stack:
-            form = Workers(stack, 2, 1, "all_reduce", weights)
-            (seconds[weights],) = in_turn([form], options.rounds, options.seconds)
-        print_row(f"{weights:,}", f"{seconds[weights] * 1e3:.2f}", f"{seconds[weights] / weights * 1e9:.2f}")
-    return seconds
+        _, (seconds[weights],) = measure({"2 workers": (2, 1)}, options, "all_reduce", weights)
+        yield [f"{weights:,}", f"{seconds[weights] * 1e3:.2f}", f"{seconds[weights] / weights * 1e9:.2f}"]
 
 
-def on_paper(one_worker, weights, all_reduces):
-    """Prints by how much more machines would speed up a step with the largest batch, at most.
+def rows_on_paper(one_worker, weights, all_reduces):
+    """Yields by how much more machines would speed up a step with the largest batch, at most.
 
     The step of one worker grows linearly with its columns. A ring of k machines makes 2 (k - 1) moves, of a k-th of the
     weights each. A move costs a delay and, for each number, the work of both processors and 32 bits on the wire. Delay
@@ -168,27 +112,33 @@ def on_paper(one_worker, weights, all_reduces):
         ring = 2 * (machines - 1) * (delay + weights[units] / machines * number)
         return fixed + column * many / machines + ring
 
-    print(f"\nBatch size {many}: speed-up over one machine, at most\n")
-    print_head("units", "weights", "Gbit/s", *(f"{machines} machines" for machines in MACHINES), "best")
     for form in itertools.product(UNITS, GIGABITS):
         speed_ups = {machines: step(1, *form) / step(machines, *form) for machines in range(1, many + 1)}
         best = max(speed_ups, key=speed_ups.get)
         cells = [f"{speed_ups[machines]:.2f}" for machines in MACHINES]
-        print_row(form[0], f"{weights[form[0]]:,}", form[1], *cells, f"{speed_ups[best]:.2f} with {best}")
+        yield [form[0], f"{weights[form[0]]:,}", form[1], *cells, f"{speed_ups[best]:.2f} with {best}"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each form in each round")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=2.0, help="of each form in each round")
+    options.add_argument("--serve", help="what a worker does; it is started by this program")
+    options = options.parse_args()
     if options.serve:
-        return serve(*json.loads(options.serve))
-    print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}, NumPy {np.__version__}\n")
-    one_worker, weights = measure_steps(options)
-    on_paper(one_worker, weights, measure_all_reduce(options))
+        name, *arguments = json.loads(options.serve)
+        take_steps, weights = {"train": train, "all_reduce": all_reduce}[name](*arguments)
+        return work.serve(take_steps, {"weights": weights})
+    print(machine.describe() + "\n")
+    one_worker, weights, all_reduces = {}, {}, {}
+    head = ["units", "batch size", "weights", *FORMS, "2 workers / 1 thread", "/ 2 threads"]
+    print_table(head, rows_of_steps(options, one_worker, weights))
+    head = ["numbers", "ms to add up those of 2 workers", "ns per number"]
+    print_table(head, rows_of_all_reduce(options, all_reduces))
+    print(f"Batch size {max(BATCH_SIZES)}: speed-up over one machine, at most\n")
+    head = ["units", "weights", "Gbit/s", *(f"{machines} machines" for machines in MACHINES), "best"]
+    print_table(head, rows_on_paper(one_worker, weights, all_reduces))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,10 +1,10 @@
-"""The work that every peer does, and how bench.py talks to a peer. Needs only NumPy.
+"""The work that every peer does, and how the benchmarks talk to a peer. Needs only NumPy.
 
-    python -m benchmarks.peer_NAME WORK FORM steps|job
+    python -m benchmarks.peer_NAME WORK FORM job|LOSSES
 
-A peer is a process that gets a file with initial weights and batches. With steps it reports the losses of its first
-steps on these batches, then takes as many further steps as requested, and reports their seconds each time. With job it
-does the work that a user waits for: it trains on 3,001 fresh batches and decodes 10,000 held-out sequences.
+A peer is a process that gets a file with initial weights and batches. With a number it reports the losses of so many
+first steps on these batches. Then it takes as many further steps as each line asks for, and reports their seconds. With
+job it does the work that a user waits for: it trains on 3,001 fresh batches and decodes 10,000 held-out sequences.
 """
 
 import itertools
@@ -43,10 +43,16 @@ def make(path, config):
     def uniform(*shape, limit):
         return generator.uniform(-limit, limit, shape).astype(np.float32)
 
-    weights = {"embeddings": uniform(vocab_size, embedding_size, limit=0.2)}
-    for name, size in (("forward", units), ("backward", units), ("decoder", 2 * units)):
-        rows, columns = embedding_size + size, 4 * size
-        weights[f"{name}_kernel"] = uniform(rows, columns, limit=np.sqrt(6 / (rows + columns)))
+    def glorot(rows, columns):
+        return uniform(rows, columns, limit=np.sqrt(6 / (rows + columns)))
+
+    weights, context_size = {"embeddings": uniform(vocab_size, embedding_size, limit=0.2)}, 0
+    if config.attention == "luong":
+        context_size = 2 * units
+        weights["encoder_weights"] = glorot(2 * units, 2 * units)
+        weights["combining_weights"] = glorot(4 * units, 2 * units)
+    for name, size, more in (("forward", units, 0), ("backward", units, 0), ("decoder", 2 * units, context_size)):
+        weights[f"{name}_kernel"] = glorot(embedding_size + more + size, 4 * size)
         weights[f"{name}_bias"] = np.repeat([0, 0, 4, 0], size).astype(np.float32)
     weights["output_weights"] = uniform(2 * units, vocab_size, limit=2.5)
     weights["output_bias"] = np.zeros(vocab_size, np.float32)
@@ -76,7 +82,7 @@ def peak_memory():
 
 
 def run(prepare):
-    """Does the work that bench.py asks of a peer.
+    """Does the work that is asked of a peer.
 
     Args:
       prepare: function from a Work and the form of the peer to take_steps and decode.
@@ -90,20 +96,22 @@ def run(prepare):
     work = load(path)
     take_steps, decode = prepare(work, form)
     if task == "job":
-        whole_job(work.config, take_steps, decode)
-    else:
-        serve(take_steps, itertools.cycle(work.batches), after_import)
+        return whole_job(work.config, take_steps, decode)
+    batches = itertools.cycle(work.batches)
+
+    def take(count):
+        return [float(loss) for call in calls(batches, count) for loss in take_steps(call)]
+
+    serve(take, {"losses": take(int(task)), "after_import": after_import})
 
 
-def serve(take_steps, batches, after_import):
-    """Takes the first steps, then as many as each line of standard input says, until it is closed."""
-    say({"losses": [float(loss) for call in calls(batches, CHECKED_LOSSES) for loss in take_steps(call)]})
+def serve(take_steps, first_answer):
+    """Sends the first answer, then takes as many steps as each line of standard input says, until it is closed."""
+    say(first_answer)
     for line in sys.stdin:
         start = time.perf_counter()
-        for call in calls(batches, int(line)):
-            take_steps(call)
-        seconds = time.perf_counter() - start
-        say({"seconds": seconds, "memory": peak_memory(), "after_import": after_import})
+        take_steps(int(line))
+        say({"seconds": time.perf_counter() - start, "memory": peak_memory()})
 
 
 def whole_job(config, take_steps, decode):

@@ -141,7 +141,7 @@ def read_task(arguments=None):
         run = command.new_run(dict(given))
         settings.check(run.config)
         if "seed" in given and (run.pairs is None or run.config.validation_data):
-            raise UserError("--seed: trials have seeds of their own; it only says which pairs of --data choose and test")
+            raise UserError("--seed: trials have seeds of their own; it only draws sets of pairs")
         typed = {key: value for key, value in given.items() if key not in ("seed", *DATA_FILES)}
         space = SPACE_OF_PAIRS if run.pairs else SPACE_OF_RANDOM_SEQUENCES
         space = {key: choose for key, choose in space.items() if key not in typed}

@@ -5,16 +5,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from running import ROOT
 
 import helpers
-from benchmarks import machine, tables, work
+from benchmarks import machine, own_data, peer_tensorflow, tables, whole_run, work
 from benchmarks.peers import Job
+from support.model import variants
 from support.settings import Settings
 from support.tensorflow import compile_cache
+from support.tensorflow import tensorflow_v1 as tf
 
 
 @pytest.mark.long
@@ -23,7 +26,14 @@ def test_the_peers_have_equal_losses(tmp_path):
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
     environment = os.environ | {compile_cache.SETTING: str(tmp_path / "cache")}
     peers = [
-        subprocess.run([*program, form, "steps"], cwd=ROOT, env=environment, input="", capture_output=True, text=True)
+        subprocess.run(
+            [*program, form, str(work.CHECKED_LOSSES)],
+            cwd=ROOT,
+            env=environment,
+            input="",
+            capture_output=True,
+            text=True,
+        )
         for form in ("talk", "raw_rnn", "compiled")
     ]
     assert [peer.stderr for peer in peers] == [""] * 3
@@ -59,12 +69,35 @@ def test_a_whole_job_is_the_data_of_the_script(capsys):
     np.testing.assert_equal(trained, list(itertools.islice(batches, 120)))
 
 
+def test_the_work_holds_every_weight_of_a_model_for_own_data(tmp_path):
+    config = replace(own_data.MODEL, vocab_size=6, input_embedding_size=3, encoder_hidden_units=2)
+    work.make(tmp_path / "work.npz", config)
+    weights = work.load(tmp_path / "work.npz").weights
+    with variants.open_model(config).session as session:
+        peer_tensorflow.load(weights, session)
+        loaded = session.run(tf.trainable_variables())
+    assert {values.tobytes() for values in loaded} == {values.tobytes() for values in weights.values()}
+    assert {values.shape for values in loaded} == {values.shape for values in weights.values()}
+
+
+def test_time_belongs_to_the_innermost_part():
+    config = Settings()
+    batches = helpers.task_batches(config, 2, seed=0)
+    next(batches)
+    inside = batches.gi_frame
+    assert whole_run.part_of(inside) == "data"
+    assert whole_run.part_of(sys._getframe()) == "all else"
+    assert {*whole_run.PART_OF.values(), "all else"} == {*whole_run.PARTS}
+
+
 GOOD = Job(seconds=9.0, to_step_50=3.0, losses=[2.3, 2.2], exact=0.99, decoded=Settings.held_out_sequences)
 
 
 def test_jobs_that_are_not_equal_end_the_benchmark():
-    assert tables.check([GOOD, GOOD._replace(losses=[]), GOOD._replace(losses=[2.3, 2.2002])]) < 1e-3
-    for bad in (GOOD._replace(losses=[2.3, 2.3]), GOOD._replace(exact=0.9), GOOD._replace(decoded=9_999)):
+    assert tables.check([GOOD, GOOD._replace(losses=[2.3, 2.2002])]) < 1e-3
+    unequal = ([2.3, 2.3], [2.3, float("nan")])
+    bad_jobs = [GOOD._replace(losses=losses) for losses in unequal]
+    for bad in (*bad_jobs, GOOD._replace(exact=0.9), GOOD._replace(decoded=9_999)):
         with pytest.raises(SystemExit, match="peer"):
             tables.check([GOOD, bad])
 

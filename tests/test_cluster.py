@@ -16,12 +16,15 @@ from running import ROOT, batches_saved, files, run, started
 from same_end import assert_same_end
 from workers import start_workers
 
+import helpers
+from seq2seq_copy import PLAIN, Model
 from support.cluster import train
 from support.cluster.local import free_addresses, tf_config
-from support.cluster.steps import share_of_batch
+from support.cluster.steps import compute_compiled, share_of_batch
 from support.cluster.tf_config import read
 from support.errors import UserError
 from support.run.run_folder import RunFolder
+from support.settings import Settings
 from support.tensorflow import compile_cache, startup
 from tests.forks import Forks
 
@@ -99,6 +102,15 @@ def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
         assert first_line.startswith(f"worker {index} of {count} trains; worker 0 (127.0.0.1:")
         assert last_line == f"worker {index} of {count} has ended after 50 batches"
         assert stderr == ""
+
+
+def test_the_compiled_step_of_a_worker_has_the_loss_of_the_model():
+    config = Settings(encoder_hidden_units=2, input_embedding_size=2, batch_size=3)
+    model = Model(config)
+    batch = next(helpers.task_batches(config, config.batch_size, seed=0))
+    with model.session as session, session.graph.as_default():
+        loss, _ = compute_compiled(model.placeholders, config, PLAIN, model.variables, slice(0, 3))
+        np.testing.assert_allclose(*session.run([loss, model.loss], model.feed(batch)), rtol=1e-5)
 
 
 @pytest.mark.long

@@ -163,13 +163,14 @@ def first_symbols(task, batch):
 
 
 def test_no_pair_of_a_report_is_looked_at(tmp_path):
-    """Without a file of validation pairs, these are some of the training pairs of the run, and not trained on."""
+    """The sets are those of a run with the same seed, and the test set is neither trained on nor chosen by."""
     task = tune.read_task([*files_of_pairs(tmp_path, "data"), "--seed", "3"])
-    _, held_out = pairs.examples(pairs.read(task.config), task.config, helpers.generators(3)[0])
+    of_run = pairs.read(task.config)
+    test = first_symbols(task, pairs.batch(of_run, of_run.test_lines))
     batches, validation = tune.examples(task.config, task.user_pairs)
     trained, chosen_by = first_symbols(task, next(batches)), first_symbols(task, validation)
-    assert trained | chosen_by | first_symbols(task, held_out) == set(map(str, range(10)))
-    assert len(trained) + len(chosen_by) + held_out.lengths.size == 10
+    assert [len(each) for each in (trained, chosen_by, test)] == [8, 1, 1]
+    assert trained | chosen_by | test == set(map(str, range(10)))
 
 
 def test_trials_choose_by_the_validation_file_and_never_look_at_the_test_file(tmp_path):

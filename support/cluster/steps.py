@@ -104,7 +104,10 @@ def compute_compiled(batch, config, parts, variables, columns):
     length, decoder_steps = config.sizes[-1]
     width = [columns.stop - columns.start]
     largest = Batch(*map(pad, batch, ([length, *width], width, [decoder_steps, *width], width)))
-    compute = partial(compiled.compute_for_size, config=config, parts=parts, variables=variables)
+
+    def compute(batch, size):  # no partial(): tf.function would take what it holds for inputs, and trace the variables
+        return compiled.compute_for_size(batch, config, parts, variables, size)
+
     return tf.function(compute, jit_compile=True, autograph=False)(largest, size=size)
 
 
