@@ -309,23 +309,11 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     """The new file holds one more symbol, and lacks others. One batch at a tiny rate forgets nothing."""
     folder, _ = learned
     (folder / "more.tsv").write_text("ab\t12\nabz\t12!\nba\t21\n" * 9)
-    settings = [
-        "--plain",
-        "--data",
-        "more.tsv",
-        "--learning-rate",
-        "1e-9",
-        "--max-batches",
-        "1",
-        "--samples",
-        "0",
-        "--xla",
-        "off",
-    ]
+    settings = [*ONE_BATCH, "--data", "more.tsv", "--learning-rate", "1e-9"]
     command = [*settings, "--start-from", "run", "--run-dir", "more"]
     assert run(command, folder)[0] == 0
     asked = ["--predict", "dcb", "--predict", "aad"]
-    assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
+    assert run([*asked, "--run-dir", "more"], folder)[:2] == run([*asked, "--run-dir", "run"], folder)[:2]
     assert run(["--predict", "abz", "--run-dir", "more"], folder)[0] == 0
     names = json.loads((folder / "more/config.json").read_text())["names"]
     old = json.loads((folder / "run/config.json").read_text())["names"]
@@ -333,25 +321,13 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     (folder / "more/metrics.json").unlink()
     (folder / "more/checkpoints/1").rename(folder / "more/checkpoints/gone")
     assert run(["--resume", "more"], folder)[0] == 0
-    assert run([*asked, "--run-dir", "more"], folder) == run([*asked, "--run-dir", "run"], folder)
+    assert run([*asked, "--run-dir", "more"], folder)[:2] == run([*asked, "--run-dir", "run"], folder)[:2]
 
 
 def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_weights_of_another(learned):
     folder, _ = learned
-    (folder / "few.tsv").write_text("ab\t12\nba\t21\n" * 9)
-    settings = [
-        "--plain",
-        "--data",
-        "few.tsv",
-        "--learning-rate",
-        "1e-9",
-        "--max-batches",
-        "1",
-        "--samples",
-        "0",
-        "--xla",
-        "off",
-    ]
+    (folder / "few.tsv").write_text("ab\t12\nba\t21\naa\t11\n" * 9)
+    settings = [*ONE_BATCH, "--data", "few.tsv", "--learning-rate", "1e-9"]
     assert run([*settings, "--start-from", "run", "--run-dir", "killed"], folder)[0] == 0
     for path in (folder / "killed").iterdir():
         if path.name != "config.json":
@@ -413,19 +389,7 @@ def test_inputs_that_differ_only_in_unknown_symbols_are_different_inputs(tmp_pat
 def test_inputs_with_symbols_of_no_other_file_are_different_inputs(tmp_path):
     (tmp_path / "pairs.tsv").write_text("a b\tb a\nc d\td c\n" * 5)
     (tmp_path / "test.tsv").write_text("a x\tx a\na y\ty a\n")
-    data = [
-        "--plain",
-        "--data",
-        "pairs.tsv",
-        "--test-data",
-        "test.tsv",
-        "--max-batches",
-        "1",
-        "--samples",
-        "0",
-        "--xla",
-        "off",
-    ]
+    data = [*ONE_BATCH, "--data", "pairs.tsv", "--test-data", "test.tsv"]
     stdout = run([*data, "--run-dir", "run"], tmp_path)[1]
     assert "\n2 test inputs\n  exact match                0.00%  (0 of 2)\n" in stdout
     assert "  2 inputs with symbols that the model does not know, so wrong\n" in stdout
