@@ -10,7 +10,7 @@
 # make notebook      opens the notebook that takes the model apart
 # make walkthrough   makes that notebook, docs/walkthrough.ipynb, from docs/walkthrough.py and runs it
 # make tensorboard   shows graph, curves, pictures and embeddings of all runs at http://localhost:6006
-# make matrix runs the short tests (make short) with every TensorFlow and Python that requirements.txt allows
+# make short  runs the short tests; with other versions: make short TENSORFLOW=2.16 NUMPY=1.26 PYTHON=python3.10
 # make soak   kills and resumes runs at random for an hour; less: make soak ARGS="--minutes 5"
 # make lock   rewrites requirements.lock: the tested versions of all packages, with their hashes
 # make clear  empties the cache of compiled programs; see docs/variants.md
@@ -28,7 +28,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 CHECK_PYTHON := import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit( \
 	"TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d; try PYTHON=python3.12" % sys.version_info[:2])
 
-.PHONY: run test test-all short lint bench tune page dashboard cluster notebook walkthrough tensorboard matrix soak lock clear
+.PHONY: run test test-all short lint bench tune page dashboard cluster notebook walkthrough tensorboard soak lock clear
 
 run: $(VENV)/run-installed
 	$(VENV)/bin/python seq2seq_copy.py $(ARGS)
@@ -75,9 +75,6 @@ clear: $(VENV)/run-installed
 
 tensorboard: $(VENV)/test-installed
 	$(VENV)/bin/python -m tensorboard.main --logdir runs $(ARGS)
-
-matrix:
-	$(PYTHON) -m tests.matrix
 
 soak: $(VENV)/test-installed
 	$(VENV)/bin/python -m tests.soak $(ARGS)
