@@ -2,7 +2,7 @@
 
     python -m experiments.make_pairs FORM LINES [SEED] > pairs.tsv
 
-FORM is commands (like SCAN), pronunciations (like CMUdict), inflection (like SIGMORPHON), additions or dates.
+FORM is commands (like SCAN), pronunciations (like CMUdict), inflection (like SIGMORPHON), additions, numbers or dates.
 """
 
 import datetime
@@ -21,6 +21,9 @@ ONSETS |= {"c": "K", "qu": "K W", "ph": "F", "st": "S T", "tr": "T R"}
 VOWELS = {"a": "AE", "e": "EH", "i": "IH", "o": "AA", "u": "AH", "ee": "IY", "oo": "UW", "ai": "EY", "ou": "AW"}
 CODAS = {"": "", "n": "N", "t": "T", "s": "S", "r": "R", "ck": "K", "nd": "N D"}
 CASES = {"NOM": "", "ACC": "I", "DAT": "A", "LOC": "DA", "ABL": "DAn", "GEN": "In"}  # capitals: by harmony
+UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+UNITS += [f"{stem}teen" for stem in ("thir", "four", "fif", "six", "seven", "eigh", "nine")]
+TENS = [f"{stem}ty" for stem in ("", "", "twen", "thir", "for", "fif", "six", "seven", "eigh", "nine")]
 MONTHS = [f"{datetime.date(2000, month, 1):%B}".lower() for month in range(1, 13)]
 
 
@@ -74,6 +77,25 @@ def additions(draw):
     return " ".join(f"{first}+{second}"), " ".join(str(first + second))
 
 
+def numbers(draw):
+    """A number below a million in digits and in English words; each character is a symbol."""
+    number = draw.randrange(10 ** draw.randint(1, 6))
+    return str(number), in_words(number)
+
+
+def in_words(number):
+    """Returns a number below a million in English words, such as forty-two thousand six hundred and seven."""
+    if number < 20:
+        return UNITS[number]
+    if number < 100:
+        tens, rest = divmod(number, 10)
+        return TENS[tens] + f"-{UNITS[rest]}" * bool(rest)
+    size, name, joint = (100, "hundred", " and ") if number < 1000 else (1000, "thousand", " ")
+    many, rest = divmod(number, size)
+    joint = " and " if rest < 100 else joint
+    return f"{in_words(many)} {name}" + f"{joint}{in_words(rest)}" * bool(rest)
+
+
 def dates(draw):
     """A date as people write it, and in ISO 8601; each character is a symbol."""
     date = datetime.date(1950, 1, 1) + datetime.timedelta(draw.randrange(30_000))
@@ -84,7 +106,7 @@ def dates(draw):
     return draw.choice(written), date.isoformat()
 
 
-FORMS = {form.__name__: form for form in (commands, pronunciations, inflection, additions, dates)}
+FORMS = {form.__name__: form for form in (commands, pronunciations, inflection, additions, numbers, dates)}
 
 
 def make(form, lines, seed=0):

@@ -146,7 +146,15 @@ def test_imports_are_plain():
 def test_the_top_holds_what_it_should():
     process = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     top = {line.split("/")[0] for line in process.stdout.splitlines()}
-    files = {"seq2seq_copy.py", "helpers.py", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"}
+    files = {
+        "seq2seq_copy.py",
+        "helpers.py",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Makefile",
+        "pyproject.toml",
+    }
     assert top == files | {"requirements.txt", "requirements.lock"} | {
         ".ci", ".github", ".gitignore", ".prettierrc", "plots", "support", "tests", "docs", "benchmarks", "experiments"
     }  # fmt: skip

@@ -11,7 +11,7 @@ from running import ROOT, posix, run
 from experiments import make_pairs
 
 TINY = ["--max-batches", "2", "--batch-size", "5", "--encoder-hidden-units", "4", "--samples", "0", "--xla", "off"]
-OPTIONS = {"dates": ["--symbols", "characters"]}
+OPTIONS = {form: ["--symbols", "characters"] for form in ("dates", "numbers")}
 
 
 def pairs_of(form, lines=300):
@@ -26,6 +26,15 @@ def test_sums_and_dates_are_right():
         date = datetime.date.fromisoformat(target)
         assert str(date.year) in inputs
         assert re.search(rf"\b{date.day}\b", inputs)
+
+
+def test_numbers_are_written_as_they_are_said():
+    said = {7: "seven", 40: "forty", 13: "thirteen", 85: "eighty-five", 607: "six hundred and seven"}
+    said |= {1000: "one thousand", 20_016: "twenty thousand and sixteen"}
+    said |= {999_318: "nine hundred and ninety-nine thousand three hundred and eighteen"}
+    assert {number: make_pairs.in_words(number) for number in said} == said
+    made = dict(pairs_of("numbers", 2000))
+    assert len(set(made.values())) == 2000
 
 
 def test_commands_say_what_to_do():
@@ -47,7 +56,7 @@ def test_each_form_trains(form, tmp_path):
     (tmp_path / "pairs.tsv").write_text("".join(lines))
     status, stdout, _ = run(["--data", "pairs.tsv", *TINY, *OPTIONS.get(form, [])], tmp_path)
     assert status == 0
-    assert "54 pairs to learn, 6 held out; " in stdout
+    assert "49 pairs to learn, 5 for validation, 6 for the test; " in stdout
     assert "  symbol error rate  " in stdout
 
 
