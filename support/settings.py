@@ -172,11 +172,6 @@ MAY_CHANGE = {*DATA_FILES, "names", "untrained", "max_answer", "started_from", "
 ALWAYS_SAVED = ("seed", "max_batches", "vocab_size", "encoder_hidden_units")  # by every version of this program
 
 
-def batches_for(pairs):
-    """Returns on how many batches to train with so many training pairs: a few passes over many, many over a few."""
-    return max(1000, round(40 * pairs**0.5, -2))
-
-
 def flag(name):
     """Returns the flag of a field of Settings."""
     return "--" + name.replace("_", "-")

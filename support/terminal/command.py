@@ -19,7 +19,7 @@ from support.pictures import pictures
 from support.run import whole_files
 from support.run.history import has_lost_patience, has_reached, read_rows
 from support.run.run_folder import RUNS, RunFolder, check_new
-from support.settings import DATA_FILES, FOR_PAIRS, DataFacts, Settings, batches_for, flag
+from support.settings import DATA_FILES, FOR_PAIRS, DataFacts, Settings, flag
 from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
@@ -247,7 +247,7 @@ def new_run(given):
             raise UserError("--held-out-sequences cannot be combined with --validation-data, all of which is held out")
         user_pairs = pairs.read(config)
         if defaults and "max_batches" not in given:
-            config = replace(config, max_batches=batches_for(user_pairs.training_lines.size))
+            config = replace(config, max_batches=pairs.default_batches(user_pairs))
         return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)

@@ -1,0 +1,87 @@
+"""The settings that own data gets unless a flag or a file says otherwise."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import run
+
+from seq2seq_copy import Config
+from support.data import pairs
+from support.settings import FOR_PAIRS, Settings
+from support.terminal import training
+from support.terminal.command import read_command
+from support.terminal.report import data_report
+
+TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--xla", "off"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
+    return path
+
+
+def test_own_data_has_defaults_of_its_own_and_flags_override_each(data, tmp_path):
+    plain = {name: getattr(Settings, name) for name in FOR_PAIRS}
+    config = read_command(["--data", str(data)]).config
+    assert {name: getattr(config, name) for name in FOR_PAIRS} == FOR_PAIRS
+    assert not any(FOR_PAIRS[name] == value for name, value in plain.items())
+    (tmp_path / "settings.json").write_text(json.dumps({"dropout": 0.1, "keep": "last", "max_batches": 7}))
+    typed = ["--settings", str(tmp_path / "settings.json"), "--attention", "none", "--dropout", "0"]
+    changed = read_command(["--data", str(data), *typed]).config
+    expected = FOR_PAIRS | {"keep": "last", "attention": "none", "dropout": 0.0, "max_batches": 7}
+    assert {name: getattr(changed, name) for name in expected} == expected
+
+
+def test_one_word_gives_the_plain_model_and_its_recipe(data):
+    config = read_command(["--data", str(data), "--plain", "--batch-size", "9"]).config
+    of_data = {"vocab_size", "length_from", "length_to"}
+    for field in dataclasses.fields(Config):
+        if field.name not in of_data | {"batch_size"}:
+            assert getattr(config, field.name) == field.default, field.name
+    assert (config.batch_size, config.attention, config.feedback) == (9, "none", "argmax")
+
+
+def test_the_first_lines_show_the_settings_as_flags_that_give_the_same_run(data):
+    train = read_command(["--data", str(data)])
+    flags = data_report(train.pairs, train.config).splitlines()[1]
+    assert read_command(["--data", str(data), "--plain", *flags.split()]).config == train.config
+
+
+def test_the_number_of_batches_depends_on_the_pairs():
+    def batches(lines, length, target_length):
+        bounds = np.arange(2 * lines + 1) // 2 * (length + target_length) + np.arange(2 * lines + 1) % 2 * length
+        fields = {name: None for name in pairs.Pairs._fields}
+        made = pairs.Pairs(**fields | {"bounds": bounds, "training_lines": np.arange(lines)})
+        return pairs.default_batches(made)
+
+    assert batches(100, 5, 5) == 1000
+    assert batches(3600, 7, 7) == 2400
+    assert batches(90_000, 3, 4) == 12_000
+    assert batches(90_000, 50, 47) == 1500, "long pairs take longer"
+    assert batches(9, 9000, 9000) == 100
+
+
+def test_a_run_that_starts_with_another_keeps_its_model_but_not_its_recipe(data, tmp_path):
+    flags = ["--data", str(data), *TINY, "--max-batches", "1", "--samples", "0", "--run-dir", "other"]
+    assert run([*flags, "--attention", "bahdanau"], tmp_path)[0] == 0
+    config = read_command(["--data", str(data), "--start-from", str(tmp_path / "other")]).config
+    assert (config.attention, config.encoder_hidden_units, config.batch_size) == (
+        "bahdanau",
+        3,
+        FOR_PAIRS["batch_size"],
+    )
+
+
+def test_a_long_run_is_announced(caplog):
+    config = Settings(data=Path("x"), max_batches=1000)
+    training.warn_of_a_long_run(config, 1.0, 50.0)
+    assert not caplog.messages
+    training.warn_of_a_long_run(config, 10.0, 200.0)
+    assert caplog.messages == [
+        "the first batch took 10.0 s and its evaluation 200.0 s, so 1000 batches may take 3.3 hours"
+    ]
