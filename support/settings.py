@@ -163,7 +163,7 @@ FOR_PAIRS = {
     "encoder_hidden_units": 128,
     "input_embedding_size": 64,
     "dropout": 0.4,
-    "learning_rate": 0.005,
+    "learning_rate": 0.01,
     "batch_size": 64,
     "keep": "best",
 }
