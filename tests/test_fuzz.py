@@ -178,9 +178,9 @@ def test_pairs(place, content, symbols, min_count):
     with only_for_the_user():
         read = pairs.read(config)
         config = command.with_data(config, read)
-        batches, held_out = pairs.examples(read, config, helpers.generators(0)[0])
-        batch = next(batches)
-        for each in (batch, held_out):
+        pairs.warn_of_untrained(read, config)
+        batch = next(pairs.training_batches(read, config, helpers.generators(0)[0]))
+        for each in (batch, pairs.batch(read, read.validation_lines)):
             assert each.inputs.max() < config.vocab_size and each.targets.max() < config.vocab_size
         assert from_json(json.loads(json.dumps(config.to_json()))) == config
         " ".join(config.vocabulary).encode()

@@ -64,7 +64,7 @@ def forbid_pad(model):
 
 
 def examples(config):
-    _, generator = helpers.generators(config.seed)
+    _, generator, _ = helpers.generators(config.seed)
     return next(helpers.task_batches(config, 200, generator))
 
 
