@@ -244,7 +244,7 @@ def new_run(given):
             if name in given:
                 raise UserError(f"{flag(name)} cannot be combined with --data")
         if "held_out_sequences" in given and config.validation_data is not None:
-            raise UserError("--held-out-sequences cannot be combined with --validation-data, all of which is held out")
+            raise UserError("--held-out-sequences cannot be combined with --validation-data, with which none are drawn")
         user_pairs = pairs.read(config)
         if defaults and "max_batches" not in given:
             config = replace(config, max_batches=pairs.default_batches(user_pairs))

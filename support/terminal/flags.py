@@ -6,18 +6,17 @@ import functools
 import sys
 
 from support import outside
-from support.limits import EVALUATION_BATCH
-from support.settings import KINDS, UNKNOWN_NAME, Settings, flag
+from support.settings import FOR_PAIRS, KINDS, UNKNOWN_NAME, Settings, flag
 from support.values import PICTURE_ENDINGS
 
 # The flags of settings in their groups, each with its help. A setting that is not here has no flag.
 FLAGS = {
     "training": {
-        "max_batches": "batches to train on",
+        "max_batches": "batches to train on; by default fewer or more with --data, as its pairs are",
         "batch_size": "sequences in a batch",
         "learning_rate": "peak learning rate; the rate rises to it, then falls linearly to 0",
-        "until": "end training when two evaluations in a row find at least this share of the first "
-        f"{EVALUATION_BATCH:,} held-out sequences exact; the learning-rate schedule is not shortened (default: off)",
+        "until": "end training when two evaluations in a row find at least this share of the validation sequences "
+        "exact; the learning-rate schedule is not shortened (default: off)",
         "patience": "end training after N evaluations without a better one (default: off)",
         "keep": "weights to end with: the last, or those of the best evaluation",
         "seed": "decides the initial weights and all random data",
@@ -32,9 +31,10 @@ FLAGS = {
     "data": {
         "task": "what to learn: copying, reversing, or continuing the alphabet",
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
-        "validation_data": "hold out the pairs of this file instead of a tenth of --data",
-        "test_data": "report on the pairs of this file when training ends",
-        "held_out_sequences": "sequences held out for the reports; of --data, at most a tenth",
+        "validation_data": "validate with the pairs of this file; without it, with a tenth of --data",
+        "test_data": "test with the pairs of this file at the end; without it and --validation-data, with a tenth of --data",
+        "held_out_sequences": "random sequences held out for the report; of --data, the most pairs drawn for validation "
+        "and for the test",
         "symbols": "with --data: what is a symbol, in the input:in the target; a space is the character \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",
@@ -104,5 +104,6 @@ def add_settings(parser, without=()):
         for name, text in texts.items():
             if group and name not in without:
                 default, kind = getattr(Settings, name), KINDS[name]
-                text += "" if default is None else f" (default: {default})"
+                of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
+                text += "" if default is None else f" (default: {default}{of_pairs})"
                 group.add_argument(flag(name), type=flag_type(kind), help=text, metavar=kind.metavar)
