@@ -32,9 +32,9 @@ FLAGS = {
         "task": "what to learn: copying, reversing, or continuing the alphabet",
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
         "validation_data": "validate with the pairs of this file; without it, with a tenth of --data",
-        "test_data": "test with the pairs of this file at the end; without it and --validation-data, with a tenth of --data",
-        "held_out_sequences": "random sequences held out for the report; of --data, the most pairs drawn for validation "
-        "and for the test",
+        "test_data": "test with the pairs of this file at the end; without both files, with a tenth of --data",
+        "held_out_sequences": "random sequences held out for the report; of --data, the most pairs drawn to validate "
+        "and to test",
         "symbols": "with --data: what is a symbol, in the input:in the target; a space is the character \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",
