@@ -81,6 +81,8 @@ def examples(config, user_pairs):
 def sizes_of_calls(done, config, most):
     """Yields how many training steps each call makes: up to the next report or checkpoint, but no more than most.
 
+    The second step is made alone, to see how long one takes.
+
     Args:
       done: int, the steps that have been made.
       config: a settings.Settings.
@@ -89,7 +91,7 @@ def sizes_of_calls(done, config, most):
     while done < config.max_batches:
         # A call ends after the next batch that is a multiple of either.
         ends = [-(-done // every) * every + 1 for every in (config.keep_every, config.batches_in_epoch)]
-        before, done = done, min(*ends, config.max_batches, done + most)
+        before, done = done, min(*ends, config.max_batches, done + (1 if done == 1 else most))
         yield done - before
 
 
@@ -110,23 +112,24 @@ def train_until_stopped(trainer, batches, run, stop, most):
     if has_ended_early(run, stop):  # before the run was killed
         return None
     validate = validation(run)
-    done, start = len(history.rows), time.perf_counter()
+    done, start, of_evaluation = len(history.rows), time.perf_counter(), 0.0
     with tqdm(total=config.max_batches, initial=done, unit=" batches", disable=None, dynamic_ncols=True) as bar:
         for size in sizes_of_calls(done, config, most):
+            started = time.perf_counter()
             for last_batch, *figures in train(trainer, itertools.islice(batches, size), len(history.rows)):
                 history.record(last_batch, *figures)
-            batch_number = history.rows[-1].batch
+            batch_number, trained = history.rows[-1].batch, time.perf_counter()
             bar.update(size)
+            if batch_number == 1 and size == 1:  # the first call also warms up
+                warn_of_a_long_run(config, trained - started, of_evaluation)
 
             is_kept = batch_number % config.keep_every == 0
             if batch_number % config.batches_in_epoch == 0:
                 samples = report.batch_report(history.rows[-1], last_batch, model.predict(last_batch), config)
                 process.write(samples, stop)
             if is_kept:
-                trained = time.perf_counter()
                 history.record_exact_match(*validate())
-                if batch_number == 0:
-                    warn_of_a_long_run(config, trained - start, time.perf_counter() - trained)
+                of_evaluation = time.perf_counter() - trained
             stopped = stop.status  # once: a signal may come between two lines
             if is_kept or batch_number + 1 == config.max_batches or stopped:
                 run.save()
@@ -139,10 +142,10 @@ def train_until_stopped(trainer, batches, run, stop, most):
 
 
 def warn_of_a_long_run(config, of_batch, of_evaluation):
-    """Says how long a run may take, if that is long, from the seconds of its first batch and first evaluation."""
+    """Says how long a run may take, if that is long, from the seconds of a batch and of an evaluation."""
     seconds = config.max_batches * (of_batch + of_evaluation / config.keep_every)
     if seconds > LONG_RUN:
-        times = f"the first batch took {of_batch:.1f} s and its evaluation {of_evaluation:.1f} s"
+        times = f"a batch takes {of_batch:.1f} s and an evaluation {of_evaluation:.1f} s"
         log.warning("%s, so %d batches may take %.1f hours", times, config.max_batches, seconds / 3600)
 
 
