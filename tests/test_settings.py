@@ -57,7 +57,8 @@ OF_THE_VERSION_BEFORE = """{
   "buckets": [],
   "untrained": [],
   "names": [],
-  "sha256": ""
+  "sha256": "",
+  "lines": []
 }
 """
 OF_DATA = {"data": "/a/pairs.tsv", "vocab_size": 5, "length_from": 1, "length_to": 4, "sha256": "0f"}
@@ -69,7 +70,9 @@ def test_a_new_run_writes_the_same_file(stopped):
 
 
 @pytest.mark.parametrize("arguments", [["--resume", "run"], ["--predict", "2 3 4"], ["--export", "new"]])
-@pytest.mark.parametrize("missing", [(), ("dropout", "device", "min_count", "patience", "untrained", "started_from")])
+@pytest.mark.parametrize(
+    "missing", [(), ("dropout", "device", "min_count", "patience", "untrained", "started_from", "lines")]
+)
 def test_a_run_of_an_older_version_is_resumed_asked_and_exported(arguments, missing, stopped, tmp_path):
     """What it does not know yet has its default."""
     shutil.copytree(stopped, tmp_path / "run")

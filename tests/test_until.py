@@ -33,7 +33,7 @@ def ended(tmp_path_factory):
 def copy(ended, tmp_path):
     """A copy of that run, as if killed before it wrote its figures."""
     shutil.copytree(ended[0], tmp_path / "copy")
-    (tmp_path / "copy/metrics.json").unlink()
+    (tmp_path / "copy/ended").unlink()
     return tmp_path / "copy"
 
 

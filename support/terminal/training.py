@@ -144,7 +144,7 @@ def train_until_stopped(trainer, batches, run, stop, most):
 def warn_of_a_long_run(config, of_batch, of_evaluation):
     """Says how long a run may take, if that is long, from the seconds of a batch and of an evaluation."""
     seconds = config.max_batches * (of_batch + of_evaluation / config.keep_every)
-    if seconds > LONG_RUN:
+    if config.data and seconds > LONG_RUN:
         times = f"a batch takes {of_batch:.1f} s and an evaluation {of_evaluation:.1f} s"
         log.warning("%s, so %d batches may take %.1f hours", times, config.max_batches, seconds / 3600)
 
