@@ -65,6 +65,9 @@ OF_DATA = {"data": "/a/pairs.tsv", "vocab_size": 5, "length_from": 1, "length_to
 OF_DATA |= {"buckets": [[2, 1], [4, 7]], "names": ["a", "b", "\u00e9"], "untrained": ["b"], "started_from": "/runs/1"}
 
 
+NEWER = ("dropout", "device", "min_count", "patience", "untrained", "started_from", "lines")
+
+
 def test_a_new_run_writes_the_same_file(stopped):
     assert (stopped / "config.json").read_text() == OF_THE_VERSION_BEFORE
 
