@@ -4,7 +4,7 @@ LARGEST_VOCABULARY = 100_000
 LONGEST_SEQUENCE = 10_000
 LARGEST_LAYER = 4_096  # units
 MOST_LAYERS = 16
-EVALUATION_BATCH = 1_000  # held-out sequences that the curve counts, and that are decoded together
+EVALUATION_BATCH = 1_000  # validation sequences that the curve counts; sequences that are decoded together
 LARGEST_TENSOR = 2**31 - 1  # numbers; XLA counts them in 32 bits, and a training step needs a dozen such tensors
 LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all sequences that are decoded together
 
@@ -31,5 +31,5 @@ def sequences_at_once(config, length, steps, beam=1):
 
 
 def evaluation_batch(config):
-    """Returns how many held-out sequences are decoded at once."""
+    """Returns how many sequences of an evaluation are decoded at once."""
     return min(EVALUATION_BATCH, sequences_at_once(config, config.length_to, config.decoder_steps))

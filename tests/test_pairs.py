@@ -369,6 +369,16 @@ def test_data_that_has_changed_is_refused(stopped):
     assert re.fullmatch(r"seq2seq_copy.py: --resume: 'numbers.tsv' is not, or no longer, the data .*\n", stderr)
 
 
+def test_a_run_of_a_version_without_validation_set_is_refused(stopped):
+    """It was trained on other lines."""
+    config = json.loads((stopped / "stopped/config.json").read_text())
+    del config["lines"]
+    (stopped / "stopped/config.json").write_text(json.dumps(config))
+    status, stdout, stderr = run(["--resume", "stopped"], stopped)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith("seq2seq_copy.py: --resume: the settings of this run do not match its data '")
+
+
 @posix
 def test_memory_does_not_grow_with_the_symbols_of_a_file(tmp_path):
     """A quarter of a million lines of 40 symbols: 40 MB as one array, and more as Python objects."""

@@ -1,7 +1,7 @@
 """The user's own data: a file of pairs, INPUT TAB TARGET in each line, white space between symbols, UTF-8.
 
 The file is read once. Its symbols are written as numbers to a temporary file, from which batches are drawn. So memory
-holds only the vocabulary, about 40 bytes per line, and the held-out pairs.
+holds only the vocabulary, about 40 bytes per line, and 1,000 validation pairs.
 """
 
 import array
@@ -258,7 +258,7 @@ class _Reader:
         del self.numbers[:]
 
     def pairs(self, *lines):
-        """Returns everything read so far as Pairs. lines: the lines to train on, those held out, and those to test."""
+        """Returns everything read so far as Pairs. lines: those of the training, validation and test sets."""
         self.write()
         bounds, hashes, spellings = np.array(self.bounds), np.array(self.hashes), list(self.spellings)
         symbol_of = np.arange(len(spellings), dtype=np.int32)
