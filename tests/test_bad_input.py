@@ -379,7 +379,7 @@ def folder(stopped, tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "x/attention.png").mkdir(parents=True)
     (tmp_path / "file").touch()
-    (tmp_path / "pairs").write_text("a b c\tb c d\nb c d\tc d e\n")
+    (tmp_path / "pairs").write_text("a b c\tb c d\nb c d\tc d e\nb c\tc d\n")
     (tmp_path / "circle.png").symlink_to("circle.png")
     (tmp_path / "nowhere").symlink_to("gone")
     (tmp_path / "nowhere.png").symlink_to("gone/nowhere.png")

@@ -26,7 +26,7 @@ TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "-
 SETTINGS = {
     "plain": [],
     "luong": ["--attention", "luong", "--cell", "gru", "--encoder", "forward", "--task", "reverse"],
-    "pairs": ["--attention", "bahdanau", "--feedback", "teacher", "--data", "pairs.tsv"],
+    "pairs": ["--attention", "bahdanau", "--feedback", "teacher", "--data", "pairs.tsv", "--keep", "last"],
 }
 PAIRS = "ä b\tb ä ä b c ä\nc ä b d\td\nd\tb\n" * 5
 
@@ -102,7 +102,7 @@ def test_it_answers_like_predict(exported):
 
 def test_the_code_of_the_docs_reads_the_vocabulary_whatever_spaces_it_holds(tmp_path):
     """U+202F and U+00A0 are symbols of French: Python's split() would drop them, and shift all that follow."""
-    (tmp_path / "pairs.tsv").write_text("\u202f a b c\td ! \u00a0 e\nb a\t\u00a0 d\n" * 3, encoding="utf-8")
+    (tmp_path / "pairs.tsv").write_text("\u202f a b c\td ! \u00a0 e\nb a\t\u00a0 d\nc\te\n" * 3, encoding="utf-8")
     assert run([*TINY, "--data", "pairs.tsv", "--max-batches", "1", "--run-dir", "run"], tmp_path)[0] == 0
     assert run(["--export", "served/copy/1", "--run-dir", "run"], tmp_path)[0] == 0
     text = (ROOT / "docs/using.md").read_text(encoding="utf-8").split("With TensorFlow 2:\n\n")[1]
