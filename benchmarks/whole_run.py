@@ -51,7 +51,7 @@ PART_OF = {  # each function, and the part that the time inside it belongs to
     training.open_run: "checkpoints",
     Run.save: "checkpoints",
     report.batch_report: "report",
-    report.metrics: "report",
+    report.figures: "report",
     report.final_report: "report",
     Pictures.at_end: "pictures",
     seq2seq_copy.evaluate: "evaluation",

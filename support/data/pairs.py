@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class Pairs(NamedTuple):
     """All pairs of the files of a run: --data, then --validation-data, then --test-data. A line is an index, from 0.
 
-    A validation or a test set without a file of its own is part of --data; see draw().
+    A set without a file of its own may be part of --data; see draw().
 
     The input of line i is written[bounds[2 * i] : bounds[2 * i + 1]], and its target ends at bounds[2 * i + 2]. Two
     spellings that the model does not know are two inputs, although it reads one symbol for both.
@@ -258,7 +258,7 @@ class _Reader:
         del self.numbers[:]
 
     def pairs(self, *lines):
-        """Returns everything read so far as Pairs. lines: those of the training, validation and test sets."""
+        """Returns everything read so far as Pairs. lines: those of --data, --validation-data, --test-data."""
         self.write()
         bounds, hashes, spellings = np.array(self.bounds), np.array(self.hashes), list(self.spellings)
         symbol_of = np.arange(len(spellings), dtype=np.int32)
@@ -383,10 +383,7 @@ def lengths_of(pairs, lines):
 
 
 def default_batches(pairs):
-    """Returns on how many batches to train: a few passes over many pairs, many passes over a few.
-
-    Long pairs get no more than take a quarter of an hour on two cores.
-    """
+    """Returns on how many batches to train: a few passes over many pairs, many passes over a few, fewer over long ones."""
     lengths = lengths_of(pairs, pairs.training_lines)
     steps = lengths.sum(axis=1).mean() + EXTRA_DECODER_STEPS  # of encoder and decoder
     batches = min(max(1000, 40 * len(lengths) ** 0.5), MOST_STEPS / steps)
@@ -509,6 +506,11 @@ def warn_of_untrained(pairs, config):
 def some_of(lines, most):
     """Returns at most so many of some lines, evenly spread over them."""
     return lines[np.linspace(0, lines.size - 1, min(most, lines.size)).astype(int)]
+
+
+def with_all_targets(pairs, some, lines):
+    """Returns those of the lines that have the input of one of some lines, so that all its right answers are known."""
+    return lines[np.isin(pairs.input_hashes[lines], pairs.input_hashes[some])]
 
 
 def training_batches(pairs, config, generator):

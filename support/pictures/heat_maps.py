@@ -106,7 +106,7 @@ def panels_of(batch, prediction, alignment):
 
 
 def reported(metrics, config):
-    """Returns what the figures of a run are about, from the result of report.metrics()."""
+    """Returns what the figures of a run are about, a dict as in metrics.json."""
     if not config.data:
         return "held-out sequences"
     return "test inputs" if "test" in metrics else "validation inputs"

@@ -48,7 +48,7 @@ def of_run(run, metrics):
 
     Args:
       run: the run.Run.
-      metrics: dict from report.metrics().
+      metrics: dict of the final figures, as in metrics.json.
     """
     if why_none(run.config):
         return None

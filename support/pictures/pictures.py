@@ -43,7 +43,7 @@ def saves(run, metrics):
 
     Args:
       run: the run.Run.
-      metrics: dict from report.metrics().
+      metrics: dict of the final figures, as in metrics.json.
     """
     config, folder, final_batch = run.config, run.folder.path, run.final_batch
 
@@ -89,7 +89,7 @@ def loss_curve(rows, metrics, config, final_batch=None):
 
     Args:
       rows: a history.Row for each batch. The losses are above 0.
-      metrics: dict from report.metrics().
+      metrics: dict of the final figures, as in metrics.json.
       config: the settings.Settings.
       final_batch: int, the batch that the final weights are from; None for the last.
 

@@ -57,7 +57,7 @@ class History:
         self.rows.append(Row(batch_number, loss, gradient_norm, np.float32(learning_rate)))
         self.unseen.difference_update(helpers.fingerprints(batch))
 
-    def record_exact_match(self, share, loss=None):
+    def record_evaluation(self, share, loss=None):
         """Adds the evaluation after the last batch: the share of the validation set that is exact, and its loss."""
         self.rows[-1] = self.rows[-1]._replace(validation_exact_match=float(share), validation_loss=loss)
 

@@ -29,7 +29,7 @@ class Listener:
         """Is called before each checkpoint after a batch. If it raises, there is none."""
 
     def at_end(self, run, metrics):
-        """Returns functions that each save files, for the final figures, the dict of report.metrics().
+        """Returns functions that each save files, for the final figures, a dict as in metrics.json.
 
         They are called in order. An OSError of one does not keep the others from being called.
         """

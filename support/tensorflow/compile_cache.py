@@ -76,7 +76,8 @@ def environment():
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = [line for line in lines if line.startswith(("model name", "flags"))][:2]
-    variables = sorted((name, value) for name, value in os.environ.items() if name.startswith(("TF_", "XLA_")))
+    names = [name for name in os.environ if name.startswith(("TF_", "XLA_")) and name != "TF_CONFIG"]
+    variables = sorted((name, os.environ[name]) for name in names)
     facts = (sys.platform, platform.machine(), processor, os.cpu_count(), variables)
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return f"tensorflow-{tensorflow_version()}-{digest}"

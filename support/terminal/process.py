@@ -136,7 +136,7 @@ def explain(error):
         return 1, str(error)
     tensorflow = sys.modules.get("tensorflow")  # importing it for this would take seconds, or fail again
     if isinstance(error, ImportError):  # TensorFlow may have put a whole trace into the message
-        lines = str(error).splitlines()
+        lines = str(error).splitlines() or [type(error).__name__]
         return 1, f"cannot load a library: {next((line for line in lines if 'Error: ' in line), lines[0])}"
     no_memory = (MemoryError, *([tensorflow.errors.ResourceExhaustedError] if tensorflow else []))
     if isinstance(error, no_memory):

@@ -92,6 +92,7 @@ def facts(run, batches_per_second):
     """
     return {
         "batches": len(run.history.rows),
+        "final_batch": run.final_batch,
         "batch_size": run.config.batch_size,
         "loss": float(run.history.rows[-1].loss),
         "seed": run.config.seed,
@@ -170,9 +171,11 @@ def title_of(name, metrics):
 
 
 def final_report(metrics):
-    """Returns the text printed at the end, from the result of metrics()."""
+    """Returns the text printed at the end, from a dict as in metrics.json."""
     batch_size, loss = metrics["batch_size"], decimals(metrics["loss"])
     heading = f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})"
+    if metrics["final_batch"] < metrics["batches"] - 1:
+        heading += f"; the figures are of the best weights, from batch {metrics['final_batch']}"
     if "validation" in metrics:
         return "\n".join([heading, "", *final_report_of_pairs(metrics)])
     return "\n".join(

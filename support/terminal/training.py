@@ -123,15 +123,15 @@ def train_until_stopped(trainer, batches, run, stop, most):
             if batch_number == 1 and size == 1:  # the first call also warms up
                 warn_of_a_long_run(config, trained - started, of_evaluation)
 
-            is_kept = batch_number % config.keep_every == 0
+            is_kept, is_last = batch_number % config.keep_every == 0, batch_number + 1 == config.max_batches
             if batch_number % config.batches_in_epoch == 0:
                 samples = report.batch_report(history.rows[-1], last_batch, model.predict(last_batch), config)
                 process.write(samples, stop)
-            if is_kept:
-                history.record_exact_match(*validate())
+            if is_kept or (is_last and config.keep == "best"):
+                history.record_evaluation(*validate())
                 of_evaluation = time.perf_counter() - trained
             stopped = stop.status  # once: a signal may come between two lines
-            if is_kept or batch_number + 1 == config.max_batches or stopped:
+            if is_kept or is_last or stopped:
                 run.save()
             if stopped:
                 process.write("training interrupted", stop)
@@ -165,7 +165,8 @@ def validation(run):
     model, config, (batch, _, user_pairs) = run.model, run.config, run.held_out
     if user_pairs is None:
         return lambda: (evaluate(model, batch, evaluation_batch(config))[0].mean(), None)
-    lines = pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH)
+    some = pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH)
+    lines = pairs.with_all_targets(user_pairs, some, user_pairs.validation_lines)
     ask, loss = judge.asker(user_pairs, model), variants.validation_loss(model)
     return lambda: (np.mean([each.is_right for each in ask(lines)]), mean_loss(model, loss, batch))
 
