@@ -5,10 +5,13 @@
 FORM is scan, cogs, inflection (SIGMORPHON) or lexicon (CMUdict). SIGMORPHON's pronunciations are pairs already.
 """
 
-import argparse
 import re
 import sys
-from pathlib import Path
+
+from support.errors import UserError, reason
+from support.terminal import process
+from support.terminal.flags import OneLineErrorParser, flag_type
+from support.values import file_path
 
 
 def scan(line):
@@ -42,22 +45,28 @@ FORMS = {form.__name__: form for form in (scan, cogs, inflection, lexicon)}
 
 def convert(form, text):
     """Yields the lines of a file of pairs for the text of a file of one of FORMS."""
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line and not line.startswith(";;;"):  # a comment in CMUdict
-            inputs, target = FORMS[form](line)
+            try:
+                inputs, target = FORMS[form](line)
+            except ValueError:
+                raise UserError(f"line {number} is not of the form {form}") from None
             yield f"{inputs}\t{target}\n"
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m experiments.public_pairs")
+    """Prints the pairs that the command line asks for, if the whole file is of that form; returns the exit status."""
+    parser = OneLineErrorParser(prog="public_pairs", description=__doc__.split("\n")[0])
     parser.add_argument("form", choices=FORMS)
-    parser.add_argument("file", type=Path)
-    given = parser.parse_args(arguments)
+    parser.add_argument("file", type=flag_type(file_path), metavar="FILE")
+    form, path = parser.parse(arguments).values()
     try:
-        sys.stdout.writelines(convert(given.form, given.file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        parser.error(f"{str(given.file)!r}: {error}")
+        lines = list(convert(form, path.read_text(encoding="utf-8-sig")))
+    except (OSError, UnicodeDecodeError, UserError) as error:
+        raise UserError(f"{str(path)!r}: {reason(error)}") from None
+    sys.stdout.writelines(lines)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

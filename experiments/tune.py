@@ -43,7 +43,7 @@ from support.run.whole_files import check_writable, write_json
 from support.settings import DATA_FILES, Settings
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import command, process
+from support.terminal import command, judge, process
 from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
 from support.values import whole_number
 
@@ -59,7 +59,7 @@ SPACE_OF_RANDOM_SEQUENCES = {
 SPACE_OF_PAIRS = {
     "learning_rate": lambda trial: trial.suggest_float("learning_rate", 0.001, 0.1, log=True),
     "batch_size": lambda trial: trial.suggest_int("batch_size", 20, 200, log=True),
-    "encoder_hidden_units": lambda trial: trial.suggest_int("encoder_hidden_units", 16, 128, log=True),
+    "encoder_hidden_units": lambda trial: trial.suggest_int("encoder_hidden_units", 16, 256, log=True),
     "input_embedding_size": lambda trial: trial.suggest_int("input_embedding_size", 8, 128, log=True),
     "layers": lambda trial: trial.suggest_int("layers", 1, 2),
     "attention": lambda trial: trial.suggest_categorical("attention", ("none", "bahdanau", "luong")),
@@ -203,15 +203,16 @@ def errors_of_run(task, chosen, seed, stop):
     if limits.largest_tensor(config) > limits.LARGEST_TENSOR:
         raise optuna.TrialPruned
     batches, validation = examples(config, task.user_pairs)
-    some = helpers.take(validation, 0, limits.EVALUATION_BATCH)
     ends = [config.max_batches * part // EVALUATIONS for part in range(EVALUATIONS + 1)]
     trainer = open_trainer(replace(config, seed=0, learning_rate=Settings.learning_rate, warm_up=Settings.warm_up))
     restart(trainer, config)
+    exact = exact_in(trainer.model, task.user_pairs, validation)
     for number, (start, end) in enumerate(itertools.pairwise(ends), start=1):
         for _ in train(trainer, itertools.islice(batches, end - start), start):
             if stop.status:
                 raise KeyboardInterrupt
-        yield share_not_exact(trainer.model, validation if number == EVALUATIONS else some)
+        right = exact(number < EVALUATIONS)
+        yield float(max(0.5, (~right).sum()) / right.size)
 
 
 @functools.lru_cache(maxsize=FINALISTS + 1)
@@ -234,9 +235,18 @@ def restart(trainer, config):
             variable.load(value, session)
 
 
-def share_not_exact(model, batch):
-    exact, _ = evaluate(model, batch, limits.evaluation_batch(model.config))
-    return float(max(0.5, (~exact).sum()) / exact.size)
+def exact_in(model, user_pairs, validation):
+    """Returns a function that finds, bool [...], what is exact in a validation set, as the report of a run counts it.
+
+    Its argument says whether limits.EVALUATION_BATCH of the sequences are enough.
+    """
+    size = limits.evaluation_batch(model.config)
+    some = helpers.take(validation, 0, limits.EVALUATION_BATCH)
+    if user_pairs is None:
+        return lambda few: evaluate(model, some if few else validation, size)[0]
+    ask, lines = judge.asker(user_pairs, model), user_pairs.validation_lines
+    few_lines = pairs.with_all_targets(user_pairs, pairs.some_of(lines, limits.EVALUATION_BATCH), lines)
+    return lambda few: np.array([each.is_right for each in ask(few_lines if few else lines)])
 
 
 # Where trials are kept
@@ -395,6 +405,7 @@ def save(study, task, chosen):
     write_json(path, task.typed | chosen)
     files = [(settings.flag(name), getattr(task.config, name)) for name in DATA_FILES]
     data = "".join(f"{flag} {shlex.quote(str(file))} " for flag, file in files if file)
+    data += f"--seed {task.config.seed} " * (task.config.seed != Settings.seed)  # it draws the sets
     text = f"settings in {path}, pictures beside it; use them: python seq2seq_copy.py {data}--settings {path}"
     print(f"\n{printable(text)}")
     draw(study, FOLDER / task.study)

@@ -3,6 +3,7 @@
 import pytest
 
 from experiments import public_pairs
+from support.errors import UserError
 
 EXAMPLES = {
     "scan": ("IN: hop twice OUT: I_HOP I_HOP\n", "hop twice\tI_HOP I_HOP\n"),
@@ -23,9 +24,13 @@ def test_a_public_file_becomes_pairs(form, tmp_path, capsys):
     assert capsys.readouterr().out == expected
 
 
-def test_a_file_of_another_form_is_one_line(tmp_path, capsys):
-    (tmp_path / "public").write_text("lemma\tform\n")
-    for arguments in (["inflection", str(tmp_path / "public")], ["scan", str(tmp_path / "none")]):
-        with pytest.raises(SystemExit):
-            public_pairs.main(arguments)
-        assert capsys.readouterr().err.splitlines()[-1].startswith("python -m experiments.public_pairs: error: '")
+def test_a_file_of_another_form_is_one_line_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / "public").write_text("a\tb\tN\nlemma\tform\n")
+    with pytest.raises(UserError, match="public': line 2 is not of the form inflection$"):
+        public_pairs.main(["inflection", str(tmp_path / "public")])
+    with pytest.raises(UserError, match="none': No such file or directory$"):
+        public_pairs.main(["scan", str(tmp_path / "none")])
+    with pytest.raises(SystemExit):
+        public_pairs.main(["poems", "file"])
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)

@@ -383,7 +383,7 @@ def lengths_of(pairs, lines):
 
 
 def default_batches(pairs):
-    """Returns on how many batches to train: a few passes over many pairs, many passes over a few, fewer over long ones."""
+    """Returns on how many batches to train: few passes over many pairs, many over a few, fewer over long ones."""
     lengths = lengths_of(pairs, pairs.training_lines)
     steps = lengths.sum(axis=1).mean() + EXTRA_DECODER_STEPS  # of encoder and decoder
     batches = min(max(1000, 40 * len(lengths) ** 0.5), MOST_STEPS / steps)

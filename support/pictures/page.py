@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+import helpers
 import seq2seq_copy
 from helpers import EOS, PAD
 from support.data import pairs
@@ -39,7 +40,7 @@ MOST_BYTES = 10_000_000
 LARGEST_REST = 250_000  # bytes of a page besides weights and vocabulary
 LONGEST = 200  # symbols of a sequence or an answer on the page
 EXAMPLES = (20, 10)  # held-out sequences of the longest length, and others, that the page knows
-MOST_EARLY_WEIGHTS = 160_000  # after one batch; a page with those after five batches is then about 5 MB
+MOST_EARLY_WEIGHTS = 160_000  # after one batch
 CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
@@ -174,7 +175,9 @@ def labels(config):
 
 def examples_of(held_out):
     """Yields {input, target} of some held-out sequences: of the longest, the most varied first, then of others."""
-    fitting = np.flatnonzero(held_out.lengths <= LONGEST)
+    inputs = helpers.fingerprints(held_out)
+    is_only = np.array([inputs.count(each) == 1 for each in inputs])  # another may have another target
+    fitting = np.flatnonzero((held_out.lengths <= LONGEST) & is_only)
     if not fitting.size:
         yield {"input": held_out.inputs[:LONGEST, 0].tolist(), "target": None}
         return

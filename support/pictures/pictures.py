@@ -119,7 +119,8 @@ def loss_curve(rows, metrics, config, final_batch=None):
     loss_axes.set_ylabel("cross-entropy [nats per step]")
 
     # A log axis has no 0: a model without an error is drawn where half an error would be.
-    nothing = 100 / (2 * exact["sequences"])
+    sets = [exact, *(metrics[name]["exact_match"] for name in ("validation", "test") if name in metrics)]
+    nothing = 100 / (2 * max(each["sequences"] for each in sets))
     evaluated = [row for row in rows if row.validation_exact_match is not None]
     percent = [max(nothing, 100 * (1 - row.validation_exact_match)) for row in evaluated]
     error_axes.semilogy([row.batch for row in evaluated], percent, color="tab:green", marker=".", label="validation")

@@ -17,7 +17,7 @@ from support.tensorflow import tensorflow_v1 as tf
 class HeldOut(NamedTuple):
     """What is not trained on."""
 
-    validation: helpers.Batch  # chooses the weights and the end of a run, and is drawn; at most EVALUATION_BATCH
+    validation: helpers.Batch  # chooses weights and the end of a run, is drawn in pictures; at most EVALUATION_BATCH
     test: helpers.Batch | None  # random sequences, for the final report; None with own data
     pairs: Pairs | None = None  # the own data; its lines say which are which
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -25,6 +26,8 @@ from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
 from support.values import file_path, tensorflow_path
+
+log = logging.getLogger(__name__)
 
 NEWEST = object()  # what --resume without a folder means
 
@@ -218,6 +221,8 @@ def pairs_of_run(config):
     user_pairs = pairs.read(config)
     if user_pairs.sha256 != config.facts.sha256:
         raise UserError(f"--resume: {str(config.data)!r} is not, or no longer, the data of this run")
+    if not config.facts.lines:
+        raise UserError("--resume: this run is of an older version, which had no validation set; begin a new one")
     if pairs.with_facts(config, user_pairs).fixed != config.fixed:
         raise UserError(f"--resume: the settings of this run do not match its data {str(config.data)!r}")
     return user_pairs
@@ -274,6 +279,8 @@ def start_config(run, given, defaults):
         raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
     if config.data is None and config.vocab_size < other.vocab_size:
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
+    if config.data and not config.test_data:
+        log.warning("--start-from: that run may have trained on pairs of this run's test; --test-data names others")
     return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(run.absolute()))
 
 

@@ -12,7 +12,7 @@ from support.values import PICTURE_ENDINGS
 # The flags of settings in their groups, each with its help. A setting that is not here has no flag.
 FLAGS = {
     "training": {
-        "max_batches": "batches to train on; by default fewer or more with --data, as its pairs are",
+        "max_batches": "batches to train on; with --data the default depends on its pairs",
         "batch_size": "sequences in a batch",
         "learning_rate": "peak learning rate; the rate rises to it, then falls linearly to 0",
         "until": "end training when two evaluations in a row find at least this share of the validation sequences "
@@ -33,8 +33,8 @@ FLAGS = {
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
         "validation_data": "validate with the pairs of this file; without it, with a tenth of --data",
         "test_data": "test with the pairs of this file at the end; without both files, with a tenth of --data",
-        "held_out_sequences": "random sequences held out for the report; of --data, the most pairs drawn to validate "
-        "and to test",
+        "held_out_sequences": "random sequences for the report; with --data: the most lines drawn for each of the two "
+        "other sets",
         "symbols": "with --data: what is a symbol, in the input:in the target; a space is the character \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",

@@ -14,12 +14,12 @@ import numpy as np
 from helpers import EOS, FIRST_SYMBOL
 from support import outside
 from support.data.pairs import by_side, split_into_symbols
-from support.errors import UserError
+from support.errors import UserError, counted
 from support.limits import LONGEST_SEQUENCE, sequences_at_once
 from support.model import beam_search, greedy
 from support.pictures import heat_maps, occlusion, pictures
 from support.settings import RESERVED, UNKNOWN_NAME
-from support.terminal.report import counted, show
+from support.terminal.report import show
 
 log = logging.getLogger(__name__)
 
