@@ -74,6 +74,16 @@ def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):
     assert run(["--predict", "-", "--run-dir", "last"], folder, "\n".join(lines)) != answers
 
 
+def test_the_last_weights_may_be_the_best(tmp_path):
+    """However few batches there are, and whatever the distance between two evaluations."""
+    arguments = ["--max-batches", "3", "--batch-size", "2", "--xla", "off", "--samples", "0", "--run-dir", "few"]
+    for keep, evaluated in (("best", [0, 2]), ("last", [0])):
+        assert run([*arguments, "--keep", keep], tmp_path, settings=QUICK)[0] == 0
+        rows = (tmp_path / "few/history.csv").read_text().splitlines()[1:]
+        assert [number for number, row in enumerate(rows) if row.split(",")[4]] == evaluated
+        shutil.rmtree(tmp_path / "few")
+
+
 def test_page_pictures_and_tensorboard_name_the_batch_of_the_best_weights(learned):
     run_folder = learned[0] / "run"
     found = shares(run_folder)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,6 +388,13 @@ def test_a_worker_has_the_threads_and_the_cache_of_a_single_process(index, tmp_p
         train.run()
     assert at_start[startup.THREADS] == "14"
     assert "persistent_cache_directory" in at_start[compile_cache.FLAGS]
+
+
+def test_a_worker_knows_the_sizes_of_own_data_before_it_knows_the_data():
+    """TensorFlow reads the number of threads when the server starts, which is before worker 0 says what it read."""
+    for typed, units, batch in (({}, 128, 32), ({"plain": True}, 20, 50), ({"encoder_hidden_units": 9}, 9, 32)):
+        share = train.own_share(None, {"data": Path("a.tsv")} | typed, workers=2)
+        assert (share.encoder_hidden_units, share.batch_size) == (units, batch)
 
 
 def test_shares_cover_the_batch():

@@ -149,6 +149,14 @@ def test_machine_code_is_not_read_from_where_others_may_write(used, tmp_path, mo
     assert [message.split(" are not kept in ")[0] for message in caplog.messages] == ["compiled programs"] * 3
 
 
+def test_all_workers_of_all_clusters_share_programs(monkeypatch):
+    names = set()
+    for addresses in ("", "a:1", "b:2"):
+        monkeypatch.setenv("TF_CONFIG", addresses)
+        names.add(compile_cache.environment())
+    assert len(names) == 1
+
+
 def test_what_a_program_depends_on_is_in_the_name_of_its_folder(monkeypatch):
     changes = [
         lambda: monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7"),

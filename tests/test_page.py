@@ -72,6 +72,14 @@ def sequences_of(batch):
     return [batch.inputs[:length, column].tolist() for column, length in enumerate(batch.lengths)]
 
 
+def test_an_input_with_several_targets_is_no_example():
+    """The page would call all but one of its right answers wrong."""
+    inputs = np.array([[2, 2, 4, 2], [3, 3, 5, 0]], np.int32)
+    lengths = np.array([2, 2, 2, 1], np.int32)
+    batch = helpers.Batch(inputs, lengths, helpers.decoder_targets(inputs, lengths), lengths)
+    assert [example["input"] for example in page.examples_of(batch)] == [[4, 5], [2]]
+
+
 def page_of(model, moments=None):
     held_out = examples(model.config)
     return page.render(model, moments or {7: page.weights_of(model)}, held_out)

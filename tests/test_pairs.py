@@ -160,6 +160,12 @@ def test_no_held_out_pair_is_trained_on(caplog):
     ] + ["and 14 more such lines"]
 
 
+def test_an_input_is_known_with_all_its_targets():
+    made = pairs_of(range(2, 14), np.arange(13))._replace(input_hashes=np.array([7, 8, 7, 9, 8, 7]))
+    assert pairs.with_all_targets(made, np.array([0, 3]), np.arange(5)).tolist() == [0, 2, 3]
+    assert pairs.some_of(np.arange(10, 19), 3).tolist() == [10, 14, 18]
+
+
 def test_three_lines_are_enough_and_a_byte_order_mark_is_no_symbol(tmp_path):
     (tmp_path / "few.tsv").write_bytes(b"\xef\xbb\xbfa b\tb\nb\ta\na\ta")
     made = pairs.read(Settings(data=tmp_path / "few.tsv"))

@@ -24,7 +24,7 @@ def metrics():
     history = History(HELD_OUT)
     history.rows = [Row(0, 2.0, 1.0, 0.1), Row(1, 0.5, 1.0, 0.05)]
     history.unseen.remove(history.fingerprints[3])
-    run = SimpleNamespace(config=CONFIG, history=history, held_out=HeldOut(HELD_OUT, HELD_OUT))
+    run = SimpleNamespace(config=CONFIG, history=history, held_out=HeldOut(HELD_OUT, HELD_OUT), final_batch=1)
     exact = np.array([True, False, False, True])
     correct_tokens = np.array([3, 2, 2, 4])
     return report.figures(run, exact, correct_tokens) | report.facts(run, 9.0)
@@ -54,6 +54,11 @@ def test_final_report():
         "    2                       50.00%  (1 of 2)",
         "    3                       50.00%  (1 of 2)",
     ]
+
+
+def test_the_report_names_the_batch_of_the_best_weights():
+    heading = report.final_report(metrics() | {"final_batch": 0}).splitlines()[0]
+    assert heading == "loss 0.5000 after 10 examples (batch_size=5); the figures are of the best weights, from batch 0"
 
 
 def test_many_lengths_become_few_lines():
@@ -110,6 +115,16 @@ def test_the_picture_shows_the_history():
     curve, end = error_axes.get_lines()
     np.testing.assert_allclose(curve.get_xydata(), [[0, 100], [40, 2], [80, 100 / 10_000]])  # half an error of 5,000
     np.testing.assert_allclose(end.get_xydata(), [[119, 0.2]])
+
+
+def test_a_small_test_set_hides_no_error_of_a_large_validation_set():
+    sets = {
+        name: {"exact_match": {"share": 0.99, "sequences": size}} for name, size in (("test", 4), ("validation", 500))
+    }
+    rows = [Row(0, 2.0, 1.0, 0.1, 0.99)]
+    figures = sets | sets["test"]
+    curve, _ = pictures.loss_curve(rows, figures, Settings(data=Path("x"))).axes[1].get_lines()
+    np.testing.assert_allclose(curve.get_ydata(), [1])
 
 
 def test_the_pictures_do_not_depend_on_matplotlibrc(tmp_path, monkeypatch):
