@@ -206,7 +206,8 @@ def errors_of_run(task, chosen, seed, stop):
     ends = [config.max_batches * part // EVALUATIONS for part in range(EVALUATIONS + 1)]
     trainer = open_trainer(replace(config, seed=0, learning_rate=Settings.learning_rate, warm_up=Settings.warm_up))
     restart(trainer, config)
-    exact = exact_in(trainer.model, task.user_pairs, validation)
+    with trainer.model.session.graph.as_default():
+        exact = exact_in(trainer.model, task.user_pairs, validation)
     for number, (start, end) in enumerate(itertools.pairwise(ends), start=1):
         for _ in train(trainer, itertools.islice(batches, end - start), start):
             if stop.status:
