@@ -45,7 +45,7 @@ def test_pairs_may_come_from_a_pipe_but_are_not_waited_for(tmp_path):
     with pytest.raises(UserError, match="holds no pair"):
         pairs.read(Settings(data=tmp_path / "pipe"))
     reader, writer = os.pipe()
-    threading.Timer(0.2, lambda: (os.write(writer, b"a\tb\nb\ta\n"), os.close(writer))).start()
+    threading.Timer(0.2, lambda: (os.write(writer, b"a\tb\nb\ta\na a\tb\n"), os.close(writer))).start()
     assert pairs.read(Settings(data=Path(f"/dev/fd/{reader}"))).names == ["a", "b"]
     os.close(reader)
 
@@ -58,8 +58,20 @@ def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path):
 @posix
 def test_a_name_like_a_formula_and_symbols_that_a_terminal_obeys_are_trained_on_and_drawn(tmp_path):
     name = "pri$ce_$x^\x1b]0;.tsv"
-    (tmp_path / name).write_text("a\x1b[31m $x$\tb\x9b $y_^$\n$x$ \x07\t$^{\n" * 9)
-    arguments = ["--data", name, "--max-batches", "3", "--batch-size", "3", "--xla", "off", "--run-dir", "a\x1bb"]
+    (tmp_path / name).write_text("a\x1b[31m $x$\tb\x9b $y_^$\n$x$ \x07\t$^{\n$x$\t$^{\n" * 9)
+    arguments = [
+        "--data",
+        name,
+        "--plain",
+        "--max-batches",
+        "3",
+        "--batch-size",
+        "3",
+        "--xla",
+        "off",
+        "--run-dir",
+        "a\x1bb",
+    ]
     status, stdout, stderr = run([*arguments, "--batches-in-epoch", "1"], tmp_path)
     assert status == 0, stderr
     asked = ["--run-dir", "a\x1bb", "--predict", "a\x1b[31m $x$", "--scores"]
