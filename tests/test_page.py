@@ -77,6 +77,8 @@ def test_an_input_with_several_targets_is_no_example():
     inputs = np.array([[2, 2, 4, 2], [3, 3, 5, 0]], np.int32)
     lengths = np.array([2, 2, 2, 1], np.int32)
     batch = helpers.Batch(inputs, lengths, helpers.decoder_targets(inputs, lengths), lengths)
+    assert [example["input"] for example in page.examples_of(batch)] == [[2, 3], [2, 3], [4, 5], [2]]
+    batch.targets[0, 0] = 5
     assert [example["input"] for example in page.examples_of(batch)] == [[4, 5], [2]]
 
 

@@ -8,6 +8,7 @@ model.mjs is a second implementation of the model. Nothing is loaded from elsewh
 
 import ast
 import base64
+import collections
 import contextlib
 import hashlib
 import html
@@ -176,8 +177,10 @@ def labels(config):
 def examples_of(held_out):
     """Yields {input, target} of some held-out sequences: of the longest, the most varied first, then of others."""
     inputs = helpers.fingerprints(held_out)
-    is_only = np.array([inputs.count(each) == 1 for each in inputs])  # another may have another target
-    fitting = np.flatnonzero((held_out.lengths <= LONGEST) & is_only)
+    targets = helpers.fingerprints(held_out._replace(inputs=held_out.targets, lengths=held_out.target_lengths))
+    pairs_of_input = collections.Counter(pair[0] for pair in set(zip(inputs, targets)))
+    has_one_target = np.array([pairs_of_input[each] == 1 for each in inputs])  # else the page would not know all
+    fitting = np.flatnonzero((held_out.lengths <= LONGEST) & has_one_target)
     if not fitting.size:
         yield {"input": held_out.inputs[:LONGEST, 0].tolist(), "target": None}
         return
