@@ -587,7 +587,7 @@ def test_a_source_that_was_changed_is_no_error():
 
 
 def test_a_page_that_would_be_too_large_is_not_made():
-    for units, reason in [(250, None), (800, r"no page to look inside: it would need \d\d\.\d MB, and may have 5")]:
+    for units, reason in [(250, None), (800, r"no page to look inside: it would need \d\d\.\d MB, and may have 10")]:
         config = dataclasses.replace(CONFIG, encoder_hidden_units=units, encoder="forward")
         variants.open_model(config).session.close()
         why = page.why_none(config)
