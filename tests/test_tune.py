@@ -125,7 +125,8 @@ def task_of(*arguments):
 
 
 @pytest.mark.parametrize(
-    "flags", ["--xla off", "--xla on", pytest.param("--cell gru --layers 2", marks=pytest.mark.long)]
+    "flags",
+    ["--xla off", *(pytest.param(each, marks=pytest.mark.long) for each in ("--xla on", "--cell gru --layers 2"))],
 )
 def test_the_error_of_a_trial_is_that_of_a_run_with_its_settings(flags):
     task = task_of("--max-batches", "120", "--vocab-size", "4", "--length-to", "4", "--seeds", "2", *flags.split())
