@@ -246,7 +246,7 @@ def exact_in(model, user_pairs, validation):
     if user_pairs is None:
         return lambda few: evaluate(model, some if few else validation, size)[0]
     ask, lines = judge.asker(user_pairs, model), user_pairs.validation_lines
-    few_lines = pairs.with_all_targets(user_pairs, pairs.some_of(lines, limits.EVALUATION_BATCH), lines)
+    few_lines = pairs.some_inputs(user_pairs, lines, limits.EVALUATION_BATCH)
     return lambda few: np.array([each.is_right for each in ask(few_lines if few else lines)])
 
 

@@ -172,6 +172,11 @@ MAY_CHANGE = {*DATA_FILES, "names", "untrained", "max_answer", "started_from", "
 ALWAYS_SAVED = ("seed", "max_batches", "vocab_size", "encoder_hidden_units")  # by every version of this program
 
 
+def defaults_for(typed):
+    """Returns the defaults that differ from those of Settings for flags, a dict by name: FOR_PAIRS or none."""
+    return FOR_PAIRS if "data" in typed and "plain" not in typed else {}
+
+
 def flag(name):
     """Returns the flag of a field of Settings."""
     return "--" + name.replace("_", "-")

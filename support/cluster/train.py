@@ -89,8 +89,7 @@ def read_flags(typed, addresses, index):
 
 def own_share(asked, typed, workers):
     """Returns settings with the sizes of what this worker computes, as far as it knows them before agree()."""
-    defaults = settings.FOR_PAIRS if "data" in typed and "plain" not in typed else {}
-    config = asked.config if asked else settings.Settings(**defaults)
+    config = asked.config if asked else settings.Settings(**settings.defaults_for(typed))
     for name in () if asked else {"resume", "start_from"} & typed.keys():
         with contextlib.suppress(UserError):  # worker 0 alone needs the folder
             config = (command.newest_run() if typed[name] is command.NEWEST else RunFolder(typed[name])).read_settings()

@@ -508,6 +508,11 @@ def some_of(lines, most):
     return lines[np.linspace(0, lines.size - 1, min(most, lines.size)).astype(int)]
 
 
+def some_inputs(pairs, lines, most):
+    """Returns all lines of at most so many inputs, evenly spread over some lines."""
+    return with_all_targets(pairs, some_of(lines, most), lines)
+
+
 def with_all_targets(pairs, some, lines):
     """Returns those of the lines that have the input of one of some lines, so that all its right answers are known."""
     return lines[np.isin(pairs.input_hashes[lines], pairs.input_hashes[some])]

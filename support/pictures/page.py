@@ -46,14 +46,12 @@ CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
 def of_run(run, metrics):
-    """Returns the page of a run, UTF-8, with its weights after some early batches.
+    """Returns the page of a run that may have one, UTF-8, with its weights after some early batches.
 
     Args:
       run: the run.Run.
       metrics: dict of the final figures, as in metrics.json.
     """
-    if why_none(run.config):
-        return None
     final_batch, final = run.final_batch, weights_of(run.model)
     early = early_weights(run.folder.path, final_batch)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:

@@ -55,7 +55,8 @@ class History:
             reason = f"the loss is {loss} and the gradient norm {gradient_norm}"
             raise FloatingPointError(f"{reason} at batch {batch_number}; a smaller --learning-rate may help")
         self.rows.append(Row(batch_number, loss, gradient_norm, np.float32(learning_rate)))
-        self.unseen.difference_update(helpers.fingerprints(batch))
+        if self.unseen:
+            self.unseen.difference_update(helpers.fingerprints(batch))
 
     def record_evaluation(self, share, loss=None):
         """Adds the evaluation after the last batch: the share of the validation set that is exact, and its loss."""
@@ -154,9 +155,8 @@ def read_rows(path, batches):
         with open(path, newline="", encoding="utf-8") as file:
             records = itertools.islice(csv.reader(file), 1, batches + 1)
             rows = [
-                Row(int(batch), *map(np.float32, figures), *(float(value) if value else None for value in evaluation))
+                Row(int(batch), *map(np.float32, figures), *map(number_or_none, (share, loss)))
                 for batch, *figures, share, loss in filter(None, records)
-                for evaluation in [(share, loss)]
             ]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{str(path)!r} cannot be read: {reason(error)}") from None
@@ -165,6 +165,10 @@ def read_rows(path, batches):
     if [row.batch for row in rows] != list(range(batches)):
         raise UserError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
     return rows
+
+
+def number_or_none(text):
+    return float(text) if text else None
 
 
 def cut_rows(path, batches):

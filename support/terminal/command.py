@@ -20,7 +20,7 @@ from support.pictures import pictures
 from support.run import whole_files
 from support.run.history import has_lost_patience, has_reached, read_rows
 from support.run.run_folder import RUNS, RunFolder, check_new
-from support.settings import DATA_FILES, FOR_PAIRS, DataFacts, Settings, flag
+from support.settings import DATA_FILES, DataFacts, Settings, flag
 from support.terminal import judge, predict, predict_flags
 from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
 from support.terminal.predict_flags import PredictFlags
@@ -239,10 +239,10 @@ def new_run(given):
     """Returns the Train of a run in runs/."""
     if "settings" in given:
         given = settings.read_file(given.pop("settings")) | given
+    defaults = settings.defaults_for(given)
     start_from, is_plain = given.pop("start_from", None), given.pop("plain", False)
     if is_plain and "data" not in given:
         raise UserError("--plain needs --data")
-    defaults = FOR_PAIRS if "data" in given and not is_plain else {}
     config = Settings(**defaults | given) if start_from is None else start_config(start_from, given, defaults)
     if config.data is not None:
         for name in ("task", "vocab_size", "length_from", "length_to"):

@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from helpers import EOS, EXTRA_DECODER_STEPS
 from support import outside
-from support.data.pairs import SPACE, UNKNOWN, by_side, lengths_of, some_of, with_all_targets
+from support.data.pairs import SPACE, UNKNOWN, by_side, lengths_of, some_inputs
 from support.errors import counted
 from support.limits import sequences_at_once
 from support.model import beam_search, greedy
@@ -150,8 +150,7 @@ def judge_run(run):
     judged = {"test": ask(pairs.test_lines)} if pairs.test_lines.size else {}
     judged["validation"] = ask(pairs.validation_lines)
     saves = [partial(write, path / f"{name}-answers.tsv", each, run.config) for name, each in judged.items()]
-    some = some_of(pairs.training_lines, MOST_TRAINED)
-    judged["trained"] = ask(with_all_targets(pairs, some, pairs.training_lines))
+    judged["trained"] = ask(some_inputs(pairs, pairs.training_lines, MOST_TRAINED))
     return {name: figures(each, names) for name, each in judged.items()}, saves
 
 

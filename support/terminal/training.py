@@ -120,7 +120,7 @@ def train_until_stopped(trainer, batches, run, stop, most):
                 history.record(last_batch, *figures)
             batch_number, trained = history.rows[-1].batch, time.perf_counter()
             bar.update(size)
-            if batch_number == 1 and size == 1:  # the first call also warms up
+            if batch_number == 1:  # made alone; the first one also warms up
                 warn_of_a_long_run(config, trained - started, of_evaluation)
 
             is_kept, is_last = batch_number % config.keep_every == 0, batch_number + 1 == config.max_batches
@@ -165,8 +165,7 @@ def validation(run):
     model, config, (batch, _, user_pairs) = run.model, run.config, run.held_out
     if user_pairs is None:
         return lambda: (evaluate(model, batch, evaluation_batch(config))[0].mean(), None)
-    some = pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH)
-    lines = pairs.with_all_targets(user_pairs, some, user_pairs.validation_lines)
+    lines = pairs.some_inputs(user_pairs, user_pairs.validation_lines, EVALUATION_BATCH)
     ask, loss = judge.asker(user_pairs, model), variants.validation_loss(model)
     return lambda: (np.mean([each.is_right for each in ask(lines)]), mean_loss(model, loss, batch))
 
