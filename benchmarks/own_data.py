@@ -1,8 +1,7 @@
 """This script, PyTorch and JAX at the sizes of own data: python -m benchmarks.own_data.
 
-The model is one that real data needs: a bidirectional LSTM of 128 units in each direction, embeddings of 64,
-Luong's attention with input feeding, teacher forcing and dropout, in batches of 64. The peers must reach the same
-losses without dropout. Then they are timed with it: each draws its own coins.
+The model is the one that --data trains by default (docs/own-data.md). The peers must reach the same losses without
+dropout. Then they are timed with it: each draws its own coins.
 """
 
 import itertools
@@ -15,20 +14,10 @@ from benchmarks import machine, peers, tables, work
 from benchmarks.peers import JAX, SCRIPT, TORCH
 from experiments.common import parser, print_table
 from support.errors import counted
-from support.settings import Settings
+from support.settings import FOR_PAIRS, Settings
 
 PEERS = (SCRIPT, TORCH, JAX)
-DROPOUT = 0.3
-MODEL = Settings(
-    length_from=5,
-    length_to=12,
-    batch_size=64,
-    input_embedding_size=64,
-    encoder_hidden_units=128,
-    attention="luong",
-    feedback="teacher",
-    learning_rate=0.005,
-)
+MODEL = Settings(length_from=5, length_to=12, **FOR_PAIRS)
 VOCABULARIES = (50, 10_000)
 THREADS = (1, 2)
 CHECKED = 10  # losses
@@ -49,10 +38,10 @@ def rows(folder, quiet):
     """Yields the rows of the table; the ratios are to the better number of threads of each peer."""
     path = folder / "work.npz"
     for vocab_size in VOCABULARIES:
-        work.make(path, replace(MODEL, vocab_size=vocab_size))
+        work.make(path, replace(MODEL, vocab_size=vocab_size, dropout=0.0))
         losses, _ = take_turns(path, folder, THREADS[:1], 0, 0, quiet)
         peers.compare(losses)
-        work.make(path, replace(MODEL, vocab_size=vocab_size, dropout=DROPOUT))
+        work.make(path, replace(MODEL, vocab_size=vocab_size))
         _, rates = take_turns(path, folder, THREADS, ROUNDS, SECONDS, quiet)
         best = {name: max((rates[name, threads] for threads in THREADS), key=statistics.median) for name in PEERS}
         for name in PEERS:

@@ -7,11 +7,11 @@ import sys
 import tempfile
 
 import pytest
-import running
 from hypothesis import settings
 
 from support.run.run_folder import ENDED
 from support.tensorflow import compile_cache
+from tests import running
 
 if sys.platform == "win32":  # these need the terminals and the limits of Unix
     collect_ignore = ["test_benchmarks.py", "test_command.py", "test_pairs.py", "test_predict.py"]
@@ -56,8 +56,3 @@ def no_process_is_left_running():
         process.wait()
     running.started.clear()
     os.environ.pop(compile_cache.FLAGS, None)  # set where a test trains in this process; others would inherit it
-
-
-def pytest_sessionfinish():
-    for server in running.servers:
-        server.__exit__()

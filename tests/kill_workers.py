@@ -8,14 +8,12 @@ must end with the same result as `whole`.
 """
 
 import itertools
-import os
 import random
 import signal
 import sys
 import time
 from pathlib import Path
 
-from tests.forks import Forks
 from tests.running import batches_saved
 from tests.workers import start_workers
 
@@ -29,11 +27,11 @@ def is_finished(run):
     return run.exists() and batches_saved(run) == BATCHES and (run / "metrics.json").exists()
 
 
-def kill_one(forks, children, victim):
+def kill_one(children, victim):
     """Kills a worker and waits for the others; returns all statuses and the seconds that this took."""
-    os.kill(children[victim], signal.SIGKILL)
+    children[victim].kill()
     start = time.monotonic()
-    statuses = [forks.wait(child, BOUND) for child in children]
+    statuses = [child.wait(BOUND) for child in children]
     return statuses, time.monotonic() - start
 
 
@@ -43,42 +41,41 @@ def main(path, count, times, xla):
     def start(name):
         is_resumable = (path / name / "config.json").exists()
         arguments = ["--resume", name] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
-        return start_workers(forks, arguments, [path] * count, settings=SETTINGS)
+        return start_workers(arguments, [path] * count, settings=SETTINGS)
 
     def messages():
         return [(path / f"worker-{index}.err").read_text() for index in range(count)]
 
     def run_to_the_end(name):
-        statuses = [forks.wait(child) for child in start(name)]
+        statuses = [child.wait() for child in start(name)]
         assert statuses == [0] * count, (statuses, messages())
 
     kills, slowest = [], 0.0
-    with Forks() as forks:
-        start_of_whole = time.monotonic()
-        run_to_the_end("whole")
-        duration = time.monotonic() - start_of_whole
-        for name in (f"stopped-{number}" for number in itertools.count()):
-            while not is_finished(path / name):
-                if len(kills) == times:
-                    run_to_the_end(name)
-                    break
-                children = start(name)
-                time.sleep(chance.uniform(0, duration))
-                victim = chance.randrange(count)
-                statuses, seconds = kill_one(forks, children, victim)
-                if statuses[victim] == 0:  # too late
-                    assert statuses == [0] * count, (statuses, messages())
-                    continue
-                assert statuses[victim] == -signal.SIGKILL, (statuses, messages())
-                for status, message in zip(statuses, messages()):
-                    # A worker that has finished training no longer needs the others.
-                    is_told = status == 1 and message.count("\n") == 1
-                    assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
-                kept = batches_saved(path / name) if (path / name).exists() else None
-                kills.append((victim, kept))
-                slowest = max(slowest, seconds)
+    start_of_whole = time.monotonic()
+    run_to_the_end("whole")
+    duration = time.monotonic() - start_of_whole
+    for name in (f"stopped-{number}" for number in itertools.count()):
+        while not is_finished(path / name):
             if len(kills) == times:
+                run_to_the_end(name)
                 break
+            children = start(name)
+            time.sleep(chance.uniform(0, duration))
+            victim = chance.randrange(count)
+            statuses, seconds = kill_one(children, victim)
+            if statuses[victim] == 0:  # too late
+                assert statuses == [0] * count, (statuses, messages())
+                continue
+            assert statuses[victim] == -signal.SIGKILL, (statuses, messages())
+            for status, message in zip(statuses, messages()):
+                # A worker that has finished training no longer needs the others.
+                is_told = status == 1 and message.count("\n") == 1
+                assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
+            kept = batches_saved(path / name) if (path / name).exists() else None
+            kills.append((victim, kept))
+            slowest = max(slowest, seconds)
+        if len(kills) == times:
+            break
     print(f"killed {times} times, (worker, batches of the last checkpoint): {kills}")
     print(f"the others ended within {slowest:.1f} s")
 

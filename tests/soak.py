@@ -29,8 +29,7 @@ from pathlib import Path
 
 from support.run.run_folder import RunFolder
 from support.run.whole_files import PARTIAL, STALE
-from tests.forks import Forks
-from tests.running import batches_saved
+from tests.running import batches_saved, start_with_files
 from tests.same_end import assert_same_end
 
 BATCHES = 60
@@ -73,18 +72,18 @@ class Soak:
     counts: collections.Counter of (what happened, exit status).
     """
 
-    def __init__(self, forks, seed, has_small_disk):
-        self.forks, self.chance, self.has_small_disk = forks, random.Random(seed), has_small_disk
+    def __init__(self, seed, has_small_disk):
+        self.chance, self.has_small_disk = random.Random(seed), has_small_disk
         self.logs = tempfile.mkdtemp(prefix="soak-")  # not on the disk that fills up
         self.seconds, self.current, self.finished, self.number = {}, {}, [], 0
         self.counts = collections.Counter()
 
     def start(self, arguments, name="first", **options):
-        return self.forks.start(arguments, Path.cwd(), f"{self.logs}/{name}", SETTINGS, **options)
+        return start_with_files(arguments, Path.cwd(), f"{self.logs}/{name}", settings=SETTINGS, **options)
 
     def wait(self, child, allowed, what, name="first"):
         """Waits for a process and checks how it ends; returns its exit status."""
-        status, messages = self.forks.wait(child), Path(f"{self.logs}/{name}.err").read_text()
+        status, messages = child.wait(), Path(f"{self.logs}/{name}.err").read_text()
         assert status in allowed and "Traceback" not in messages, (what, status, messages)
         if status in (1, 2):
             lines = messages.splitlines()
@@ -143,7 +142,7 @@ class Soak:
         if accident.startswith("SIG"):
             for name in accident.split():
                 time.sleep(moment)
-                os.kill(child, signal.Signals[name])
+                child.send_signal(signal.Signals[name])
                 moment = self.chance.uniform(0, 0.2)
         elif accident == "second process":
             time.sleep(moment)
@@ -180,8 +179,8 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, default=60, metavar="N", help="how long (default: 60)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="what is done (default: 0)")
     arguments, failures = parser.parse_args(arguments), 0
-    with small_disk() as has_small_disk, Forks() as forks:
-        soak = Soak(forks, arguments.seed, has_small_disk)
+    with small_disk() as has_small_disk:
+        soak = Soak(arguments.seed, has_small_disk)
         soak.train_whole()
         end = time.monotonic() + 60 * arguments.minutes
         while time.monotonic() < end:

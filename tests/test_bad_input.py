@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import posix, run
+
+from tests.running import posix, run
 
 IN = "cannot write in"
 LONG = "a" * 300
@@ -399,7 +400,7 @@ def everything(folder):
 def check(folder, arguments, message, preexec_fn=None, **environment):
     before = everything(folder)
     environment = os.environ | {"PYTHONPATH": str(folder)} | environment
-    options = {"modules": ()} if preexec_fn is None else {"preexec_fn": preexec_fn}
+    options = {"imports_tensorflow": True} if preexec_fn is None else {"preexec_fn": preexec_fn}
     status, stdout, stderr = run(arguments.split(" ") if arguments else [], folder, env=environment, **options)
     assert (status, stdout) == (2, ""), stderr
     assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr

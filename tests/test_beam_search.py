@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import reference
-from running import run
 
 import helpers
 from helpers import EOS, PAD
@@ -18,6 +17,7 @@ from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import predict
 from support.terminal.predict_flags import PredictFlags
+from tests.running import run
 
 CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)

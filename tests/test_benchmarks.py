@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from running import ROOT
 
 import helpers
 from benchmarks import machine, own_data, peer_tensorflow, tables, whole_run, work
@@ -18,6 +17,7 @@ from support.model import variants
 from support.settings import Settings
 from support.tensorflow import compile_cache
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import ROOT
 
 
 @pytest.mark.long

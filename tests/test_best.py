@@ -8,7 +8,6 @@ import re
 import shutil
 
 import pytest
-from running import run
 from same_end import assert_same_end
 
 import helpers
@@ -19,6 +18,7 @@ from support.run.history import EARLY_BATCHES, Row, has_lost_patience, is_best
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import run
 
 QUICK = {"keep_every": 10, "held_out_sequences": 200}
 # So high a learning rate that the last evaluation is not the best one.

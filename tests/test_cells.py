@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 import reference
-from running import ROOT
 
 from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.model.cells import GRUCell, GRUStateTuple
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import ROOT
 
 pytestmark = pytest.mark.short
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT
+
+from tests.running import ROOT
 
 SECTION = (ROOT / "docs/variants.md").read_text().split("\n## Change it\n")[1].split("\n## ")[0]
 EDITS = re.findall(r"```diff\n(.*?)```", SECTION, re.DOTALL)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import ROOT, batches_saved, files, run, started
 from same_end import assert_same_end
 from workers import start_workers
 
@@ -27,34 +26,28 @@ from support.errors import UserError
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
-from tests.forks import Forks
+from tests.running import ROOT, batches_saved, files, run, start_with_files, started
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]
 SMALL = ["--vocab-size", "3", "--length-from", "1", "--length-to", "2"]
 
 
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as forks:
-        yield forks
-
-
 def outputs(folder, index):
     return [(folder / f"worker-{index}.{ending}").read_text() for ending in ("out", "err")]
 
 
-def run_workers(forks, arguments, folder, count, expected=0, **options):
+def run_workers(arguments, folder, count, expected=0, **options):
     """Runs workers until they end; returns the standard output and error of each."""
-    children = start_workers(forks, arguments, [folder] * count, **options)
-    statuses = [forks.wait(child) for child in children]
+    children = start_workers(arguments, [folder] * count, **options)
+    statuses = [child.wait() for child in children]
     printed = [outputs(folder, index) for index in range(count)]
     assert statuses == [expected] * count, printed
     return printed
 
 
-def run_alone(forks, arguments, folder):
-    assert forks.wait(forks.start(arguments, folder)) == 0, (folder / "alone.err").read_text()
+def run_alone(arguments, folder):
+    assert start_with_files(arguments, folder).wait() == 0, (folder / "alone.err").read_text()
 
 
 def history(run):
@@ -88,12 +81,12 @@ OTHER_VARIANT = "--feedback scheduled --attention bahdanau --task reverse"
         pytest.param(2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv", marks=pytest.mark.long),
     ],
 )
-def test_workers_make_the_run_of_one_machine(count, more, forks, tmp_path):
+def test_workers_make_the_run_of_one_machine(count, more, tmp_path):
     """The batch size is not a multiple of their number. The workers check that their weights are the same."""
     arguments = [*SETTINGS, *more.split()]
     (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b} {a}\t{b} {a}\n" for a in "abcdefgh" for b in "stuvwxyz"))
-    run_alone(forks, [*arguments, "--run-dir", "alone"], tmp_path)
-    (first, *others) = run_workers(forks, [*arguments, "--run-dir", "together"], tmp_path, count)
+    run_alone([*arguments, "--run-dir", "alone"], tmp_path)
+    (first, *others) = run_workers([*arguments, "--run-dir", "together"], tmp_path, count)
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     assert (tmp_path / "together/config.json").read_bytes() == (tmp_path / "alone/config.json").read_bytes()
     assert without_numbers(first[0]) == without_numbers((tmp_path / "alone.out").read_text())
@@ -115,20 +108,19 @@ def test_the_compiled_step_of_a_worker_has_the_loss_of_the_model():
 
 
 @pytest.mark.long
-def test_if_xla_cannot_compile_the_run_is_the_one_without_it(forks, tmp_path):
+def test_if_xla_cannot_compile_the_run_is_the_one_without_it(tmp_path):
     arguments = [*SETTINGS, "--max-batches", "20"]
-    run_workers(forks, [*arguments, "--xla", "off", "--run-dir", "without"], tmp_path, 2)
-    printed = run_workers(forks, [*arguments, "--run-dir", "with"], tmp_path, 2, before="let_xla_fail")
+    run_workers([*arguments, "--xla", "off", "--run-dir", "without"], tmp_path, 2)
+    printed = run_workers([*arguments, "--run-dir", "with"], tmp_path, 2, before="let_xla_fail")
     for _, stderr in printed:
         assert re.fullmatch(r"seq2seq_copy.py: XLA cannot compile the step; .*--xla off.*\n", stderr)
     assert (tmp_path / "with/history.csv").read_text() == (tmp_path / "without/history.csv").read_text()
 
 
 @pytest.mark.long
-def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
+def test_the_same_number_of_workers_gives_the_same_bits(tmp_path):
     for name in ("first", "second"):
         run_workers(
-            forks,
             [*SETTINGS, "--batch-size", "7", "--max-batches", "20", "--xla", "off", "--run-dir", name],
             tmp_path,
             3,
@@ -137,10 +129,10 @@ def test_the_same_number_of_workers_gives_the_same_bits(forks, tmp_path):
 
 
 @pytest.mark.long
-def test_until_ends_all_workers_after_the_same_batch(forks, tmp_path):
+def test_until_ends_all_workers_after_the_same_batch(tmp_path):
     arguments = [*SETTINGS, *SMALL, "--max-batches", "500", "--xla", "off", "--until", "0.5"]
-    run_workers(forks, [*arguments, "--cluster-timeout", "9", "--run-dir", "alone"], tmp_path, 1)
-    first, second = run_workers(forks, [*arguments, "--run-dir", "together"], tmp_path, 2)
+    run_workers([*arguments, "--cluster-timeout", "9", "--run-dir", "alone"], tmp_path, 1)
+    first, second = run_workers([*arguments, "--run-dir", "together"], tmp_path, 2)
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     batches = len(history(tmp_path / "alone"))
     assert batches < 500
@@ -149,23 +141,23 @@ def test_until_ends_all_workers_after_the_same_batch(forks, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(forks, tmp_path_factory):
+def whole(tmp_path_factory):
     """A run of two workers that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    run_workers(forks, [*LONGER, "--run-dir", "whole"], folder, 2)
+    run_workers([*LONGER, "--run-dir", "whole"], folder, 2)
     return folder / "whole"
 
 
 @pytest.mark.long
-def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, tmp_path):
+def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, tmp_path):
     """Worker 1 never sees the folder of the run. Resumed with three workers, the run is equal up to rounding."""
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
         folder.mkdir()
-    children = start_workers(forks, [*LONGER, "--run-dir", "run"], [here, there])
+    children = start_workers([*LONGER, "--run-dir", "run"], [here, there])
     wait_for(lambda: (here / "run/checkpoints/31").exists())
-    os.kill(children[1], signal.SIGTERM)
-    assert [forks.wait(child) for child in children] == [128 + signal.SIGTERM] * 2
+    children[1].send_signal(signal.SIGTERM)
+    assert [child.wait() for child in children] == [128 + signal.SIGTERM] * 2
     kept = batches_saved(here / "run")
     assert 31 <= kept < 400
     stdout, stderr = outputs(here, 0)
@@ -176,17 +168,17 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, forks, 
     shutil.copytree(here / "run", here / "of-three")
 
     more_of = {0: ["--resume", "run"], 1: ["--batch-size", "21"]}  # only worker 0 knows whether there is a run
-    children = start_workers(forks, [], [here, there], more_of)
-    assert [forks.wait(child) for child in children] == [0, 0], [outputs(here, 0), outputs(there, 1)]
+    children = start_workers([], [here, there], more_of)
+    assert [child.wait() for child in children] == [0, 0], [outputs(here, 0), outputs(there, 1)]
     assert outputs(here, 0)[0].startswith(f"resuming run after {kept} batches\n")
     assert_same_end(whole, here / "run")
     assert files(there) == ["worker-1.err", "worker-1.out"]
 
-    printed = run_workers(forks, ["--resume", "of-three"], here, 3, expected=2, more_of={2: ["--seed", "9"]})
+    printed = run_workers(["--resume", "of-three"], here, 3, expected=2, more_of={2: ["--seed", "9"]})
     assert {stderr for _, stderr in printed} == {
         "seq2seq_copy.py: TF_CONFIG: worker 2 has --seed 9, and worker 0 has --seed 0\n"
     }
-    run_workers(forks, ["--resume", "of-three"], here, 3)
+    run_workers(["--resume", "of-three"], here, 3)
     losses, expected = (history(run)["loss"] for run in (here / "of-three", whole))
     np.testing.assert_allclose(losses[:150], expected[:150], rtol=0, atol=1e-4)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=0.1)  # rounding has changed a prediction by then
@@ -210,9 +202,9 @@ def test_killed_workers_and_resumed_runs(tmp_path):
 
 
 @pytest.mark.long
-def test_weights_that_differ_are_not_saved(forks, tmp_path):
+def test_weights_that_differ_are_not_saved(tmp_path):
     printed = run_workers(
-        forks, [*SETTINGS, "--xla", "off", "--run-dir", "run"], tmp_path, 2, expected=1, before="let_weights_drift"
+        [*SETTINGS, "--xla", "off", "--run-dir", "run"], tmp_path, 2, expected=1, before="let_weights_drift"
     )
     for _, stderr in printed:
         assert re.fullmatch(r"seq2seq_copy.py: worker 1 has other weights than worker 0, .*\n", stderr)
@@ -234,10 +226,10 @@ PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y
         ({2: ["--resume", "nowhere"]}, "worker 2 has --resume, and worker 0 has not"),
     ],
 )
-def test_workers_with_other_flags_or_data_are_refused(more_of, message, forks, tmp_path):
+def test_workers_with_other_flags_or_data_are_refused(more_of, message, tmp_path):
     for name, text in PAIRS.items():
         (tmp_path / name).write_text(text)
-    printed = run_workers(forks, ["--batch-size", "20"], tmp_path, 3, expected=2, more_of=more_of)
+    printed = run_workers(["--batch-size", "20"], tmp_path, 3, expected=2, more_of=more_of)
     for stdout, stderr in printed:
         assert stdout == ""
         assert stderr.startswith(f"seq2seq_copy.py: TF_CONFIG: {message}")
@@ -245,18 +237,18 @@ def test_workers_with_other_flags_or_data_are_refused(more_of, message, forks, t
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, forks, tmp_path):
+def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/checkpoints/400")
     (tmp_path / "run/metrics.json").unlink()
     (RunFolder(tmp_path / "run").checkpoints()[-1].path / "state.json").write_text("torn")
-    printed = run_workers(forks, ["--resume", "run"], tmp_path, 2, expected=2)
+    printed = run_workers(["--resume", "run"], tmp_path, 2, expected=2)
     assert "is torn" in printed[0][1]
     assert printed[1][1] == printed[0][1].replace("seq2seq_copy.py: ", "seq2seq_copy.py: worker 0: ")
 
 
 @pytest.mark.long
-def test_a_worker_with_another_tf_config_that_joins_is_named(forks, tmp_path):
+def test_a_worker_with_another_tf_config_that_joins_is_named(tmp_path):
     """It lists the two workers that train, and itself. One of these two sees it join; the other may only see it end."""
     addresses = free_addresses(3)
     children = []
@@ -264,8 +256,8 @@ def test_a_worker_with_another_tf_config_that_joins_is_named(forks, tmp_path):
         if index == 2:
             wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/1")))
         environment = {"TF_CONFIG": tf_config(addresses[:count], index)}
-        children.append(forks.start(LONGER, tmp_path, f"worker-{index}", environment=environment))
-    assert [forks.wait(child) for child in children] == [1, 1, 1]
+        children.append(start_with_files(LONGER, tmp_path, f"worker-{index}", env=environment))
+    assert [child.wait() for child in children] == [1, 1, 1]
     problems = [outputs(tmp_path, index)[1] for index in range(3)]
     assert all(problem.count("\n") == 1 for problem in problems)
     named = "seq2seq_copy.py: a worker with another TF_CONFIG may have joined; start all workers again with --resume\n"
@@ -273,29 +265,29 @@ def test_a_worker_with_another_tf_config_that_joins_is_named(forks, tmp_path):
 
 
 @pytest.mark.long
-def test_a_worker_that_typed_less_follows_worker_0(forks, tmp_path):
+def test_a_worker_that_typed_less_follows_worker_0(tmp_path):
     more_of = {0: ["--seed", "3", "--cell", "gru", "--run-dir", "run"], 1: ["--seed", "3"]}
     arguments = [*SETTINGS, "--max-batches", "20", "--xla", "off"]
-    children = start_workers(forks, arguments, [tmp_path] * 2, more_of)
-    assert [forks.wait(child) for child in children] == [0, 0], [outputs(tmp_path, index) for index in range(2)]
+    children = start_workers(arguments, [tmp_path] * 2, more_of)
+    assert [child.wait() for child in children] == [0, 0], [outputs(tmp_path, index) for index in range(2)]
     assert json.loads((tmp_path / "run/config.json").read_text())["cell"] == "gru"
 
 
 @pytest.mark.long
-def test_a_worker_that_never_starts_and_a_port_in_use(forks, tmp_path):
+def test_a_worker_that_never_starts_and_a_port_in_use(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         addresses = [f"127.0.0.1:{taken.getsockname()[1]}", *free_addresses(1)]
         for index, status, message in (
             (0, 2, f"cannot listen on the port of {addresses[0]}: is it in use? (TF_CONFIG, worker 0)"),
             (1, 1, "a worker did not answer within 0.5 s, or has another TF_CONFIG"),
         ):
-            child = forks.start(
-                ["--cluster-timeout", "0.5"], tmp_path, environment={"TF_CONFIG": tf_config(addresses, index)}
+            child = start_with_files(
+                ["--cluster-timeout", "0.5"], tmp_path, env={"TF_CONFIG": tf_config(addresses, index)}
             )
-            assert forks.wait(child) == status
+            assert child.wait() == status
             assert (tmp_path / "alone.err").read_text() == f"seq2seq_copy.py: {message}\n"
-    child = forks.start(["--cluster-timeout", "0.5"], tmp_path, environment={"TF_CONFIG": tf_config(addresses, 1)})
-    assert forks.wait(child) == 1
+    child = start_with_files(["--cluster-timeout", "0.5"], tmp_path, env={"TF_CONFIG": tf_config(addresses, 1)})
+    assert child.wait() == 1
     message = f"seq2seq_copy.py: worker 0 ({addresses[0]}) did not start within 0.5 s\n"
     assert (tmp_path / "alone.err").read_text() == message
     assert files(tmp_path) == ["alone.err", "alone.out"]

@@ -5,10 +5,10 @@ import os
 import shutil
 
 import pytest
-from running import posix, run
 
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
+from tests.running import posix, run
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--length-to", "4"]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import run
 
 from seq2seq_copy import Config
 from support.data import pairs
@@ -14,6 +13,7 @@ from support.settings import FOR_PAIRS, Settings
 from support.terminal import training
 from support.terminal.command import read_command
 from support.terminal.report import data_report
+from tests.running import run
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--xla", "off"]
 

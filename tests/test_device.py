@@ -5,13 +5,13 @@ import os
 import sys
 
 import pytest
-from running import run_process
 
 from support.errors import UserError
 from support.settings import Settings
 from support.tensorflow import compile_cache, device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import main, process
+from tests.running import run_process
 
 SMALL, LARGE = {}, {"encoder_hidden_units": 64, "batch_size": 320}
 DETERMINISM = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from running import ROOT
 
 from experiments import tune
 from support.terminal.command import flag_parser
+from tests.running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

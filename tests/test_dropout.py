@@ -6,7 +6,6 @@ import shutil
 import core
 import numpy as np
 import pytest
-from running import SHORT, run
 from same_end import assert_same_end
 
 import helpers
@@ -14,14 +13,15 @@ from seq2seq_copy import PLAIN
 from support.model import dropout, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import SHORT, run
 
 CONFIG = Settings(vocab_size=7, input_embedding_size=9, encoder_hidden_units=8, length_to=6, batch_size=4, xla="off")
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
 VARIANTS = [
-    {},
-    {"attention": "bahdanau", "layers": 2},
     {"attention": "luong", "cell": "gru", "feedback": "teacher"},
-    {"encoder": "forward", "layers": 3, "cell": "gru"},
+    pytest.param({}, marks=pytest.mark.long),
+    pytest.param({"attention": "bahdanau", "layers": 2}, marks=pytest.mark.long),
+    pytest.param({"encoder": "forward", "layers": 3, "cell": "gru"}, marks=pytest.mark.long),
 ]
 
 

@@ -13,7 +13,8 @@ import sys
 
 import numpy as np
 import pytest
-from running import ROOT
+
+from tests.running import ROOT
 
 TEXT = (ROOT / "seq2seq_copy.py").read_text()
 FLAGS = "--max-batches 20 --batch-size 5 --learning-rate 0.003 --samples 0 --run-dir run"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import ROOT, posix
 
 import helpers
 from experiments import capacity, claims, common, exchange, memory, recipes, states
 from seq2seq_copy import Model, Trainer, train
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import ROOT, posix
 
 KINDS = 5
 

@@ -1,6 +1,7 @@
 """A run as a SavedModel: loaded by programs that know only TensorFlow, and never half written."""
 
 import ast
+import functools
 import json
 import re
 import shutil
@@ -12,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
-from running import ROOT, SHORT, posix, resource, run
 from same_end import variables
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -21,6 +21,7 @@ from support.model import variants
 from support.run.run_folder import RunFolder
 from support.run.whole_files import new_folder
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import ROOT, SHORT, posix, run
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
 SETTINGS = {
@@ -89,11 +90,16 @@ def ask(program, sequences, where):
     padded = np.zeros([len(sequences), max(map(len, sequences))], int)
     for row, sequence in zip(padded, sequences):
         row[: len(sequence)] = sequence
-    asked = json.dumps({"sequences": padded.tolist(), "lengths": [len(sequence) for sequence in sequences]})
+    asked = {"sequences": padded.tolist(), "lengths": [len(sequence) for sequence in sequences]}
+    answer, dtypes, vocabulary = json.loads(printed_by(program, json.dumps(asked), where))
+    return {name: np.array(values) for name, values in answer.items()}, dtypes, vocabulary
+
+
+@functools.cache  # two tests read the same answers, and TensorFlow 2 takes seconds to import
+def printed_by(program, asked, where):
     process = subprocess.run([sys.executable, "-c", program, asked], cwd=where, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    answer, dtypes, vocabulary = json.loads(process.stdout.splitlines()[-1])
-    return {name: np.array(values) for name, values in answer.items()}, dtypes, vocabulary
+    return process.stdout.splitlines()[-1]
 
 
 def test_it_answers_like_predict(exported):
@@ -260,12 +266,8 @@ def test_missing_folders_are_made(trained):
 @posix
 @pytest.mark.parametrize(("file", "largest_file"), [("variables", 1000), ("saved_model.pb", 30_000)])
 def test_a_full_disk_leaves_nothing(file, largest_file, trained):
-    def full_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
     before = everything(trained)
-    status, stdout, stderr = run(["--export", "models/copy"], trained, preexec_fn=full_disk)
+    status, stdout, stderr = run(["--export", "models/copy"], trained, largest_file=largest_file)
     assert (status, stdout) == (1, "")
     assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'models/copy': .*/{file}.*; File too large\n", stderr)
     assert everything(trained) == before
@@ -276,8 +278,7 @@ def test_a_full_disk_leaves_nothing(file, largest_file, trained):
 def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
     """Two signals come before TensorFlow writes its last file, or when all files are written and are being flushed."""
     program = f"""if True:
-        import os, sys
-        sys.path.insert(0, {str(ROOT)!r})
+        import os
         from support.tensorflow import tensorflow_v1 as tf
         from support.run import whole_files
         from support.terminal import main
@@ -296,14 +297,13 @@ def test_an_interrupted_export_leaves_nothing_or_all(written, number, trained):
         main.run()
     """
     before = everything(trained)
-    command = [sys.executable, "-c", program, "--export", "models/copy"]
-    process = subprocess.run(command, cwd=trained, capture_output=True, text=True)
-    assert process.stderr == ""
+    status, stdout, stderr = run(["--export", "models/copy"], trained, program=program)
+    assert stderr == ""
     if written == "nothing":
-        assert (process.returncode, process.stdout) == (128 + number, "")
+        assert (status, stdout) == (128 + number, "")
         assert everything(trained) == before
     else:
-        assert (process.returncode, process.stdout) == (0, "exported runs/tiny to models/copy\n")
+        assert (status, stdout) == (0, "exported runs/tiny to models/copy\n")
         assert len(list((trained / "models/copy").rglob("*"))) >= 6
         assert not list(trained.rglob("*.partial"))
 

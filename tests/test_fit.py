@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from running import run
 
 import helpers
 import seq2seq_copy
 from seq2seq_copy import Config, Model, Trainer, evaluate, fit
+from tests.running import run
 
 CONFIG = Config(max_batches=40, batch_size=20, batches_in_epoch=30, held_out_sequences=300, seed=4)
 

@@ -8,7 +8,6 @@ import core
 import numpy as np
 import pytest
 import reference
-from running import ROOT
 
 import helpers
 import seq2seq_copy
@@ -16,6 +15,7 @@ from helpers import EOS, PAD
 from seq2seq_copy import Encoded, LSTMCell, LSTMStateTuple, Model, Trainer, make_loop_fn
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import ROOT
 
 CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=10)
 INPUTS = [np.array(sequence, np.int32) for sequence in ([3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2])]

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT
+
+from tests.running import ROOT
 
 GROUND = {"helpers", *(f"support.{name}" for name in ("errors", "outside", "signals", "limits", "values", "settings"))}
 BELOW_THE_TEXT = {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import run
 
 from support.data import pairs
 from support.data.pairs import UNKNOWN
 from support.errors import UserError
 from support.settings import Settings
 from support.terminal import judge, report
+from tests.running import run
 
 ONE_BATCH = ["--plain", "--max-batches", "1", "--samples", "0", "--xla", "off"]
 

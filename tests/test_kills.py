@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
-from running import batches_saved, posix, start
 from same_end import assert_same_end
 
 from support.run.run_folder import RunFolder
 from tests import soak
+from tests.running import batches_saved, posix, start
 
 ARGUMENTS = [*soak.SMALL, "--xla"]
 

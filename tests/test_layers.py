@@ -6,7 +6,6 @@ tests/test_variants.py compares the model with NumPy, and the compiled step with
 import shutil
 
 import pytest
-from running import SHORT, run
 from same_end import assert_same_end
 
 from seq2seq_copy import PLAIN, LSTMStateTuple, Model
@@ -14,6 +13,7 @@ from support.model import variants
 from support.model.cells import StackedState
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import SHORT, run
 
 
 def test_one_layer_is_the_plain_model():

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT, posix, run
 
 from experiments import make_pairs
+from tests.running import ROOT, posix, run
 
 TINY = ["--max-batches", "2", "--batch-size", "5", "--encoder-hidden-units", "4", "--samples", "0", "--xla", "off"]
 OPTIONS = {form: ["--symbols", "characters"] for form in ("dates", "numbers")}
@@ -48,7 +48,10 @@ def test_commands_say_what_to_do():
                 assert target == f"{made[then]} {made[first]}"
 
 
-@pytest.mark.parametrize("form", make_pairs.FORMS)
+LONG = [pytest.param(form, marks=pytest.mark.long) for form in make_pairs.FORMS if form != "numbers"]
+
+
+@pytest.mark.parametrize("form", ["numbers", *LONG])
 def test_each_form_trains(form, tmp_path):
     lines = list(make_pairs.make(form, 60))
     assert len({line.split("\t")[0] for line in lines}) == 60

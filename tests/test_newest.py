@@ -5,9 +5,9 @@ import os
 import shutil
 
 import pytest
-from running import run
 
 from support.run.run_folder import RUNS, RunFolder
+from tests.running import run
 
 NONE = "seq2seq_copy.py: no run has been trained here yet: there is none in 'runs' (see --help)\n"
 
@@ -50,7 +50,7 @@ def test_what_is_no_run_is_not_the_newest(begin):
 @pytest.mark.parametrize("arguments", ["--resume", "--predict 3", "--export new", "--resume --samples 2"])
 def test_no_run_is_one_line(arguments, tmp_path):
     (tmp_path / "runs/20260101-000000").mkdir(parents=True)
-    assert run(arguments.split(), tmp_path, modules=()) == (2, "", NONE)
+    assert run(arguments.split(), tmp_path, imports_tensorflow=True) == (2, "", NONE)
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def two_runs(stopped, tmp_path):
 
 def test_resume_predict_and_export_take_the_newest_run(two_runs):
     message = "seq2seq_copy.py: --resume: in this run --seed is 7, not 9 (see --help)\n"
-    assert run(["--resume", "--seed", "9"], two_runs, modules=()) == (2, "", message)
+    assert run(["--resume", "--seed", "9"], two_runs, imports_tensorflow=True) == (2, "", message)
     (two_runs / "runs/a-newer/checkpoints").rename(two_runs / "checkpoints")
     for arguments in ("--predict 3", "--export new"):
         message = "seq2seq_copy.py: --run-dir: 'runs/a-newer' holds no checkpoint; --run-dir names another run"
-        assert run(arguments.split(), two_runs, modules=()) == (2, "", f"{message} (see --help)\n")
+        assert run(arguments.split(), two_runs, imports_tensorflow=True) == (2, "", f"{message} (see --help)\n")
     (two_runs / "runs/a-newer/config.json").write_text("broken")
     for arguments, flag in (("--predict 3", "--run-dir"), ("--export new", "--run-dir"), ("--resume", "--resume")):
-        status, _, stderr = run(arguments.split(), two_runs, modules=())
+        status, _, stderr = run(arguments.split(), two_runs, imports_tensorflow=True)
         assert (status, stderr.count("\n")) == (2, 1)
         assert stderr.startswith(f"seq2seq_copy.py: {flag}: 'runs/a-newer' holds no run: config.json: ")
         assert stderr.endswith(f"; {flag} names another run (see --help)\n")

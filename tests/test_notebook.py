@@ -6,7 +6,8 @@ import re
 import jupytext
 import numpy as np
 from nbclient import NotebookClient
-from running import ROOT
+
+from tests.running import ROOT
 
 TEXT = jupytext.read(ROOT / "docs/walkthrough.py")
 NOTEBOOK = jupytext.read(ROOT / "docs/walkthrough.ipynb")

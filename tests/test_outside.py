@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from running import posix, run
 
 from support import outside, settings
 from support.data import pairs
 from support.errors import UserError
 from support.settings import Settings
+from tests.running import posix, run
 
 
 def test_control_characters_are_written_out():

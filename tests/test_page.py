@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_browser import needs_chromium, result_of
-from running import posix, run, start
 
 import helpers
 import seq2seq_copy
@@ -23,6 +22,7 @@ from support.run.run_folder import RunFolder
 from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
+from tests.running import posix, run, start
 
 HERE = Path(__file__).parent
 CONFIG = Settings(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)

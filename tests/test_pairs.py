@@ -12,7 +12,6 @@ from pathlib import Path
 import core
 import numpy as np
 import pytest
-from running import ROOT, posix, run, run_process
 from same_end import assert_same_end
 
 import helpers
@@ -23,6 +22,7 @@ from support.model import greedy, variants
 from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import report
+from tests.running import ROOT, posix, run, run_process
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]

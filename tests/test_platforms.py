@@ -9,13 +9,13 @@ import stat
 from pathlib import PureWindowsPath
 
 import pytest
-from running import ROOT, SHORT, only_run, run_process, start_process
 
 from support.errors import UserError
 from support.run import run_folder, whole_files
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.signals import HANGUP, SIGNALS
+from tests.running import ROOT, SHORT, only_run, run_process, start_process
 
 LIKE_WINDOWS = {
     "PYTHONPATH": str(ROOT / "tests/like_windows"),

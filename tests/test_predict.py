@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import open_terminal, posix, run, run_process, start, start_process, termios
 
 from support import limits
 from support.model import beam_search
 from support.settings import Settings
 from support.terminal import predict
+from tests.running import open_terminal, posix, run, run_process, start, start_process, termios
 
 EASY = ["--max-batches", "400", "--vocab-size", "5", "--length-to", "5", "--samples", "0", "--xla", "off"]
 

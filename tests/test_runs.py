@@ -7,12 +7,11 @@ import signal
 
 import numpy as np
 import pytest
-from running import ENDLESS, SHORT, only_run, posix, run, start
 from same_end import assert_same_end
 
 from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1 as tf
-from tests.forks import QUICK
+from tests.running import ENDLESS, QUICK, SHORT, only_run, posix, run, start
 
 ARGUMENTS = ["--max-batches", "60", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
@@ -69,7 +68,7 @@ def test_each_run_has_a_folder_of_its_own(tmp_path):
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
-    options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
+    options = {"settings": QUICK, "before": "tests.in_fork:report_slowly"}
     process = start([*ARGUMENTS, "--batches-in-epoch", "1"], tmp_path, **options)
     for line in process.stdout:
         if line == "batch 20\n":
@@ -161,7 +160,7 @@ def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
 @posix
 def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
     """Otherwise it would write rows into its history twice."""
-    options = {"settings": QUICK, "before": "tests.fork_server:report_slowly"}
+    options = {"settings": QUICK, "before": "tests.in_fork:report_slowly"}
     process = start([*ENDLESS, "--batches-in-epoch", "1", "--samples", "0", "--run-dir", "run"], tmp_path, **options)
     checkpoints_of_run, ended = tmp_path / "run/checkpoints", False
     for line in process.stdout:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import run
 
 from support import settings
 from support.errors import UserError
 from support.run.checkpoints import Checkpoint
 from support.settings import DataFacts, Settings
+from tests.running import run
 
 # Written by hand, so that a run of the version before can be read whatever Settings becomes.
 OF_THE_VERSION_BEFORE = """{

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 from packaging.requirements import Requirement
-from running import ROOT
+
+from tests.running import ROOT
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")

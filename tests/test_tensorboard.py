@@ -12,9 +12,9 @@ import urllib.request
 
 import numpy as np
 import pytest
-from running import run
 
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import run
 
 TAGS = {"loss", "gradient_norm", "learning_rate", "validation_exact_match"}
 PICTURES = ("loss", "memory")

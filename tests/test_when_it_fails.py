@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from running import ROOT, run
+from tests.running import ROOT, run
 
 PAGE = ROOT / "docs/when-it-fails.md"
 

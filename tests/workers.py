@@ -12,23 +12,23 @@ from support.settings import Settings
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import command
-from tests.forks import QUICK
+from tests.running import QUICK, start_with_files
 
 
-def start_workers(forks, arguments, folders, more_of=None, settings=QUICK, before="change_settings"):
-    """Starts a worker in each of the folders; returns their process numbers.
+def start_workers(arguments, folders, more_of=None, settings=QUICK, before="change_settings"):
+    """Starts a worker in each of the folders; returns their processes.
 
     They print into worker-0.out, worker-0.err and so on. more_of: dict from the index of a worker to further arguments.
     settings: fields of the Settings that no flag sets. before: the function of this file that each worker calls first.
     """
     addresses = free_addresses(len(folders))
     return [
-        forks.start(
+        start_with_files(
             [*arguments, *(more_of or {}).get(index, [])],
             folder,
             f"worker-{index}",
             settings=None,
-            environment={"TF_CONFIG": tf_config(addresses, index), "WORKER_SETTINGS": json.dumps(settings)},
+            env={"TF_CONFIG": tf_config(addresses, index), "WORKER_SETTINGS": json.dumps(settings)},
             before=f"tests.workers:{before}",
         )
         for index, folder in enumerate(folders)

@@ -1,0 +1,78 @@
+"""What a process of the tests does that starts the command; see running.py."""
+
+import importlib
+import os
+import runpy
+import signal
+import sys
+import time
+from dataclasses import replace
+
+from support.terminal import main as command
+from support.terminal import process
+
+
+def carry_out(streams, arguments, folder, environment, imports_tensorflow=False, **options):
+    """Does the same as `python seq2seq_copy.py` in a new process, but for modules that are already loaded.
+
+    Args:
+      streams: three file descriptors that become standard input, output and error.
+      arguments, folder: what is typed, list of str, and where, a pathlib.Path.
+      environment: dict of all its variables.
+      imports_tensorflow: whether TensorFlow is imported again, as PYTHONPATH may name another.
+      options: as for run().
+    """
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    if imports_tensorflow:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
+            del sys.modules[name]
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream, descriptor)
+        os.close(stream)
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, closefd=False) for number, mode in enumerate("rww"))
+    sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run(arguments, **options)
+
+
+def run(arguments, module=None, program=None, settings=None, largest_file=None, before=None):
+    """Runs the command, and ends the process.
+
+    Args:
+      arguments: what is typed, list of str.
+      module, program: the name or the text of what runs in place of the command.
+      settings: dict of fields of the Settings that no flag sets.
+      largest_file: int, bytes.
+      before: "module:function", to be called first.
+    """
+    if largest_file is not None:
+        import resource  # Windows has none
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    if settings is not None:
+        read_command = command.read_command
+        command.read_command = lambda: with_settings(read_command(), settings)
+    if before is not None:
+        source, function = before.split(":")
+        getattr(importlib.import_module(source), function)()
+    sys.argv = ["seq2seq_copy.py", *arguments]
+    if module is not None:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif program is not None:
+        exec(program, {"__name__": "__main__"})
+    else:
+        command.run()
+    sys.exit()
+
+
+def report_slowly():
+    """Makes training wait after each report, so that a signal reaches it before it finishes."""
+    write = process.write
+    process.write = lambda *arguments: (write(*arguments), time.sleep(0.05))
+
+
+def with_settings(typed, settings):
+    return typed._replace(config=replace(typed.config, **settings))

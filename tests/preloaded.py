@@ -1,0 +1,12 @@
+"""What takes seconds to import. Python's fork server imports it once, for all processes that running.py forks."""
+
+import gc
+
+from support.tensorflow import startup
+
+startup.set_environment()
+with startup.silent_stderr():
+    import tensorflow.compat.v1  # noqa: F401
+
+    import tests.in_fork  # noqa: F401
+gc.freeze()  # so that forks share the memory of all this
