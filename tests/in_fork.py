@@ -27,8 +27,7 @@ def carry_out(streams, arguments, folder, environment, imports_tensorflow=False,
     os.environ.update(environment)
     sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     if imports_tensorflow:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
-            del sys.modules[name]
+        forget("tensorflow")
     for descriptor, stream in enumerate(streams):
         os.dup2(stream, descriptor)
         os.close(stream)
@@ -38,12 +37,13 @@ def carry_out(streams, arguments, folder, environment, imports_tensorflow=False,
     run(arguments, **options)
 
 
-def run(arguments, module=None, program=None, settings=None, largest_file=None, before=None):
+def run(arguments, module=None, program=None, script=None, settings=None, largest_file=None, before=None):
     """Runs the command, and ends the process.
 
     Args:
       arguments: what is typed, list of str.
       module, program: the name or the text of what runs in place of the command.
+      script: a copy of seq2seq_copy.py with what it needs beside it, str, which runs in place of the command.
       settings: dict of fields of the Settings that no flag sets.
       largest_file: int, bytes.
       before: "module:function", to be called first.
@@ -63,9 +63,19 @@ def run(arguments, module=None, program=None, settings=None, largest_file=None, 
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     elif program is not None:
         exec(program, {"__name__": "__main__"})
+    elif script is not None:
+        forget("seq2seq_copy", "helpers", "support")
+        sys.path.insert(0, os.path.dirname(script))
+        runpy.run_path(script, run_name="__main__")
     else:
         command.run()
     sys.exit()
+
+
+def forget(*packages):
+    """Makes the next import of some modules or packages read them again."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
 
 
 def report_slowly():

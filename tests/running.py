@@ -37,7 +37,7 @@ ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 QUICK = {"keep_every": 10, "held_out_sequences": 200}  # settings that no flag sets
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
 can_fork = sys.platform == "linux"  # libraries of macOS do not survive a fork
-ALTERED = ("module", "program", "settings", "largest_file", "before")  # what a command gets besides its flags
+ALTERED = ("module", "program", "script", "settings", "largest_file", "before")  # what a command gets besides its flags
 started = []  # all processes, so that conftest.py can end those that a failed test leaves running
 
 

@@ -74,6 +74,7 @@ def test_the_report_and_the_answers_are_those_of_the_best_weights(learned):
     assert run(["--predict", "-", "--run-dir", "last"], folder, "\n".join(lines)) != answers
 
 
+@pytest.mark.long
 def test_the_last_weights_may_be_the_best(tmp_path):
     """However few batches there are, and whatever the distance between two evaluations."""
     arguments = ["--max-batches", "3", "--batch-size", "2", "--xla", "off", "--samples", "0", "--run-dir", "few"]

@@ -173,6 +173,7 @@ def saved(run_folder):
     return json.loads((run_folder / "metrics.json").read_text())["batches"]
 
 
+@pytest.mark.long
 def test_a_pipe_that_is_closed_ends_the_run_quietly_and_all_is_saved(tmp_path):
     process = start_process([*ENDLESS, "--batches-in-epoch", "1"], tmp_path)
     assert process.stdout.readline() == "batch 0\n"
@@ -194,6 +195,7 @@ def test_a_picture_that_cannot_be_saved_is_named_and_all_else_is_saved(tmp_path)
     assert saved(only_run(tmp_path)) == 20
 
 
+@pytest.mark.long
 @posix
 def test_closed_standard_output_and_error_and_an_unknown_matplotlib_are_no_hindrance(tmp_path):
     def close():
@@ -206,6 +208,7 @@ def test_closed_standard_output_and_error_and_an_unknown_matplotlib_are_no_hindr
     assert len((tmp_path / "run/history.csv").read_text().splitlines()) == 10
 
 
+@pytest.mark.long
 def test_what_xla_says_about_its_flags_is_shown(tmp_path):
     environment = os.environ | {"XLA_FLAGS": "--xla_nonsense=1"}
     status, _, stderr = run_process(["--max-batches", "3"], tmp_path, env=environment)
@@ -245,6 +248,7 @@ def test_each_step_is_named_on_a_terminal_and_nowhere_else(tmp_path):
     assert rest == [""]
 
 
+@pytest.mark.long
 @posix
 def test_a_terminal_that_is_gone_stops_the_run_and_an_ignored_signal_does_not(tmp_path):
     """SIGINT is ignored, as in the background of a shell; then the terminal is closed, which sends SIGHUP."""
@@ -341,6 +345,7 @@ def test_a_tensor_that_does_not_fit_into_memory_is_explained():
     assert explain(error.value) == (1, "too little memory for these sizes")
 
 
+@pytest.mark.long
 @posix
 def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:

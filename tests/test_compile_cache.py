@@ -42,6 +42,7 @@ def cache(first, tmp_path):
     return tmp_path / "cache"
 
 
+@pytest.mark.long
 def test_a_folder_with_a_space_and_a_quote_is_used_as_it_is(first, tmp_path):
     """TensorFlow splits its flags at white space, and takes what follows a quote together."""
     cache = tmp_path / 'first "last'
@@ -73,6 +74,7 @@ def test_one_program_serves_another_seed_rate_and_number_of_batches_bit_for_bit(
     assert history == train(tmp_path, "cold", "off", *other)[0]
 
 
+@pytest.mark.long
 def test_a_torn_entry_is_replaced(first, cache, tmp_path):
     ((path, program),) = entries(cache).items()
     path.write_bytes(program[: len(program) // 2])

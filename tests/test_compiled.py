@@ -107,6 +107,7 @@ def test_50_training_steps_are_the_same():
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5]), "nothing was learned"
 
 
+@pytest.mark.long
 def test_the_default_model_takes_50_equal_steps():
     losses = []
     for xla in ("on", "off"):

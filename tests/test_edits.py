@@ -8,13 +8,11 @@ import ast
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.running import ROOT
+from tests.running import ROOT, run
 
 TEXT = (ROOT / "seq2seq_copy.py").read_text()
 FLAGS = "--max-batches 20 --batch-size 5 --learning-rate 0.003 --samples 0 --run-dir run"
@@ -309,9 +307,9 @@ def trained(text, xla, folder):
     shutil.copytree(ROOT / "support", folder / "support")
     shutil.copy(ROOT / "helpers.py", folder)
     (folder / "seq2seq_copy.py").write_text(text)
-    command = [sys.executable, "seq2seq_copy.py", *FLAGS.split(), "--xla", xla]
-    process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert (process.returncode, process.stderr) == (0, ""), process.stderr
+    script = str(folder / "seq2seq_copy.py")
+    status, _, stderr = run([*FLAGS.split(), "--xla", xla], folder, script=script)
+    assert (status, stderr) == (0, ""), stderr
     with open(folder / "run/history.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     metrics = json.loads((folder / "run/metrics.json").read_text())

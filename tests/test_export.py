@@ -106,6 +106,7 @@ def test_it_answers_like_predict(exported):
     check_answers(ASK_IN_TENSORFLOW_2, exported)
 
 
+@pytest.mark.long
 def test_the_code_of_the_docs_reads_the_vocabulary_whatever_spaces_it_holds(tmp_path):
     """U+202F and U+00A0 are symbols of French: Python's split() would drop them, and shift all that follow."""
     (tmp_path / "pairs.tsv").write_text("\u202f a b c\td ! \u00a0 e\nb a\t\u00a0 d\nc\te\n" * 3, encoding="utf-8")

@@ -103,6 +103,7 @@ def test_characters_are_symbols_and_a_space_is_visible(tmp_path):
     assert made.names == ["a", "b", "\u2423", "c", "x", "\u00a0", "y"]
 
 
+@pytest.mark.long
 def test_how_many_are_held_out_is_a_flag(tmp_path):
     (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
     settings = ["--max-batches", "1", "--samples", "0", "--xla", "off", "--held-out-sequences", "7"]
@@ -324,6 +325,7 @@ def test_a_new_run_starts_with_the_weights_of_another(learned):
     assert run([*asked, "--run-dir", "more"], folder)[:2] == run([*asked, "--run-dir", "run"], folder)[:2]
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_weights_of_another(learned):
     folder, _ = learned
     (folder / "few.tsv").write_text("ab\t12\nba\t21\naa\t11\n" * 9)
@@ -343,6 +345,7 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_
     assert run([*asked, "--run-dir", "killed"], folder)[:2] == run([*asked, "--run-dir", "run"], folder)[:2]
 
 
+@pytest.mark.long
 def test_rare_symbols_become_one_and_unknown_ones_are_read_as_it(tmp_path):
     """q and w occur twice in the training pairs; the test file holds v, which no other file does."""
     pairs_of = [f"{a} {b}\t{b} {a}\n" for a in "abcd" for b in "abcd"] * 4

@@ -25,6 +25,7 @@ from support.tensorflow.sharing import reusing
 from tests.running import posix, run, start
 
 HERE = Path(__file__).parent
+ASKED = 200  # sequences of each kind of model
 CONFIG = Settings(vocab_size=9, input_embedding_size=5, encoder_hidden_units=4, length_from=1, length_to=10)
 FACTS = DataFacts(buckets=((10, 12),), names=tuple("defghij"))
 OWN = {"data": Path("own.tsv"), "facts": FACTS}
@@ -202,7 +203,7 @@ def found(tmp_path_factory):
     for kind, settings in (KINDS | FEW).items():
         model = open_model(dataclasses.replace(CONFIG, **settings))
         with model.session:
-            sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else 200]
+            sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else ASKED]
             expected[kind] = {"answers": answers(model, sequences)}
             if kind == "lstm":
                 few = sequences[:20]
@@ -230,7 +231,7 @@ def found(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_answers_as_predict_does(kind, found):
     expected, results = found
-    assert len(results[kind]["answers"]) == 200
+    assert len(results[kind]["answers"]) == ASKED
     for steps, answer in zip(results[kind]["answers"], expected[kind]["answers"]):
         assert_same_answer(steps, answer)
     symbols = {symbol for answer, _, _ in expected[kind]["answers"] for symbol in answer}

@@ -351,12 +351,14 @@ def test_a_symbol_that_the_terminal_does_not_know_is_escaped(learned):
     assert run(["--predict", "\u4e5d", "--run-dir", "whole"], learned[0], env=environment) == (0, answer, "")
 
 
+@pytest.mark.long
 def test_a_run_on_own_data_is_resumed_from_another_folder(learned, stopped, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     assert run(["--resume", "../copy/stopped"], tmp_path / "elsewhere")[0] == 0
     assert_same_end(learned[0] / "whole", stopped / "stopped")
 
 
+@pytest.mark.long
 def test_data_that_has_moved_is_named_by_a_flag(learned, stopped):
     config = (stopped / "stopped/config.json").read_text().replace(str(learned[0]), str(stopped))
     (stopped / "stopped/config.json").write_text(config)

@@ -141,6 +141,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
     assert_same_end(whole, copy)
 
 
+@pytest.mark.long
 def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
     """Unless --plot is typed: what config.json says is data."""
     there = copy.parent / "elsewhere/loss.png"

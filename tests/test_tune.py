@@ -278,6 +278,7 @@ def test_a_storage_that_cannot_be_used_is_one_line_without_the_password(place, r
 # To the end, killed, interrupted, called again, and several at once
 
 
+@pytest.mark.long
 def test_a_search_on_files_of_pairs_to_the_settings_of_a_run(here, monkeypatch, capsys):
     (here / "matplotlibrc").write_text("backend: TkAgg\ntext.usetex: True\n")
     files = files_of_pairs(here, "data", "validation_data", "test_data")
@@ -350,6 +351,7 @@ def test_two_processes_share_the_trials_of_a_file(tmp_path):
     assert sum(trial.user_attrs["settings"] == task_of().defaults for trial in finished(study)) <= 2
 
 
+@pytest.mark.long
 @running.posix
 def test_a_full_disk_is_one_line_and_no_trial_is_lost(here, monkeypatch):
     full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{QUICK}"
