@@ -2,7 +2,7 @@
 
 import { join, parse, rightAnswer, split, unparse } from "./data.mjs";
 import { colorOf, css, textOn, whenThemeChanges } from "./colors.mjs";
-import { counted, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
+import { counted, find, listed, make, ordinal, probability, resize, write } from "./dom.mjs";
 import { EOS, FIRST_SYMBOL, predictions } from "./model.mjs";
 import { changesOf, noMarks } from "./state.mjs";
 

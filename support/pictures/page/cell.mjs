@@ -1,6 +1,6 @@
 // One step of a cell, number by number: input, state before, gates, state after. And states over time.
 
-import { decimals, find, make, resize, setAttributes, write } from "./dom.mjs";
+import { decimals, find, make, resize, setAttributes } from "./dom.mjs";
 import { legend, limitOf, strips } from "./strips.mjs";
 
 const times = (...values) => values.map((value) => (value < 0 ? `(${decimals(value)})` : decimals(value))).join(" × ");

@@ -45,7 +45,7 @@ function split(vector, parts, part) {
   return vector.slice(part * size, (part + 1) * size);
 }
 
-export function softmax(scores) {
+function softmax(scores) {
   const highest = scores.reduce((a, b) => Math.max(a, b), -Infinity);
   const exponentials = Float64Array.from(scores, (score) => Math.exp(score - highest));
   const sum = exponentials.reduce((a, b) => a + b, 0);
@@ -134,7 +134,7 @@ export function makeModel(config, variables) {
 }
 
 /** embed: the row of a symbol. */
-export function embed(model, symbol) {
+function embed(model, symbol) {
   const { shape, values } = model.embeddings;
   const size = shape[1];
   return Float64Array.from(values.subarray(symbol * size, (symbol + 1) * size));

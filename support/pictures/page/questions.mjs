@@ -2,7 +2,7 @@
 
 import { rightAnswer } from "./data.mjs";
 import { spread } from "./dependence.mjs";
-import { counted, find, inSlices, listed, make, ordinal, setAttributes, write } from "./dom.mjs";
+import { counted, find, inSlices, listed, make, ordinal, write } from "./dom.mjs";
 import { FIRST_SYMBOL, decode, encode, predictions } from "./model.mjs";
 import { OTHER, ZERO, allMarks, noMarks, stateParts } from "./state.mjs";
 import { strips } from "./strips.mjs";
