@@ -321,6 +321,12 @@ def test_an_error_is_explained_where_tensorflow_cannot_be_imported(monkeypatch):
         explain(ZeroDivisionError())
 
 
+def test_a_file_that_is_missing_is_named():
+    """As a font is, if an installation of matplotlib has lost its own."""
+    missing = FileNotFoundError(2, "No such file or directory", "fonts/a.ttf")
+    assert explain(missing) == (1, "cannot use 'fonts/a.ttf': No such file or directory")
+
+
 @pytest.mark.parametrize("before", ["", "Traceback (most recent call last):\n  File\nImportError: "])
 def test_a_library_that_cannot_be_loaded_is_one_line(before):
     """As with too little memory: TensorFlow's own message may hold a whole trace."""

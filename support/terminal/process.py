@@ -10,7 +10,7 @@ import sys
 from tqdm import tqdm
 
 from support import outside
-from support.errors import UserError
+from support.errors import UserError, reason
 from support.signals import HANGUP, SIGNALS, handle, handling
 
 PROGRAM = "seq2seq_copy.py"  # every message on stderr begins with this name
@@ -132,6 +132,8 @@ def explain(error):
         return error.status, str(error)
     if isinstance(error, BrokenPipeError):  # the reader of stdout has closed the pipe
         return 1, None
+    if isinstance(error, OSError) and error.filename is not None:
+        return 1, f"cannot use {str(error.filename)!r}: {reason(error)}"
     if isinstance(error, (OSError, FloatingPointError)):
         return 1, str(error)
     tensorflow = sys.modules.get("tensorflow")  # importing it for this would take seconds, or fail again
