@@ -16,9 +16,10 @@ its names follow a live coding session of 2017, here called the talk.
       predicts                                               5      7      8     EOS    PAD    PAD
 
 Below, in this order: numbers, embedding, cell, encoder, decoder, loss, training step, model, training, and fit(), a
-complete run, as plain as possible. `python seq2seq_copy.py` takes the same steps, by the same functions compiled with
-XLA, and saves the run. helpers.py makes the data. The functions up to training_step() only build the graph; nothing is
-computed until session.run(). Tensors are time-major, [time, batch]: a sequence is a column. Comments give shapes.
+complete run, as plain as possible. `python seq2seq_copy.py` iterates over train(), as fit() does, but has XLA compile
+the step, and saves the run. helpers.py makes the data. The functions up to training_step() only build the graph;
+nothing is computed until session.run(). Tensors are time-major, [time, batch]: a sequence is a column. Comments give
+shapes.
 """
 
 import itertools
@@ -246,7 +247,8 @@ def loss_and_gradients(batch, config, parts, raw_rnn=None):
         loss = build_model(batch, config, parts, raw_rnn)["loss"]
     with tf.name_scope("gradients"):
         gradients = tf.gradients(loss, tf.trainable_variables(), unconnected_gradients="zero")
-        # That of the embeddings is sparse, a row for each look-up. Clipping needs the sum of the rows of a symbol.
+        # "zero" is for a weight that the loss does not depend on. The gradient of the embeddings is sparse, a row for
+        # each look-up. Clipping needs the sum of the rows of a symbol.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
@@ -326,7 +328,8 @@ class Trainer:
 def train(trainer, batches, step=0):
     """Takes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
 
-    step is the number of steps already taken. After each, the caller can print, save or stop. XLA is some steps ahead.
+    step is the number of steps already taken. After each, the caller can print, save or stop. With a compiled step, the
+    variables of the session are then up to 49 steps ahead of what is yielded.
     """
     model = trainer.model
     steps = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))

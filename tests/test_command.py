@@ -73,7 +73,7 @@ PLOTS = ["plots/loss.png", "plots/memory.png", "plots/model.html"]
 def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
     folder, (status, stdout, stderr) = short_run
     assert (status, stderr) == (0, "")
-    assert re.fullmatch("".join(BLOCK.format(batch) for batch in (0, 50, 100)) + REPORT, stdout), stdout
+    assert re.fullmatch("".join(BLOCK.format(batch) for batch in (0, 50, 100, 119)) + REPORT, stdout), stdout
     counts = [int(count) for count in re.findall(r"\d+  +[\d.]+%  \(\d+ of (\d+)\)", stdout)]
     assert len(counts) == 6
     assert sum(counts) == 10_000

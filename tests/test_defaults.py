@@ -77,6 +77,16 @@ def test_a_run_that_starts_with_another_keeps_its_model_but_not_its_recipe(data,
     )
 
 
+def test_a_run_that_starts_with_another_keeps_its_task_and_lengths(tmp_path):
+    flags = [*TINY, "--max-batches", "1", "--samples", "0", "--run-dir", "other"]
+    assert run([*flags, "--task", "reverse", "--length-from", "2", "--length-to", "4"], tmp_path)[0] == 0
+    start = ["--start-from", str(tmp_path / "other")]
+    config = read_command(start).config
+    assert (config.task, config.length_from, config.length_to) == ("reverse", 2, 4)
+    config = read_command([*start, "--task", "copy", "--length-to", "9"]).config
+    assert (config.task, config.length_from, config.length_to) == ("copy", 2, 9)
+
+
 def test_a_long_run_is_announced(caplog):
     config = Settings(data=Path("x"), max_batches=1000)
     training.warn_of_a_long_run(config, 1.0, 50.0)

@@ -89,6 +89,13 @@ def test_batch_report_shows_no_more_samples_than_there_are():
     ]
 
 
+def test_samples_show_targets_that_are_no_copies():
+    """Even if the task was edited and has no name of its own."""
+    batch = helpers.task_batch("reverse", [[4], [3, 5]])
+    lines = report.batch_report(Row(8, 0.5, 1.0, 0.1), batch, batch.targets, Settings()).splitlines()
+    assert lines[-3:] == ["    input     > [3 5]", "    target    > [5 3 1]", "    predicted > [5 3 1]"]
+
+
 @pytest.mark.parametrize(
     ("loss", "text"), [(2.30258, "2.3026"), (0.001, "0.0010"), (0.0000414, "4.1e-05"), (0, "0.0e+00")]
 )

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from same_end import assert_same_end
 
+from support.errors import UserError
+from support.run.checkpoints import Checkpoint
 from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import ENDLESS, QUICK, SHORT, only_run, posix, run, start
@@ -217,6 +219,30 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_no_error(tmp_path):
         RunFolder(tmp_path).restore_final(session, ReplacedMeanwhile())
         assert (len(restored), session.run(variable)) == (2, 7.0)
         assert restored[-1] == str(tmp_path / "checkpoints/2/model")
+
+
+def test_a_checkpoint_with_other_weights_than_the_script_is_refused(tmp_path):
+    """As after an edit that adds a layer, and after taking it back. Variables of the training step are no weights."""
+    checkpoint = Checkpoint(tmp_path / "run/checkpoints/1")
+    checkpoint.path.mkdir(parents=True)
+
+    def with_variables(*names):
+        for name in names:
+            tf.get_variable(name, [])
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+        return session, tf.train.Saver()
+
+    with tf.Graph().as_default():
+        checkpoint.save(*with_variables("decoder/weights", "decoder/hidden", "train/mean"))
+    with tf.Graph().as_default():
+        checkpoint.restore(*with_variables("decoder/weights", "decoder/hidden"))
+    for names, said in (
+        (["decoder/weights"], "decoder/hidden is only in the checkpoint; was the script edited since?"),
+        (["decoder/weights", "decoder/hidden", "decoder/more"], "decoder/more is not in the checkpoint; was"),
+    ):
+        with tf.Graph().as_default(), pytest.raises(UserError, match=said):
+            checkpoint.restore(*with_variables(*names))
 
 
 def test_flags_that_only_change_the_report_may_change(copy):

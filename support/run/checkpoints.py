@@ -58,14 +58,25 @@ class Checkpoint(NamedTuple):
         except OSError as error:
             raise UserError(f"cannot read {error.filename!r}: {error.strerror}") from None
         try:
-            saved = tf.train.load_checkpoint(self.model).get_variable_to_shape_map()
-            wrong = [v.op.name for v in tf.global_variables() if saved.get(v.op.name) != v.shape.as_list()]
-            if wrong:
-                both = f"{str(self.path.parents[1] / 'config.json')!r} and the checkpoint {str(self.path)!r}"
-                raise UserError(f"{both} are not of the same model: {wrong[0]} differs")
+            self.check_variables()
             saver.restore(session, self.model)
         except (tf.errors.OpError, ValueError) as error:
             raise self.torn_error(error, "TensorFlow") from error
+
+    def check_variables(self):
+        """Raises UserError if a variable of the default graph is not in the checkpoint, or the other way round.
+
+        What the checkpoint holds besides, in scopes that the graph does not have, may be missing: see restore().
+        """
+        saved = tf.train.load_checkpoint(self.model).get_variable_to_shape_map()
+        here = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
+        scopes = {name.partition("/")[0] for name in here}
+        for name in sorted(here.keys() | {name for name in saved if name.partition("/")[0] in scopes}):
+            if here.get(name) != saved.get(name):
+                both = f"{str(self.path.parents[1] / 'config.json')!r} and the checkpoint {str(self.path)!r}"
+                where = "is only in the checkpoint" if name not in here else "is not in the checkpoint"
+                what = f"{name} {where if name not in here or name not in saved else 'has another shape'}"
+                raise UserError(f"{both} are not of the same model: {what}; was the script edited since?")
 
     def load_weights(self, session):
         """Sets the weights to those of another run. The weights of symbols unknown to it stay as they are.

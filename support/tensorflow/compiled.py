@@ -51,7 +51,7 @@ def run_compiled(step, model):
             with reusing(made) if made else recording(made):  # a tf.function that makes variables is traced twice
                 results = step(batch, learning_rates[done], compute=compute)
             if len(results) != 2:
-                raise UserError(f"training_step() returns {len(results)} results; XLA's loop takes 2; see --xla off", 1)
+                raise UserError(f"training_step() returns {len(results)} results; train() and XLA's loop take 2", 1)
             return done + 1, losses.write(done, results[0]), gradient_norms.write(done, results[1])
 
         start = (tf.constant(0), *(tf.TensorArray(tf.float32, most, element_shape=[]) for _ in range(2)))

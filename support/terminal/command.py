@@ -30,6 +30,7 @@ from support.values import file_path, tensorflow_path
 log = logging.getLogger(__name__)
 
 NEWEST = object()  # what --resume without a folder means
+NEW_RUN = "--start-from begins a new run with its weights"
 
 
 class Train(NamedTuple):
@@ -270,7 +271,8 @@ def start_config(run, given, defaults):
     other, _ = trained_run(run, "--start-from")
     model = {name: getattr(other, name) for name in FLAGS["model"]}
     model["symbols"] = other.symbols
-    config = Settings(**defaults | model | {"vocab_size": other.vocab_size} | given)
+    sequences = {name: getattr(other, name) for name in ("task", "length_from", "length_to", "vocab_size")}
+    config = Settings(**defaults | model | sequences | given)
     wrong = [name for name, value in model.items() if getattr(config, name) != value]
     if wrong:
         name = wrong[0]
@@ -413,14 +415,14 @@ def check_unchanged(config, given):
         saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}
         contradictions = ", ".join(f"{flag(name)} is {saved[name]}, not {given[name]}" for name in wrong)
         if given.get("max_batches", 0) > config.max_batches:
-            contradictions += "; the learning rate falls to 0 by the last batch, so none can be added"
+            contradictions += f"; the learning rate falls to 0 by the last batch, so none can be added, but {NEW_RUN}"
         raise UserError(f"--resume: in this run {contradictions}")
 
 
 def check_unfinished(config, history, batches):
     """Raises UserError if a run that has ended after some batches cannot go on. history: the path of history.csv."""
     if batches == config.max_batches:
-        raise UserError(f"--resume: all {batches} batches of this run are done")
+        raise UserError(f"--resume: all {batches} batches of this run are done; {NEW_RUN}")
     rows = read_rows(history, batches)
     if has_reached(rows, config.until):
         raise UserError(f"--resume: this run reached --until {config.until} after {batches} batches")

@@ -57,12 +57,13 @@ def batch_report(row, batch, prediction, config):
       config: the settings.Settings.
     """
     names, targets = config.vocabulary, batch.targets[: len(prediction)]
+    is_copy = config.data is None and np.array_equal(targets[: len(batch.inputs)] * (batch.inputs != PAD), batch.inputs)
     lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]
     for sample in range(min(config.samples, batch.lengths.size)):
         inputs, target, predicted = (rows[:, sample] for rows in (batch.inputs, targets, prediction))
         wrong = np.flatnonzero(predicted != target)
         lines += [f"  sample {sample + 1}:", f"    input     > {show_without_pad(inputs, names)}"]
-        lines += [f"    target    > {show_without_pad(target, names)}"] if config.data else []
+        lines += [] if is_copy else [f"    target    > {show_without_pad(target, names)}"]
         mark = f"  wrong at {wrong[0] + 1}" if wrong.size else ""
         lines += [f"    predicted > {show_without_pad(predicted, names)}{mark}"]
     return "\n".join(lines) + "\n"

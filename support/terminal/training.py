@@ -124,7 +124,7 @@ def train_until_stopped(trainer, batches, run, stop, most):
                 warn_of_a_long_run(config, trained - started, of_evaluation)
 
             is_kept, is_last = batch_number % config.keep_every == 0, batch_number + 1 == config.max_batches
-            if batch_number % config.batches_in_epoch == 0:
+            if batch_number % config.batches_in_epoch == 0 or is_last:
                 samples = report.batch_report(history.rows[-1], last_batch, model.predict(last_batch), config)
                 process.write(samples, stop)
             if is_kept or (is_last and config.keep == "best"):
