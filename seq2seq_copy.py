@@ -17,9 +17,8 @@ its names follow a live coding session of 2017, here called the talk.
 
 Below, in this order: numbers, embedding, cell, encoder, decoder, loss, training step, model, training, and fit(), a
 complete run, as plain as possible. `python seq2seq_copy.py` iterates over train(), as fit() does, but has XLA compile
-the step, and saves the run. helpers.py makes the data. The functions up to training_step() only build the graph;
-nothing is computed until session.run(). Tensors are time-major, [time, batch]: a sequence is a column. Comments give
-shapes.
+the step, and saves the run. helpers.py makes the data. The functions up to training_step() only build the graph; only
+session.run() computes. Tensors are time-major, [time, batch]: a sequence is a column. Comments give their shapes.
 """
 
 import itertools
@@ -247,8 +246,8 @@ def loss_and_gradients(batch, config, parts, raw_rnn=None):
         loss = build_model(batch, config, parts, raw_rnn)["loss"]
     with tf.name_scope("gradients"):
         gradients = tf.gradients(loss, tf.trainable_variables(), unconnected_gradients="zero")
-        # "zero" is for a weight that the loss does not depend on. The gradient of the embeddings is sparse, a row for
-        # each look-up. Clipping needs the sum of the rows of a symbol.
+        # "zero" if the loss does not depend on a weight. The gradient of the embeddings is sparse, a row for each
+        # look-up. Clipping needs the sum of the rows of a symbol.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
@@ -328,8 +327,7 @@ class Trainer:
 def train(trainer, batches, step=0):
     """Takes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
 
-    step is the number of steps already taken. After each, the caller can print, save or stop. With a compiled step, the
-    variables of the session are then up to 49 steps ahead of what is yielded.
+    step is the number of steps already taken. After each, the caller can print, save or stop; XLA is up to 49 ahead.
     """
     model = trainer.model
     steps = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))
