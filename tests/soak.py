@@ -33,9 +33,9 @@ from tests.running import batches_saved, start_with_files
 from tests.same_end import assert_same_end
 
 BATCHES = 60
-SMALL = f"--batch-size 20 --samples 0 --encoder-hidden-units 10 --max-batches {BATCHES}".split()
-# Many checkpoints, so that many accidents hit one being written; few sequences, so that a run is short.
-SETTINGS = {"keep_every": 3, "held_out_sequences": 100}
+SMALL = "--batch-size 20 --samples 0 --encoder-hidden-units 10 --held-out-sequences 100".split()
+SMALL += ["--max-batches", str(BATCHES)]
+SETTINGS = {"keep_every": 3}  # many checkpoints, so that many accidents hit one being written
 MODELS = {
     "plain": "--xla off",
     "layers": "--xla off --layers 2 --cell gru --task reverse",
@@ -61,6 +61,12 @@ def contents(runs):
     """Returns a digest of each file of some runs."""
     paths = [path for run in runs for path in run.rglob("*") if path.is_file()]
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def write_pairs(path):
+    """Writes 2,000 pairs: three letters, to be reversed."""
+    letters = "abcdefghijklmnopqrst"
+    path.write_text("".join(f"{a} {b} {c}\t{c} {b} {a}\n" for a in letters for b in letters for c in letters[:5]))
 
 
 class Soak:
@@ -93,9 +99,7 @@ class Soak:
 
     def train_whole(self):
         """Trains an undisturbed run of each model."""
-        letters = "abcdefghijklmnopqrst"
-        lines = (f"{a} {b} {c}\t{c} {b} {a}\n" for a in letters for b in letters for c in letters[:5])
-        Path("pairs.tsv").write_text("".join(lines))
+        write_pairs(Path("pairs.tsv"))
         for model, flags in MODELS.items():
             begin = time.monotonic()
             self.wait(self.start([*SMALL, *flags.split(), "--run-dir", f"{model}-whole"]), {0}, "whole")

@@ -12,7 +12,7 @@ from support.run.run_folder import RunFolder
 from tests import soak
 from tests.running import batches_saved, posix, start
 
-ARGUMENTS = [*soak.SMALL, "--xla"]
+MODELS = {"plain": ["--xla", "off"], "compiled": ["--xla", "on"], "pairs": ["--xla", "off", "--data", "pairs.tsv"]}
 
 
 def finish(arguments, folder):
@@ -21,12 +21,16 @@ def finish(arguments, folder):
     assert process.returncode == 0
 
 
-@pytest.fixture(scope="module", params=["off", pytest.param("on", marks=pytest.mark.long)])
+LONG = [pytest.param(model, marks=pytest.mark.long) for model in MODELS if model != "plain"]
+
+
+@pytest.fixture(scope="module", params=["plain", *LONG])
 def whole(request, tmp_path_factory):
-    """A run that nothing stopped, and its --xla."""
+    """A run that nothing stopped, and its flags. With pairs, it has all settings that suit them."""
     folder = tmp_path_factory.mktemp("whole")
-    finish([*ARGUMENTS, request.param, "--run-dir", "whole"], folder)
-    return folder / "whole", request.param
+    soak.write_pairs(folder / "pairs.tsv")
+    finish([*soak.SMALL, *MODELS[request.param], "--run-dir", "whole"], folder)
+    return folder / "whole", [*soak.SMALL, *MODELS[request.param]]
 
 
 def wait_for_a_moment(process, run, chance):
@@ -43,15 +47,16 @@ def wait_for_a_moment(process, run, chance):
     "name", ["SIGKILL", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGINT", "SIGTERM"))]
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
-    (expected, xla), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0
+    (expected, new), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0
+    folder = expected.parent  # with the pairs
     for run in (tmp_path / f"stopped-{count}" for count in itertools.count()):
         while not run.exists() or batches_saved(run) != soak.BATCHES or not RunFolder(run).has_ended:
             is_resumable = (run / "config.json").exists()
-            arguments = ["--resume", str(run)] if is_resumable else [*ARGUMENTS, xla, "--run-dir", str(run)]
+            arguments = ["--resume", str(run)] if is_resumable else [*new, "--run-dir", str(run)]
             if stops == times:
-                finish(arguments, tmp_path)
+                finish(arguments, folder)
                 break
-            process = start(arguments, tmp_path, settings=soak.SETTINGS)
+            process = start(arguments, folder, settings=soak.SETTINGS)
             wait_for_a_moment(process, run, chance)
             process.send_signal(number)
             _, stderr = process.communicate()
