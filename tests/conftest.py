@@ -1,4 +1,5 @@
 import atexit
+import collections
 import importlib.metadata
 import os
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 import pytest
 from hypothesis import settings
 
+from support.errors import counted
 from support.run.run_folder import ENDED
 from support.tensorflow import compile_cache
 from tests import running
@@ -56,3 +58,10 @@ def no_process_is_left_running():
         process.wait()
     running.started.clear()
     os.environ.pop(compile_cache.FLAGS, None)  # set where a test trains in this process; others would inherit it
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what was left out, and why, in one line for each reason."""
+    reasons = collections.Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"left out: {counted(count, 'test')}. {reason.removeprefix('Skipped: ')}")

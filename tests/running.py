@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from multiprocessing import forkserver, reduction
+from multiprocessing import reduction
 from pathlib import Path
 from unittest import mock
 
@@ -44,6 +44,8 @@ started = []  # all processes, so that conftest.py can end those that a failed t
 @functools.cache
 def forks():
     """Starts Python's fork server; returns the multiprocessing context that forks."""
+    from multiprocessing import forkserver  # not on Windows
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.preloaded"])
     # A fork keeps only one thread, and NumPy would start others.

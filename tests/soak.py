@@ -33,7 +33,7 @@ from tests.running import batches_saved, start_with_files
 from tests.same_end import assert_same_end
 
 BATCHES = 60
-SMALL = "--batch-size 20 --samples 0 --encoder-hidden-units 10 --held-out-sequences 100".split()
+SMALL = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--held-out-sequences", "100"]
 SMALL += ["--max-batches", str(BATCHES)]
 SETTINGS = {"keep_every": 3}  # many checkpoints, so that many accidents hit one being written
 MODELS = {
