@@ -205,14 +205,15 @@ class RunFolder:
 def copy_to_best(checkpoint):
     """Copies the folder of a checkpoint to where final_checkpoint() finds it, in place of an earlier one."""
     best = checkpoint.parent / BEST
-    partial = best.with_suffix(".partial")
+    partial, old = best.with_suffix(".partial"), best.with_name("old.partial")
     partial.mkdir()
     for file in checkpoint.iterdir():  # shutil.copytree() would put what fails into a list
         shutil.copyfile(file, partial / file.name)
     flush_all(partial)
     if best.exists():
-        shutil.rmtree(best.rename(best.with_name("old.partial")))
+        best.rename(old)
     partial.rename(best)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def new_path():
