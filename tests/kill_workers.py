@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.running import batches_saved
+from tests.same_end import assert_same_end
 from tests.workers import start_workers
 
 BOUND = 30  # seconds
@@ -74,6 +75,7 @@ def main(path, count, times, xla):
             kept = batches_saved(path / name) if (path / name).exists() else None
             kills.append((victim, kept))
             slowest = max(slowest, seconds)
+        assert_same_end(path / "whole", path / name)
         if len(kills) == times:
             break
     print(f"killed {times} times, (worker, batches of the last checkpoint): {kills}")

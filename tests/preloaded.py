@@ -1,6 +1,7 @@
 """What takes seconds to import. Python's fork server imports it once, for all processes that running.py forks."""
 
 import gc
+import signal
 
 from support.tensorflow import startup
 
@@ -9,4 +10,5 @@ with startup.silent_stderr():
     import tensorflow.compat.v1  # noqa: F401
 
     import tests.in_fork  # noqa: F401
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # in a fork, until in_fork.py sets it
 gc.freeze()  # so that forks share the memory of all this

@@ -197,8 +197,6 @@ def test_killed_workers_and_resumed_runs(tmp_path):
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith("killed 2 times, ")
-    for stopped in tmp_path.glob("stopped-*"):
-        assert_same_end(tmp_path / "whole", stopped)
 
 
 @pytest.mark.long

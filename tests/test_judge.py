@@ -240,7 +240,7 @@ def test_a_run_reports_on_each_part(learned):
 def test_samples_stand_beside_their_targets_without_padding_and_wrong_ones_are_marked(learned):
     _, (_, stdout, _) = learned
     samples = re.findall(r"input     > (.*)\n    target    > (.*)\n    predicted > (\[.*\])(.*)\n", stdout)
-    assert len(samples) == 2
+    assert len(samples) == 4
     assert "PAD" not in stdout
     for _, target, predicted, mark in samples:
         assert re.fullmatch("  wrong at [1-6]" if predicted != target else "", mark)

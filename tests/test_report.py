@@ -94,6 +94,9 @@ def test_samples_show_targets_that_are_no_copies():
     batch = helpers.task_batch("reverse", [[4], [3, 5]])
     lines = report.batch_report(Row(8, 0.5, 1.0, 0.1), batch, batch.targets, Settings()).splitlines()
     assert lines[-3:] == ["    input     > [3 5]", "    target    > [5 3 1]", "    predicted > [5 3 1]"]
+    inputs, lengths = helpers.batch([[3, 5, 4, 4, 3, 5]])
+    shorter = helpers.Batch(inputs, lengths, np.array([[3], [1], [0], [0]]), np.array([1]))
+    assert "    target    > [3 1]" in report.batch_report(Row(8, 0.5, 1.0, 0.1), shorter, shorter.targets, Settings())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from same_end import assert_same_end
 from support.errors import UserError
 from support.run.checkpoints import Checkpoint
 from support.run.run_folder import RunFolder
+from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import ENDLESS, QUICK, SHORT, only_run, posix, run, start
 
@@ -234,15 +236,21 @@ def test_a_checkpoint_with_other_weights_than_the_script_is_refused(tmp_path):
         return session, tf.train.Saver()
 
     with tf.Graph().as_default():
-        checkpoint.save(*with_variables("decoder/weights", "decoder/hidden", "train/mean"))
+        checkpoint.save(*with_variables("decoder/weights", "decoder/hidden", "decoder/mean"))
+    generator, history = np.random.default_rng(0), types.SimpleNamespace(state={})
+    checkpoint.write_state(generator, history, Settings(), ["decoder/weights", "decoder/hidden"])
     with tf.Graph().as_default():
         checkpoint.restore(*with_variables("decoder/weights", "decoder/hidden"))
     for names, said in (
         (["decoder/weights"], "decoder/hidden is only in the checkpoint; was the script edited since?"),
         (["decoder/weights", "decoder/hidden", "decoder/more"], "decoder/more is not in the checkpoint; was"),
     ):
-        with tf.Graph().as_default(), pytest.raises(UserError, match=said):
-            checkpoint.restore(*with_variables(*names))
+        with tf.Graph().as_default():
+            session, saver = with_variables(*names)
+            with pytest.raises(UserError, match=said):
+                checkpoint.restore(session, saver)
+            with pytest.raises(UserError, match=said):
+                checkpoint.load_weights(session, (3, 3))
 
 
 def test_flags_that_only_change_the_report_may_change(copy):

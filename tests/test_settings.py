@@ -73,9 +73,7 @@ def test_a_new_run_writes_the_same_file(stopped):
 
 
 @pytest.mark.parametrize("arguments", [["--resume", "run"], ["--predict", "2 3 4"], ["--export", "new"]])
-@pytest.mark.parametrize(
-    "missing", [(), ("dropout", "device", "min_count", "patience", "untrained", "started_from", "lines")]
-)
+@pytest.mark.parametrize("missing", [(), NEWER])
 def test_a_run_of_an_older_version_is_resumed_asked_and_exported(arguments, missing, stopped, tmp_path):
     """What it does not know yet has its default."""
     shutil.copytree(stopped, tmp_path / "run")

@@ -249,7 +249,8 @@ def everything(tmp_path_factory):
 def test_a_run_with_everything_prints_letters(everything):
     _, (status, stdout, stderr) = everything
     assert (status, stderr) == (0, "")
-    assert re.search(r"input     > \[[a-z]( [a-z])*( <PAD>)*\]\n +predicted > \[[a-z<>PADEOS ]+\]", stdout), stdout
+    letters = r"\[([a-z]|<PAD>|<EOS>)( [a-z]| <PAD>| <EOS>)*\]"
+    assert re.search(rf"input     > {letters}\n +target    > {letters}\n +predicted > {letters}", stdout), stdout
 
 
 def test_a_run_with_everything_draws_everything(everything):

@@ -91,7 +91,7 @@ def read(config):
     names = list(config.facts.names)
     if config.min_count > 1 and UNKNOWN_NAME not in names:
         names.append(UNKNOWN_NAME)
-    with clear_errors(config.data):
+    with clear_errors("--data", config.data):
         reader = _Reader(config.symbols, names)
         lines = reader.add("--data", config.data)
         if hint := reader.hint_of_spaces():
@@ -135,12 +135,12 @@ def draw(pairs, config):
 
 
 @contextlib.contextmanager
-def clear_errors(path):
+def clear_errors(flag, path):
     """Turns the OSError of a temporary file into a UserError that names the file of pairs."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"--data: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"{flag}: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
 
 
 def without_rare(pairs, min_count, known):
@@ -179,8 +179,9 @@ def read_known(flag, path, names, symbols="words"):
     The model reads other symbols as UNKNOWN, or as UNKNOWN_NAME if that is among the names. Raises the same errors as
     read().
     """
-    reader, none = _Reader(symbols, names), np.arange(0)
-    return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
+    with clear_errors(flag, path):
+        reader, none = _Reader(symbols, names), np.arange(0)
+        return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
 
 
 class _Reader:

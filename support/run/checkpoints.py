@@ -12,7 +12,7 @@ from support import outside
 from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
 
-NAMES = "names_sha256"  # in state.json
+NAMES, WEIGHTS = "names_sha256", "weights"  # in state.json
 
 
 def digest_of_names(config):
@@ -58,33 +58,51 @@ class Checkpoint(NamedTuple):
         except OSError as error:
             raise UserError(f"cannot read {error.filename!r}: {error.strerror}") from None
         try:
-            self.check_variables()
+            self.check_variables(tf.global_variables())
             saver.restore(session, self.model)
         except (tf.errors.OpError, ValueError) as error:
             raise self.torn_error(error, "TensorFlow") from error
 
-    def check_variables(self):
-        """Raises UserError if a variable of the default graph is not in the checkpoint, or the other way round.
+    def check_variables(self, wanted, symbols=None):
+        """Raises UserError if this checkpoint lacks one of some variables, or the default graph one of its weights.
 
-        What the checkpoint holds besides, in scopes that the graph does not have, may be missing: see restore().
+        Args:
+          wanted: list of tf.Variable.
+          symbols: how many the checkpoint and the graph have, if that may differ: a pair of int.
         """
         saved = tf.train.load_checkpoint(self.model).get_variable_to_shape_map()
-        here = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
-        scopes = {name.partition("/")[0] for name in here}
-        for name in sorted(here.keys() | {name for name in saved if name.partition("/")[0] in scopes}):
-            if here.get(name) != saved.get(name):
-                both = f"{str(self.path.parents[1] / 'config.json')!r} and the checkpoint {str(self.path)!r}"
-                where = "is only in the checkpoint" if name not in here else "is not in the checkpoint"
-                what = f"{name} {where if name not in here or name not in saved else 'has another shape'}"
-                raise UserError(f"{both} are not of the same model: {what}; was the script edited since?")
+        here = {variable.op.name for variable in tf.global_variables()}
+        wrong = [f"{name} is only in the checkpoint" for name in self.weights() if name not in here]
+        for variable in wanted:
+            name, shape = variable.op.name, variable.shape.as_list()
+            sizes = list(zip(saved.get(name, ()), shape))
+            if name not in saved:
+                wrong.append(f"{name} is not in the checkpoint")
+            elif len(saved[name]) != len(shape) or any(old != new and (old, new) != symbols for old, new in sizes):
+                wrong.append(f"{name} has another shape")
+        if wrong:
+            both = f"{str(self.path.parents[1] / 'config.json')!r} and the checkpoint {str(self.path)!r}"
+            raise UserError(f"{both} are not of the same model: {wrong[0]}; was the script edited since?")
 
-    def load_weights(self, session):
+    def weights(self):
+        """Returns the names of the variables of the model that was saved, a list of str; none for an older version."""
+        try:
+            return [str(name) for name in outside.read_json(self.path / "state.json")[WEIGHTS]]
+        except (OSError, ValueError, TypeError, LookupError):
+            return []
+
+    def load_weights(self, session, symbols):
         """Sets the weights to those of another run. The weights of symbols unknown to it stay as they are.
+
+        Args:
+          session: a tf.Session.
+          symbols: how many that run and this one have, a pair of int.
 
         Raises:
           UserError: they cannot be read, or belong to another model.
         """
         try:
+            self.check_variables(tf.trainable_variables(), symbols)
             reader = tf.train.load_checkpoint(self.model)
             for variable in tf.trainable_variables():
                 known, values = reader.get_tensor(variable.op.name), session.run(variable)
@@ -93,10 +111,13 @@ class Checkpoint(NamedTuple):
         except (tf.errors.OpError, ValueError) as error:
             raise self.torn_error(error, "TensorFlow") from error
 
-    def write_state(self, generator, history, config):
-        """Writes all besides the variables. Arguments as for read_state(). Raises OSError if that fails."""
+    def write_state(self, generator, history, config, weights=()):
+        """Writes all besides the variables. Raises OSError if that fails.
+
+        weights: the names of the model's variables. Other arguments as for read_state().
+        """
         state = {"generator": generator.bit_generator.state, **history.state, "settings": config.fixed}
-        state[NAMES] = digest_of_names(config)
+        state |= {NAMES: digest_of_names(config), WEIGHTS: list(weights)}
         (self.path / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     def check_names(self, config):

@@ -91,7 +91,8 @@ class Run:
         ):
             append_rows(self.folder.path / "history.csv", rows)
             checkpoint.save(self.model.session, self.saver)
-            checkpoint.write_state(self.generator, self.history, self.config)
+            weights = [variable.op.name for made in self.model.variables.values() for variable in made]
+            checkpoint.write_state(self.generator, self.history, self.config, weights)
         self.saved = batches
 
     def restore(self, checkpoint):
@@ -156,4 +157,6 @@ def resume(path, config, model, held_out, generator):
 def load_first_weights(config, session):
     """Sets the weights to the final ones of another run, if the run starts with them."""
     if config.started_from:
-        RunFolder(Path(config.started_from)).final_checkpoint().load_weights(session)
+        other = RunFolder(Path(config.started_from))
+        symbols = other.read_settings().vocab_size, config.vocab_size
+        other.final_checkpoint().load_weights(session, symbols)

@@ -136,8 +136,8 @@ def flag_parser():
         "--answers",
         type=flag_type(file_path),
         metavar="FILE",
-        help="with --predict-file: where to save the answers; the figures follow in FILE.json (default: the name of "
-        "the file with .answers.tsv behind it)",
+        help="with --predict-file: where to save the answers; the figures go beside them, with the ending .json "
+        "(default: the name of the file with .answers.tsv behind it)",
     )
     runs.add_argument(
         "--export",
@@ -281,7 +281,7 @@ def start_config(run, given, defaults):
         raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
     if config.data is None and config.vocab_size < other.vocab_size:
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
-    if config.data and not config.test_data:
+    if config.data and not config.test_data and not config.validation_data:
         log.warning("--start-from: that run may have trained on pairs of this run's test; --test-data names others")
     return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(run.absolute()))
 

@@ -174,9 +174,13 @@ def judge_file(path, pairs, model, flags, answers):
         print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
     found = figures(judged, model.config.vocabulary, flags.n_best)
     write(answers, judged, model.config)
+    try:
+        write_json(figures_path(answers), found | {SHA256: sha256(answers)})
+    except OSError:
+        answers.unlink()  # without figures, nobody could know that it is this command's
+        raise
     inputs = counted(found["exact_match"]["sequences"], "input")
     print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")
-    write_json(figures_path(answers), found | {SHA256: sha256(answers)})
 
 
 def figures_path(answers):

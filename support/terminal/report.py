@@ -4,7 +4,7 @@ import platform
 
 import numpy as np
 
-from helpers import PAD
+from helpers import PAD, decoder_targets
 from support import outside
 from support.errors import counted
 from support.pictures import page, pictures
@@ -57,7 +57,7 @@ def batch_report(row, batch, prediction, config):
       config: the settings.Settings.
     """
     names, targets = config.vocabulary, batch.targets[: len(prediction)]
-    is_copy = config.data is None and np.array_equal(targets[: len(batch.inputs)] * (batch.inputs != PAD), batch.inputs)
+    is_copy = config.data is None and np.array_equal(batch.targets, decoder_targets(batch.inputs, batch.lengths))
     lines = [f"batch {row.batch}", f"  minibatch loss: {decimals(row.loss)}"]
     for sample in range(min(config.samples, batch.lengths.size)):
         inputs, target, predicted = (rows[:, sample] for rows in (batch.inputs, targets, prediction))
