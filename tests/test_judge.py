@@ -14,7 +14,7 @@ from support.data.pairs import UNKNOWN
 from support.errors import UserError
 from support.settings import Settings
 from support.terminal import judge, report
-from tests.running import run
+from tests.running import posix, run
 
 ONE_BATCH = ["--plain", "--max-batches", "1", "--samples", "0", "--xla", "off"]
 
@@ -258,6 +258,22 @@ def test_a_file_of_pairs_is_asked_and_judged(learned):
     figures = json.loads((folder / "test.tsv.answers.json").read_text())
     figures.pop("answers_sha256")
     assert figures == json.loads((folder / "run/metrics.json").read_text())["test"]
+
+
+@posix
+def test_a_full_disk_leaves_no_answers_without_figures(learned, tmp_path):
+    """The command could not know them as its own, and would not replace them. Then the disk has no room for a batch."""
+    folder, _ = learned
+    shutil.copy(folder / "test.tsv", tmp_path / "asked")
+    asked = ["--predict-file", "asked", "--run-dir", str(folder / "run")]
+    status, _, stderr = run(asked, tmp_path, largest_file=200)
+    assert (status, stderr.count("\n"), "asked.answers.json" in stderr) == (1, 1, True), stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["asked"]
+    (tmp_path / "long").write_text("ab\t12\n" * 3000)
+    status, stdout, stderr = run(["--predict-file", "long", *asked[2:]], tmp_path, largest_file=4096)
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith("seq2seq_copy.py: --predict-file: cannot write a temporary file for 'long': File too")
+    assert run(asked, tmp_path)[::2] == (0, "")
 
 
 def test_answers_replace_only_what_the_command_has_written(learned, tmp_path):
