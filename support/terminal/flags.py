@@ -51,7 +51,7 @@ FLAGS = {
         "attention": "attention over the outputs of the encoder",
     },
     "report": {
-        "batches_in_epoch": "print a report every N batches, and of the last of --max-batches",
+        "batches_in_epoch": "print a report every N batches, and of the last one unless the run ends early",
         "samples": "sequences that a report prints",
         "plot": "file for the loss curve, with memory and attention beside it; with --predict, for these two "
         f"({' '.join(PICTURE_ENDINGS)})",
