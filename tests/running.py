@@ -144,11 +144,10 @@ def start(arguments, folder, env=None, **options):
 
 
 def start_with_files(arguments, folder, name="alone", env=None, settings=QUICK, **options):
-    """Starts the command in a Fork that prints into NAME.out and NAME.err in the folder."""
+    """Does the same as start(), but the command prints into NAME.out and NAME.err in the folder."""
     with open(folder / f"{name}.out", "w") as stdout, open(folder / f"{name}.err", "w") as stderr:
-        environment, files = os.environ | (env or {}), {"stdout": stdout, "stderr": stderr}
-        started.append(Fork(arguments, folder, environment=environment, settings=settings, **files, **options))
-    return started[-1]
+        options |= {"env": os.environ | (env or {}), "settings": settings, "stdout": stdout, "stderr": stderr}
+        return start(arguments, folder, **options)
 
 
 def run(arguments, folder, text=None, start=start, **options):

@@ -18,9 +18,8 @@ from support.run.history import EARLY_BATCHES, Row, has_lost_patience, is_best
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import run
+from tests.running import QUICK, run
 
-QUICK = {"keep_every": 10, "held_out_sequences": 200}
 # So high a learning rate that the last evaluation is not the best one.
 SETTINGS = ["--max-batches", "400", "--learning-rate", "0.3", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 SETTINGS += ["--keep", "best"]

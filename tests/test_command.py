@@ -116,9 +116,15 @@ def test_never_seen_in_training_is_what_it_says(short_run):
 @pytest.mark.parametrize(
     "arguments",
     [
-        "--max-batches 1 --batch-size 1 --input-embedding-size 1 --encoder-hidden-units 1",
-        pytest.param("--max-batches 1 --vocab-size 3 --length-from 1 --length-to 1", marks=pytest.mark.long),
-        pytest.param("--max-batches 2 --length-from 40 --length-to 40 --batch-size 2", marks=pytest.mark.long),
+        "--max-batches 2 --batch-size 1 --input-embedding-size 1 --encoder-hidden-units 1",
+        *(
+            pytest.param(arguments, marks=pytest.mark.long)
+            for arguments in (
+                "--max-batches 1",
+                "--max-batches 2 --vocab-size 3 --length-from 1 --length-to 1 --samples 0",
+                "--max-batches 2 --length-from 40 --length-to 40 --batch-size 2",
+            )
+        ),
     ],
 )
 def test_the_smallest_values_work(arguments, tmp_path):

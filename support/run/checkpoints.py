@@ -75,10 +75,9 @@ class Checkpoint(NamedTuple):
         wrong = [f"{name} is only in the checkpoint" for name in self.weights() if name not in here]
         for variable in wanted:
             name, shape = variable.op.name, variable.shape.as_list()
-            sizes = list(zip(saved.get(name, ()), shape))
             if name not in saved:
                 wrong.append(f"{name} is not in the checkpoint")
-            elif len(saved[name]) != len(shape) or any(old != new and (old, new) != symbols for old, new in sizes):
+            elif len(saved[name]) != len(shape) or {*zip(saved[name], shape)} - {*zip(shape, shape), symbols}:
                 wrong.append(f"{name} has another shape")
         if wrong:
             both = f"{str(self.path.parents[1] / 'config.json')!r} and the checkpoint {str(self.path)!r}"
@@ -86,10 +85,8 @@ class Checkpoint(NamedTuple):
 
     def weights(self):
         """Returns the names of the variables of the model that was saved, a list of str; none for an older version."""
-        try:
-            return [str(name) for name in outside.read_json(self.path / "state.json")[WEIGHTS]]
-        except (OSError, ValueError, TypeError, LookupError):
-            return []
+        names = self.from_state(WEIGHTS, [])
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     def load_weights(self, session, symbols):
         """Sets the weights to those of another run. The weights of symbols unknown to it stay as they are.
@@ -122,13 +119,17 @@ class Checkpoint(NamedTuple):
 
     def check_names(self, config):
         """Raises UserError if it was written with other names of symbols, or in another order, than a Settings has."""
-        path = self.path / "state.json"
-        try:
-            digest = outside.read_json(path)[NAMES]
-        except (OSError, ValueError, TypeError, LookupError):
-            return  # of an older version; a torn one is found where it is needed
-        if digest != digest_of_names(config):
+        digest = digest_of_names(config)
+        if self.from_state(NAMES, digest) != digest:
+            path = self.path / "state.json"
             raise UserError(f"{str(path)!r} was written with other names of symbols than config.json holds")
+
+    def from_state(self, name, default):
+        """Returns a value of state.json, or a default: an older version lacks it, a torn one is found where needed."""
+        try:
+            return outside.read_json(self.path / "state.json")[name]
+        except (OSError, ValueError, TypeError, LookupError):
+            return default
 
     def read_state(self, generator, history, config):
         """Sets the state of a generator, and all of a history except its rows, which have a file of their own.
