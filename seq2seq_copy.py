@@ -44,7 +44,7 @@ class Config:
     task: str = "copy"  # helpers.py has other tasks
     vocab_size: int = 10  # symbols, among them PAD = 0 and EOS = 1
     length_from: int = 3  # the talk's lengths: short, so that training is quick,
-    length_to: int = 8  # and yet 19 million different sequences, of which a run sees 300,100
+    length_to: int = 8  # and yet 19 million different sequences, from which a run draws 300,100
     input_embedding_size: int = 20  # twice the number of symbols, so that any two can be far apart
     encoder_hidden_units: int = 20  # in each direction; their final states, side by side, start a decoder of 40
     batch_size: int = 100  # neither smaller nor larger batches do better (docs/claims.md)
@@ -327,7 +327,8 @@ class Trainer:
 def train(trainer, batches, step=0):
     """Takes a training step with each helpers.Batch; yields the batch, its loss, gradient norm and learning rate.
 
-    step is the number of steps already taken. After each, the caller can print, save or stop; XLA is up to 49 ahead.
+    step is the number of steps already taken. After each, the caller can print, save or stop. With XLA, the variables
+    of the session are up to 49 steps ahead.
     """
     model = trainer.model
     steps = ((batch, scheduled_learning_rate(number, model.config)) for number, batch in enumerate(batches, start=step))
@@ -341,7 +342,7 @@ def evaluate(model, batch, batch_size=1000):
     """Decodes the sequences of a helpers.Batch, batch_size at a time.
 
     Returns exact, bool [batch], whether all symbols, EOS and both PADs are right, and correct_tokens, int [batch], how
-    many symbols are, counting EOS but not PAD.
+    many symbols are right, counting EOS but not PAD.
     """
     exact, correct_tokens = [], []
     for start in range(0, batch.lengths.size, batch_size):

@@ -28,7 +28,6 @@ from experiments.common import output_of, percent, print_table
 from seq2seq_copy import Model, evaluate, train
 from support.limits import EVALUATION_BATCH
 from support.model import variants
-from support.pictures.pictures import Pictures
 from support.run.history import History
 from support.run.run import Run
 from support.settings import Settings
@@ -53,7 +52,7 @@ PART_OF = {  # each function, and the part that the time inside it belongs to
     report.batch_report: "report",
     report.figures: "report",
     report.final_report: "report",
-    Pictures.at_end: "pictures",
+    training.save_all: "pictures",
     seq2seq_copy.evaluate: "evaluation",
     training.train_until_stopped: "training steps",
 }

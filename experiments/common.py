@@ -16,7 +16,6 @@ from seq2seq_copy import PLAIN
 from support.model import variants
 from support.pictures import heat_maps
 from support.tensorflow import device, startup
-from support.terminal.flags import flag_type
 from support.values import whole_number
 
 SCRIPT = Path(__file__).parent.parent / "seq2seq_copy.py"
@@ -42,7 +41,7 @@ def parser(docstring, seeds=None):
     """Returns the parser of an experiment's command line. seeds is the default of --seeds, if there is that flag."""
     parser = argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
     if seeds is not None:
-        kind = flag_type(whole_number(1, 1000))
+        kind = whole_number(1, 1000)
         parser.add_argument("--seeds", type=kind, default=seeds, metavar="N", help=f"default: {seeds}")
     return parser
 

@@ -10,7 +10,7 @@ import random
 import sys
 
 from support.terminal import process
-from support.terminal.flags import OneLineErrorParser, flag_type
+from support.terminal.flags import OneLineErrorParser
 from support.values import whole_number
 
 ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
@@ -125,8 +125,8 @@ def main():
     """Prints the lines that the command line asks for; returns the exit status."""
     parser, number = OneLineErrorParser(prog="make_pairs", description=__doc__.split("\n")[0]), whole_number(0)
     parser.add_argument("form", choices=FORMS)
-    parser.add_argument("lines", type=flag_type(number), metavar="LINES")
-    parser.add_argument("seed", type=flag_type(number), metavar="SEED", nargs="?", default=0, help="default: 0")
+    parser.add_argument("lines", type=number, metavar="LINES")
+    parser.add_argument("seed", type=number, metavar="SEED", nargs="?", default=0, help="default: 0")
     sys.stdout.writelines(make(**parser.parse()))
     return 0
 

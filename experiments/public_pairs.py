@@ -10,7 +10,7 @@ import sys
 
 from support.errors import UserError, reason
 from support.terminal import process
-from support.terminal.flags import OneLineErrorParser, flag_type
+from support.terminal.flags import OneLineErrorParser
 from support.values import file_path
 
 
@@ -58,7 +58,7 @@ def main(arguments=None):
     """Prints the pairs that the command line asks for, if the whole file is of that form; returns the exit status."""
     parser = OneLineErrorParser(prog="public_pairs", description=__doc__.split("\n")[0])
     parser.add_argument("form", choices=FORMS)
-    parser.add_argument("file", type=flag_type(file_path), metavar="FILE")
+    parser.add_argument("file", type=file_path, metavar="FILE")
     form, path = parser.parse(arguments).values()
     try:
         lines = list(convert(form, path.read_text(encoding="utf-8-sig")))

@@ -32,7 +32,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 import helpers
-from seq2seq_copy import evaluate, train
+from seq2seq_copy import train
 from support import limits, settings
 from support.data import pairs
 from support.errors import UserError, reason
@@ -43,8 +43,8 @@ from support.run.whole_files import check_writable, write_json
 from support.settings import DATA_FILES, Settings
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import command, judge, process
-from support.terminal.flags import OneLineErrorParser, add_settings, flag_type
+from support.terminal import command, process, training
+from support.terminal.flags import OneLineErrorParser, add_settings
 from support.values import whole_number
 
 PROGRAM = "tune"
@@ -67,6 +67,12 @@ SPACE_OF_PAIRS = {
     "dropout": lambda trial: trial.suggest_float("dropout", 0, 0.5),
 }
 NOT_IN_A_TRIAL = ("until", "patience", "keep")  # a trial ends with its last batch, or when the pruner ends it
+OTHER_HELP = {
+    "seed": "with --data, draws the validation set that trials choose by; trials have seeds of their own",
+    "held_out_sequences": "sequences that each trial is measured on; with --data: the most lines drawn for the "
+    "validation set, and for the test set, which no trial sees",
+    "test_data": "the pairs of this file stay out of the search",
+}
 FIRST_SEED, FIRST_FRESH_SEED = 1000, 2000  # the reports of this project use seeds 0 to 9
 EVALUATIONS = 10  # of a run
 PRUNER = optuna.pruners.MedianPruner(n_warmup_steps=EVALUATIONS // 3)
@@ -108,16 +114,16 @@ class Task(NamedTuple):
 
 def flag_parser():
     """Returns the parser of the command line."""
-    text = "Searches the hyper-parameters that train a model best. What is typed is not searched."
+    text = "Searches the hyper-parameters that train a model best. Settings that are given as flags are not searched."
     parser = OneLineErrorParser(prog=PROGRAM, description=text, argument_default=SUPPRESS, allow_abbrev=False)
-    add_settings(parser, without=("report", *NOT_IN_A_TRIAL))
+    add_settings(parser, ("report", *NOT_IN_A_TRIAL), OTHER_HELP)
     group = parser.add_argument_group("tuning")
     for name, default, least, most, text in (
         ("--trials", 300, 1, 1_000_000, "how many trials to finish in all"),
         ("--seeds", 3, 1, 100, "seeds that each trial trains with"),
         ("--fresh-seeds", 10, 0, 100, "seeds that the best trials are compared on at the end; 0: leave it out"),
     ):
-        kind = flag_type(whole_number(least, most))
+        kind = whole_number(least, most)
         group.add_argument(name, type=kind, default=default, metavar="N", help=f"{text} (default: {default})")
     text = "name of the study (default: that of the file or of the task)"
     group.add_argument("--study", default=None, metavar="NAME", help=text)
@@ -207,7 +213,7 @@ def errors_of_run(task, chosen, seed, stop):
     trainer = open_trainer(replace(config, seed=0, learning_rate=Settings.learning_rate, warm_up=Settings.warm_up))
     restart(trainer, config)
     with trainer.model.session.graph.as_default():
-        exact = exact_in(trainer.model, task.user_pairs, validation)
+        exact = training.exact_in(trainer.model, task.user_pairs, validation)
     for number, (start, end) in enumerate(itertools.pairwise(ends), start=1):
         for _ in train(trainer, itertools.islice(batches, end - start), start):
             if stop.status:
@@ -234,20 +240,6 @@ def restart(trainer, config):
         session.run(tf.global_variables_initializer())
         for variable, value in zip(tf.trainable_variables(), weights):
             variable.load(value, session)
-
-
-def exact_in(model, user_pairs, validation):
-    """Returns a function that finds, bool [...], what is exact in a validation set, as the report of a run counts it.
-
-    Its argument says whether limits.EVALUATION_BATCH of the sequences are enough.
-    """
-    size = limits.evaluation_batch(model.config)
-    some = helpers.take(validation, 0, limits.EVALUATION_BATCH)
-    if user_pairs is None:
-        return lambda few: evaluate(model, some if few else validation, size)[0]
-    ask, lines = judge.asker(user_pairs, model), user_pairs.validation_lines
-    few_lines = pairs.some_inputs(user_pairs, lines, limits.EVALUATION_BATCH)
-    return lambda few: np.array([each.is_right for each in ask(few_lines if few else lines)])
 
 
 # Where trials are kept

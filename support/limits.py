@@ -11,7 +11,7 @@ LARGEST_DECODING = 10_000_000  # numbers of the widest layer, in all sequences t
 
 def largest_tensor(config):
     """Returns how many numbers the largest tensor of a training step holds."""
-    units = config.encoder_hidden_units * len(config.directions)  # of the decoder
+    units = config.decoder_hidden_units
     width = max(config.vocab_size, 4 * units)  # numbers of a decoder step
     if config.attention == "bahdanau":
         width = max(width, config.length_to * units)  # kept for the gradient of the scores

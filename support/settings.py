@@ -86,9 +86,9 @@ class Settings(Config):
         return {name: value for name, value in self.to_json().items() if name not in MAY_CHANGE}
 
     @property
-    def directions(self):
-        """The directions in which the encoder reads."""
-        return ("forward",) if self.encoder == "forward" else ("forward", "backward")
+    def decoder_hidden_units(self):
+        """The units of the decoder, which starts from the final states of both directions of the encoder, or of one."""
+        return self.encoder_hidden_units * (1 if self.encoder == "forward" else 2)
 
     @property
     def decoder_steps(self):
@@ -110,6 +110,11 @@ class Settings(Config):
         """Returns how many steps the answers to inputs of these lengths, int or int [...], may take."""
         longest = self.longest_answer
         return lengths + EXTRA_DECODER_STEPS if longest is None else np.full_like(lengths, longest)
+
+    @property
+    def known(self):
+        """Words that describe the symbols: the known ones are ..."""
+        return "of the training data" if self.data else f"from {self.vocabulary[FIRST_SYMBOL]} to {self.vocabulary[-1]}"
 
     @property
     def vocabulary(self) -> Sequence[str]:
@@ -275,7 +280,9 @@ def read_file(path):
     kinds = {name: kind for name, kind in KINDS.items() if name not in (*DATA_FILES, "plot")}
     unknown = [name for name in values if name not in kinds]
     if unknown:
-        raise UserError(f"--settings: {str(path)!r}: there is no setting {unknown[0]!r}")
+        name = unknown[0]
+        wrong = f"only {flag(name)} can name a file" if name in KINDS else f"there is no setting {name!r}"
+        raise UserError(f"--settings: {str(path)!r}: {wrong}")
     settings = {}
     for name, value in values.items():
         try:

@@ -2,27 +2,10 @@
 
 import contextlib
 import signal
-import sys
 
 # Windows has SIGBREAK for Ctrl-Break, no SIGHUP, and a SIGTERM that nothing can handle.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone
-
-
-@contextlib.contextmanager
-def hold_signals():
-    """Holds back the signals that end a process. Yields a function that raises SystemExit if one has come.
-
-    A handler that raises could interrupt TensorFlow at any point, but it does not survive that at every point.
-    """
-    received = []
-
-    def exit_if_received():
-        if received:
-            sys.exit(128 + received[0])
-
-    with handling(lambda number, frame: received.append(number)):
-        yield exit_if_received
 
 
 @contextlib.contextmanager

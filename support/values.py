@@ -1,8 +1,9 @@
-"""Checks of the values of settings: functions from text to a value. A ValueError says what would be right.
+"""Checks of the values of settings: functions from text to a value. A WrongValue says what would be right.
 
 Each has a metavar, which stands for its values in --help.
 """
 
+import argparse
 import contextlib
 import os
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = 3.4e38
 PICTURE_ENDINGS = (".png", ".svg", ".pdf", ".jpg")
+
+
+class WrongValue(argparse.ArgumentTypeError, ValueError):
+    """A ValueError whose message argparse prints."""
 
 
 def checked(convert, is_allowed, description, metavar):
@@ -20,7 +25,7 @@ def checked(convert, is_allowed, description, metavar):
             value = convert(text)
             if is_allowed(value):
                 return value
-        raise ValueError(f"{text!r} is not {description}")
+        raise WrongValue(f"{text!r} is not {description}")
 
     read.metavar = metavar
     return read
@@ -51,12 +56,12 @@ share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at mo
 def file_path(text):
     """Turns text into a path that TensorFlow can write. Empty text is an unset variable of the shell."""
     if not text or "\0" in text:
-        raise ValueError(f"{text!r} is no path")
+        raise WrongValue(f"{text!r} is no path")
     try:
         text.encode()
         os.fsencode(text)
     except UnicodeError:
-        raise ValueError(f"{text!r} is not UTF-8, or not in the character set of this system") from None
+        raise WrongValue(f"{text!r} is not UTF-8, or not in the character set of this system") from None
     return Path(text)
 
 
@@ -65,7 +70,7 @@ def tensorflow_path(text):
     path = file_path(text)
     patterns = [character for character in "*?[\\" if character in text and character != os.sep]
     if patterns:
-        raise ValueError(f"{text!r} holds {patterns[0]}, which TensorFlow takes for a pattern; choose another path")
+        raise WrongValue(f"{text!r} holds {patterns[0]}, which TensorFlow takes for a pattern; choose another path")
     return path
 
 
@@ -73,7 +78,7 @@ def picture_path(text):
     """Turns text into the path of a picture of a known format."""
     path = file_path(text)
     if path.suffix.lower() not in PICTURE_ENDINGS:
-        raise ValueError(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
+        raise WrongValue(f"{text!r} must end in one of {' '.join(PICTURE_ENDINGS)}")
     return path
 
 

@@ -1,15 +1,15 @@
 """What a process of the tests does that starts the command; see running.py."""
 
+import functools
 import importlib
 import os
 import runpy
 import signal
 import sys
 import time
-from dataclasses import replace
 
-from support.terminal import main as command
-from support.terminal import process
+from support.settings import Settings
+from support.terminal import command, main, process
 
 
 def carry_out(streams, arguments, folder, environment, imports_tensorflow=False, **options):
@@ -44,7 +44,7 @@ def run(arguments, module=None, program=None, script=None, settings=None, larges
       arguments: what is typed, list of str.
       module, program: the name or the text of what runs in place of the command.
       script: a copy of seq2seq_copy.py with what it needs beside it, str, which runs in place of the command.
-      settings: dict of fields of the Settings that no flag sets.
+      settings: dict of fields of the Settings of a new run that no flag sets.
       largest_file: int, bytes.
       before: "module:function", to be called first.
     """
@@ -53,8 +53,7 @@ def run(arguments, module=None, program=None, script=None, settings=None, larges
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     if settings is not None:
-        read_command = command.read_command
-        command.read_command = lambda: with_settings(read_command(), settings)
+        command.Settings = functools.partial(Settings, **settings)
     if before is not None:
         source, function = before.split(":")
         getattr(importlib.import_module(source), function)()
@@ -68,7 +67,7 @@ def run(arguments, module=None, program=None, script=None, settings=None, larges
         sys.path.insert(0, os.path.dirname(script))
         runpy.run_path(script, run_name="__main__")
     else:
-        command.run()
+        main.run()
     sys.exit()
 
 
@@ -82,7 +81,3 @@ def report_slowly():
     """Makes training wait after each report, so that a signal reaches it before it finishes."""
     write = process.write
     process.write = lambda *arguments: (write(*arguments), time.sleep(0.05))
-
-
-def with_settings(typed, settings):
-    return typed._replace(config=replace(typed.config, **settings))

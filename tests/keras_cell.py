@@ -1,8 +1,9 @@
-"""One step of a recurrent cell of tf-keras, and its gradients.
+"""One step of each recurrent cell of tf-keras, and its gradients.
 
-    TF_USE_LEGACY_KERAS=1 python -m tests.keras_cell lstm|gru FOLDER
+    TF_USE_LEGACY_KERAS=1 python -m tests.keras_cell FOLDER
 
-Reads the input, the state and the weights from FOLDER/arrays.npz, and writes FOLDER/results.npz.
+Reads the input, the state and the weights from FOLDER/lstm.npz and gru.npz, and writes FOLDER/lstm-results.npz and
+gru-results.npz.
 """
 
 import sys
@@ -14,7 +15,7 @@ from support.tensorflow import tensorflow_v1 as tf
 
 
 def main(name, folder):
-    inputs, *arrays = np.load(folder / "arrays.npz").values()
+    inputs, *arrays = np.load(folder / f"{name}.npz").values()
     inputs = tf.constant(inputs)
     if name == "lstm":
         cell = tf.nn.rnn_cell.LSTMCell(arrays[0].shape[1], forget_bias=0.0)
@@ -29,8 +30,9 @@ def main(name, folder):
         for variable, array in zip(cell.weights, arrays[len(state) :]):
             variable.load(array, session)
         results = session.run([output, *tf.nest.flatten(next_state), *gradients])
-    np.savez(folder / "results.npz", *results)
+    np.savez(folder / f"{name}-results.npz", *results)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    for cell in ("lstm", "gru"):
+        main(cell, Path(sys.argv[1]))

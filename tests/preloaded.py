@@ -1,12 +1,17 @@
 """What takes seconds to import. Python's fork server imports it once, for all processes that running.py forks."""
 
 import gc
+import os
 import signal
 
 from support.tensorflow import startup
 
 startup.set_environment()
+os.environ.pop("MPLBACKEND", None)  # as process.run() does
 with startup.silent_stderr():
+    import matplotlib.backends.backend_agg
+    import matplotlib.image
+    import matplotlib.ticker  # noqa: F401
     import tensorflow.compat.v1  # noqa: F401
 
     import tests.in_fork  # noqa: F401

@@ -85,7 +85,8 @@ def read(inputs, layers):
 
 
 def softmax(x):
-    return np.exp(x) / np.exp(x).sum()
+    exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def forward(weights, sequence, fed=None):

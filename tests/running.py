@@ -22,6 +22,7 @@ from unittest import mock
 import pytest
 
 from support.run.run_folder import RunFolder
+from support.terminal.command import read_command
 from tests import in_fork
 
 try:
@@ -33,6 +34,7 @@ except ImportError:  # on Windows
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "--batch-size", "20", "--xla", "off"]
+SHORT += ["--held-out-sequences", "200"]
 ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 QUICK = {"keep_every": 10, "held_out_sequences": 200}  # settings that no flag sets
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
@@ -165,6 +167,15 @@ def run(arguments, folder, text=None, start=start, **options):
 def run_process(arguments, folder, text=None, **options):
     """Does the same as run(), in a process that imports TensorFlow itself."""
     return run(arguments, folder, text, start_process, **options)
+
+
+def refusal(arguments, capsys):
+    """Reads a command line that must be refused, in this process; returns what is then on standard error."""
+    with pytest.raises(SystemExit) as end:
+        read_command(arguments)
+    stdout, stderr = capsys.readouterr()
+    assert (end.value.code, stdout) == (2, "")
+    return stderr
 
 
 def files(folder):

@@ -1,9 +1,18 @@
 """Compares two runs that must have the same result."""
 
 import json
+import shutil
 
 from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1 as tf
+
+
+def stopped_copy(run, to):
+    """Copies a run to a new folder, as if it had been killed before its last checkpoint; returns the folder."""
+    shutil.copytree(run, to)
+    shutil.rmtree(RunFolder(to).checkpoints()[-1].path)
+    (to / "metrics.json").unlink()
+    return to
 
 
 def variables(folder):
@@ -18,7 +27,7 @@ def assert_same_end(whole, other):
     assert expected.keys() == values.keys()
     for name, value in expected.items():
         assert value.tobytes() == values[name].tobytes(), name
-    for name in ("history.csv", "config.json", "memory.png"):
+    for name in ("history.csv", "config.json", "memory.png", "model.html"):
         assert (whole / name).read_bytes() == (other / name).read_bytes(), name
     states = [(RunFolder(folder).checkpoints()[-1].path / "state.json").read_text() for folder in (whole, other)]
     assert states[0] == states[1]

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import posix, run
+from support.errors import UserError
+from support.model import variants
+from support.run.run import resume
+from support.run.run_folder import RunFolder
+from support.tensorflow import tensorflow_v1
+from support.terminal import training
+from tests.running import posix, refusal, run
 
 IN = "cannot write in"
 LONG = "a" * 300
@@ -100,7 +106,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--run-dir runs": "--run-dir: 'runs' holds all runs; choose a folder inside it",
     "--run-dir ./runs/": "--run-dir: 'runs' holds all runs; choose a folder inside it",
     "--resume=": "--resume: '' is no path",
-    "--resume": "no run has been trained here yet: there is none in 'runs'",
+    "--resume": "there is no run in 'runs': train one first, or name the folder of another",
     "--resume missing": "--resume: 'missing' holds no run: config.json: No such file or directory",
     "--resume run --run-dir x": "--run-dir cannot be combined with --resume",
     "--resume run --seed 1": "--resume: in this run --seed is 0, not 1",
@@ -114,11 +120,11 @@ FLAGS = {  # what is typed, and how the message begins
     "--start-from missing": "--start-from: 'missing' holds no run: config.json: No such file or directory",
     "--start-from run --layers 2": "--start-from: in that run --layers is 1, not 2",
     "--start-from run --vocab-size 4": "--start-from: that run has --vocab-size 5, more than 4",
-    "--start-from run --data pairs": "--start-from: that run was trained without --data",
+    "--start-from run --data pairs": "--start-from: that run was trained without --data, so this one cannot have it",
     "--resume run --start-from run": "--start-from cannot be combined with --resume",
     "--predict 3 --start-from run": "--start-from cannot be combined with --predict",
-    "--predict 3": "no run has been trained here yet: there is none in 'runs'",
-    "--export new": "no run has been trained here yet: there is none in 'runs'",
+    "--predict 3": "there is no run in 'runs': train one first, or name the folder of another",
+    "--export new": "there is no run in 'runs': train one first, or name the folder of another",
     "--predict 3 --run-dir missing": "--run-dir: 'missing' holds no run",
     "--predict 3 --run-dir folder.png": "--run-dir: 'folder.png' holds no run",
     "--predict 3 --seed 1": "--seed cannot be combined with --predict",
@@ -129,11 +135,11 @@ FLAGS = {  # what is typed, and how the message begins
     "--predict 3 --run-dir run --beam 0": "--beam: '0' is not a whole number from 1 to 1000",
     "--predict 3 --run-dir run --beam 2 --n-best 3": "--n-best: 3 is more than --beam 2",
     "--predict 3 --run-dir run --n-best 2": "--n-best: 2 is more than --beam 1",
-    "--predict 3 --run-dir run --length-penalty 1": "--length-penalty needs --beam",
+    "--predict 3 --run-dir run --length-penalty 1": "--length-penalty needs --beam 2 or more",
     "--predict 3 --run-dir run --beam 2 --length-penalty -1": "--length-penalty: '-1' is not a number from 0",
     "--predict 3 --run-dir run --max-answer 0": "--max-answer: '0' is not a whole number from 1 to 10003",
     "--export new --run-dir run --max-answer many": "--max-answer: 'many' is not a whole number",
-    "--max-answer 9": "--max-answer needs --predict",
+    "--max-answer 9": "--max-answer needs --predict or --predict-file",
     "--predict 3 --run-dir run --scores --json": "--scores cannot be combined with --json, which holds them",
     "--predict 3 --run-dir run --alignment": "--alignment needs --json",
     "--predict 3 --run-dir run --json --alignment": "--alignment: this model has no attention",
@@ -143,7 +149,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--predict 3 --run-dir run --plot x.txt": "--plot: 'x.txt' must end in one of",
     "--predict 3 --run-dir run --plot run/config.json/x.png": "--plot: cannot write",
     "--predict - --run-dir run --plot x.png": "--plot: needs 1 to 4 sequences on the command line",
-    "--beam 3": "--beam needs --predict",
+    "--beam 3": "--beam needs --predict or --predict-file",
     "--export folder.png --run-dir run": "--export: cannot write 'folder.png': File exists",
     "--export file --run-dir run": "--export: cannot write 'file': File exists",
     "--export nowhere --run-dir run": "--export: cannot write 'nowhere': File exists",
@@ -173,17 +179,17 @@ FLAGS = {  # what is typed, and how the message begins
     "--min-count 2": "--min-count needs --data",
     "--min-count 0": "--min-count: '0' is not a whole number from 1 to 2147483647",
     "--symbols letters": "--symbols: 'letters' is not one of words characters characters:words words:characters",
-    "--predict-file pairs": "no run has been trained here yet: there is none in 'runs'",
+    "--predict-file pairs": "there is no run in 'runs': train one first, or name the folder of another",
     "--predict-file missing.tsv --run-dir run": "--predict-file: cannot read 'missing.tsv': No such file",
     "--predict-file pairs --run-dir run --seed 1": "--seed cannot be combined with --predict-file",
     "--predict-file pairs --run-dir run --scores": "--scores cannot be combined with --predict-file",
-    "--predict-file pairs --run-dir run --length-penalty 1": "--length-penalty needs --beam",
+    "--predict-file pairs --run-dir run --length-penalty 1": "--length-penalty needs --beam 2 or more",
     "--predict-file pairs/x --run-dir run": "--predict-file: cannot write 'pairs/x.answers.tsv': Not a directory; "
     "--answers names another file",
     "--predict-file . --run-dir run": "--predict-file: cannot read '.': Is a directory",
     "--predict-file / --run-dir run": "--predict-file: cannot read '/': Is a directory",
-    "--predict-file pairs --answers file --run-dir run": "--answers: 'file' exists, and is not what this command has",
-    "--predict-file pairs --answers /dev/null --run-dir run": "--answers: '/dev/null' exists, and is not what this",
+    "--predict-file pairs --answers file --run-dir run": "--answers: 'file' exists, and is not, or no longer, what",
+    "--predict-file pairs --answers /dev/null --run-dir run": "--answers: '/dev/null' exists, and is not, or no",
     "--predict-file pairs --answers pairs/x --run-dir run": "--answers: cannot write 'pairs/x': Not a directory",
     "--predict-file pairs --answers . --run-dir run": "--answers: cannot write '.': Is a directory",
     "--predict-file pairs --answers= --run-dir run": "--answers: '' is no path",
@@ -198,7 +204,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--settings missing": "--settings: cannot read 'missing': No such file or directory",
     "--settings file": "--settings: cannot read 'file'",
     "--settings=": "--settings: '' is no path",
-    "--settings run/config.json": "--settings: 'run/config.json': there is no setting",
+    "--settings run/config.json": "--settings: 'run/config.json': only --data can name a file",
     "--resume run --settings file": "--settings cannot be combined with --resume",
     "--predict 3 --settings file": "--settings cannot be combined with --predict",
     "--settings /dev/zero": "--settings: cannot read '/dev/zero': not a regular file",
@@ -342,6 +348,11 @@ RUNS = {  # what is done to the folder, what is typed, and how the message begin
     ),
     "settings that are a pipe": (pipe("run/config.json"), "--resume run", f"{NO_RUN}not a regular file"),
     "settings without an end": (lead("run/config.json", "/dev/zero"), "--resume run", f"{NO_RUN}not a regular file"),
+    "weights elsewhere": (
+        loop(f"{CHECKPOINT}/model.data-00000-of-00001"),
+        "--resume run",
+        f"'{CHECKPOINT}/model.data-00000-of-00001' is a link, a pipe or a device",
+    ),
     "all is done": (finish, "--resume run", "all 21 batches of this run are done"),
     "runs is a file": (set_file("runs", ""), "", f"{IN} 'runs': Not a directory"),
     "runs in a circle": (loop("runs"), "", f"{IN} 'runs': Too many levels of symbolic links"),
@@ -365,7 +376,11 @@ def no_folder():
 
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-ENVIRONMENTS = {  # what is typed, what is different, and how the message begins
+PROCESSES = {  # what is typed, what is different, and how the message begins
+    "a flag": ("--max-batches ten", {}, FLAGS["--max-batches ten"]),
+    "data": ("--data file", {}, FLAGS["--data file"]),
+    "a run": ("--resume run --dropout 0.5", {}, FLAGS["--resume run --dropout 0.5"]),
+    "no run": ("--predict 3", {}, FLAGS["--predict 3"]),
     "no standard input": ("--predict - --run-dir run", closed(0), "--predict: standard input is closed"),
     "no working folder": ("--resume", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
     "no working folder to train in": ("", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
@@ -384,7 +399,6 @@ def folder(stopped, tmp_path):
     (tmp_path / "circle.png").symlink_to("circle.png")
     (tmp_path / "nowhere").symlink_to("gone")
     (tmp_path / "nowhere.png").symlink_to("gone/nowhere.png")
-    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     return tmp_path
 
 
@@ -397,17 +411,24 @@ def everything(folder):
     }
 
 
-def check(folder, arguments, message, preexec_fn=None, **environment):
-    before = everything(folder)
-    environment = os.environ | {"PYTHONPATH": str(folder)} | environment
-    options = {"imports_tensorflow": True} if preexec_fn is None else {"preexec_fn": preexec_fn}
-    status, stdout, stderr = run(arguments.split(" ") if arguments else [], folder, env=environment, **options)
-    assert (status, stdout) == (2, ""), stderr
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """Lets TensorFlow seem not to be imported, and not importable."""
+
+    def refuse():
+        raise AssertionError("TensorFlow was imported")
+
+    for name in [name for name in vars(tensorflow_v1) if not name.startswith("_")]:
+        monkeypatch.delattr(tensorflow_v1, name)
+    monkeypatch.setattr(tensorflow_v1, "_import_tensorflow", refuse)
+
+
+def check(stderr, message):
+    """Checks what is on stderr: one line that begins with a message."""
     assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr
     assert stderr.endswith(" (see --help)\n")
     assert stderr[:-1].isprintable()  # one line without control characters
     assert len(stderr) < 500
-    assert everything(folder) == before
 
 
 def flagged(arguments, message):
@@ -419,26 +440,22 @@ def flagged(arguments, message):
 
 
 CASES = [
-    *(pytest.param(None, typed, {}, message, id=typed[:60]) for typed, message in FLAGS.items()),
+    *(pytest.param(None, typed, message, id=typed[:60]) for typed, message in FLAGS.items()),
     *(
-        pytest.param(set_file("data", content), "--data data", {}, f"--data: 'data' {message}", id=message[:60])
+        pytest.param(set_file("data", content), "--data data", f"--data: 'data' {message}", id=message[:60])
         for content, message in DATA.items()
     ),
+    *(pytest.param(damage, typed, flagged(typed, message), id=name) for name, (damage, typed, message) in RUNS.items()),
     *(
-        pytest.param(damage, typed, {}, flagged(typed, message), id=name)
-        for name, (damage, typed, message) in RUNS.items()
-    ),
-    *(
-        pytest.param(values, typed, {}, flagged(typed, message), id=name)
+        pytest.param(values, typed, flagged(typed, message), id=name)
         for name, (values, typed, message) in SETTINGS.items()
     ),
-    *(pytest.param(None, typed, options, message, id=name) for name, (typed, options, message) in ENVIRONMENTS.items()),
 ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the messages of the system are those of Linux")
-@pytest.mark.parametrize(("damage", "arguments", "options", "message"), CASES)
-def test_bad_input_is_one_line_before_tensorflow_is_loaded(damage, arguments, options, message, folder):
+@pytest.mark.parametrize(("damage", "arguments", "message"), CASES)
+def test_bad_input_is_one_line(damage, arguments, message, folder, no_tensorflow, monkeypatch, capsys, caplog):
     if isinstance(damage, dict):
         if "data" in damage:
             digest = hashlib.sha256(json.dumps(damage.get("names", [])).encode()).hexdigest()
@@ -448,7 +465,23 @@ def test_bad_input_is_one_line_before_tensorflow_is_loaded(damage, arguments, op
         damage = set_file("run/config.json", json.dumps(config))
     if damage is not None:
         damage(folder)
-    check(folder, arguments, message, **options)
+    before = everything(folder)
+    monkeypatch.chdir(folder)
+    check(refusal(arguments.split(" ") if arguments else [], capsys), message)
+    assert not caplog.messages
+    assert everything(folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the messages of the system are those of Linux")
+@pytest.mark.parametrize(("arguments", "options", "message"), PROCESSES.values(), ids=PROCESSES)
+def test_the_command_ends_with_that_line_before_tensorflow_is_loaded(arguments, options, message, folder):
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    before, environment = everything(folder), os.environ | {"PYTHONPATH": str(folder)}
+    options = options if "preexec_fn" in options else {"imports_tensorflow": True, "env": environment | options}
+    status, stdout, stderr = run(arguments.split(), folder, **{"env": environment, **options})
+    assert (status, stdout) == (2, ""), stderr
+    check(stderr, message)
+    assert everything(folder) == before
 
 
 def edit(path, **values):
@@ -486,41 +519,63 @@ def replace(path, old, new):
 STATE, INDEX, WEIGHTS = (
     f"run/checkpoints/11/{name}" for name in ("state.json", "model.index", "model.data-00000-of-00001")
 )
-TORN = "the checkpoint 'run/checkpoints/11' is torn ("
+TORN = "the checkpoint 'run/checkpoints/11' is damaged ("
 OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
 DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
-    "no index": (set_file(INDEX, None), "--resume run", TORN),
+    "no index": (set_file(INDEX, None), TORN),
+    "half an index": (cut(INDEX), TORN),
+    "no weights": (set_file(WEIGHTS, None), TORN),
+    "no state": (set_file(STATE, None), f"{TORN}FileNotFoundError in state.json"),
+    "half a state": (cut(STATE), f"{TORN}JSONDecodeError in state.json"),
+    "a list as state": (set_file(STATE, "[]"), f"{TORN}TypeError in state.json"),
+    "a nested state": (set_file(STATE, MANY), f"{TORN}ValueError in state.json"),
+    "a negative number": (edit(STATE, numbers={"state": -1}), f"{TORN}OverflowError in state.json"),
+    "a large number": (edit(STATE, numbers={"inc": 2**200}), f"{TORN}OverflowError in state.json"),
+    "few unseen": (edit(STATE, unseen="AAAA"), f"{TORN}ValueError in state.json"),
+    "a map of no rows": (edit(STATE, memory={"0": [1]}), f"{TORN}ValueError in state.json"),
+    "a map of a late batch": (edit(STATE, memory={"7": [[1]]}), f"{TORN}ValueError in state.json"),
+    "memory": (edit(STATE, memory=[1]), f"{TORN}AttributeError in state.json"),
+    "another seed": (edit(STATE, settings={"seed": 3}), f"'{STATE}' was written with seed 3, but"),
+    "half a history": (cut("run/history.csv"), "'run/history.csv' "),
+    "no history": (set_file("run/history.csv", None), "'run/history.csv' cannot be read: No such file"),
+    "a blank line": (replace("run/history.csv", "1,", "\n1,"), "'run/history.csv' does not hold"),
+    "a word": (replace("run/history.csv", "1,", "1,x"), "'run/history.csv' cannot be read: "),
+    "not a number": (replace("run/history.csv", r"0,\d\.\d+", "0,nan"), "'run/history.csv' "),
+}  # fmt: skip
+DAMAGES_OF_COMMANDS = {
     "half an index": (cut(INDEX), "--resume run", TORN),
     "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),
     "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", TORN),
-    "no weights": (set_file(WEIGHTS, None), "--resume run", TORN),
-    "weights elsewhere": (loop(WEIGHTS), "--resume run", f"--resume: '{WEIGHTS}' is a link, a pipe or a device"),
-    "no state": (set_file(STATE, None), "--resume run", f"{TORN}FileNotFoundError in state.json"),
-    "half a state": (cut(STATE), "--resume run", f"{TORN}JSONDecodeError in state.json"),
-    "a list as state": (set_file(STATE, "[]"), "--resume run", f"{TORN}TypeError in state.json"),
-    "a nested state": (set_file(STATE, MANY), "--resume run", f"{TORN}ValueError in state.json"),
-    "a negative number": (edit(STATE, numbers={"state": -1}), "--resume run", f"{TORN}OverflowError in state.json"),
-    "a large number": (edit(STATE, numbers={"inc": 2**200}), "--resume run", f"{TORN}OverflowError in state.json"),
-    "few unseen": (edit(STATE, unseen="AAAA"), "--resume run", f"{TORN}ValueError in state.json"),
-    "a map of no rows": (edit(STATE, memory={"0": [1]}), "--resume run", f"{TORN}ValueError in state.json"),
-    "a map of a late batch": (edit(STATE, memory={"7": [[1]]}), "--resume run", f"{TORN}ValueError in state.json"),
-    "memory": (edit(STATE, memory=[1]), "--resume run", f"{TORN}AttributeError in state.json"),
-    "another seed": (edit(STATE, settings={"seed": 3}), "--resume run", f"'{STATE}' was written with seed 3, but"),
     "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),
     "other units": (edit("run/config.json", encoder_hidden_units=7), "--predict 3 --run-dir run", OTHER),
     "another cell": (edit("run/config.json", cell="gru"), "--export new --run-dir run", OTHER),
-    "half a history": (cut("run/history.csv"), "--resume run", "'run/history.csv' "),
-    "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
-    "a blank line": (replace("run/history.csv", "1,", "\n1,"), "--resume run", "'run/history.csv' does not hold"),
-    "a word": (replace("run/history.csv", "1,", "1,x"), "--resume run", "'run/history.csv' cannot be read: "),
-    "not a number": (replace("run/history.csv", r"0,\d\.\d+", "0,nan"), "--resume run", "'run/history.csv' "),
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def resumable(stopped):
+    """Returns a function that resumes a run like the stopped one, with the model that all of its calls share."""
+    config = RunFolder(stopped).read_settings()
+    trainer, (generator, _, held_out) = variants.open_trainer(config), training.examples(config, None)
+    with trainer.model.session as session, session.graph.as_default():
+        yield lambda path: resume(path, config, trainer.model, held_out, generator)
+
+
 @posix
-@pytest.mark.parametrize(("damage", "arguments", "message"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_run_is_one_line_and_stays_as_it_is(damage, arguments, message, folder):
-    (folder / "tensorflow.py").unlink()
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_is_not_resumed_and_stays_as_it_is(damage, message, folder, resumable, monkeypatch):
+    damage(folder)
+    before = everything(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError) as error:
+        resumable(Path("run"))
+    assert str(error.value).startswith(message)
+    assert everything(folder) == before
+
+
+@posix
+@pytest.mark.parametrize(("damage", "arguments", "message"), DAMAGES_OF_COMMANDS.values(), ids=DAMAGES_OF_COMMANDS)
+def test_a_damaged_run_is_one_line(damage, arguments, message, folder):
     damage(folder)
     before = everything(folder)
     status, stdout, stderr = run(arguments.split(), folder)
@@ -528,7 +583,3 @@ def test_a_damaged_run_is_one_line_and_stays_as_it_is(damage, arguments, message
     assert stderr.startswith(f"seq2seq_copy.py: {message}"), stderr
     assert stderr.count("\n") == 1, stderr
     assert everything(folder) == before
-
-
-def test_there_are_many_cases():
-    assert len(CASES) + len(DAMAGES) >= 100

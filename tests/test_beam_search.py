@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 import reference
 
-import helpers
 from helpers import EOS, PAD
-from seq2seq_copy import build_model
 from support.model import beam_search, greedy, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
@@ -115,22 +113,6 @@ def test_a_narrow_beam_keeps_what_a_search_by_hand_keeps(attention, cell, length
 
 
 @pytest.mark.parametrize(("attention", "cell"), MODELS)
-def test_a_beam_of_one_is_greedy(attention, cell, make_ask):
-    config = dataclasses.replace(LARGER, attention=attention, cell=cell)
-    model = variants.open_model(config)
-    parts = beam_search.search(model.parts, 1, 0.0), greedy.answer(model.parts)
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        questions = model.placeholders._replace(targets=None)
-        searched, answered = (build_model(questions, config, each) for each in parts)
-    batch = helpers.task_batch("copy", [[3, 4, 5], [6], [2, 2, 8, 7, 3]])
-    with model.session as session:
-        fetches = [searched["symbols"], answered["decoder_prediction"]]
-        found, expected = session.run(fetches, model.feed(batch))
-    np.testing.assert_array_equal(found, expected)
-    assert (expected != PAD).any(axis=0).all()
-
-
-@pytest.mark.parametrize(("attention", "cell"), MODELS)
 def test_pad_is_no_answer_however_likely_it_is(attention, cell, make_ask):
     ask, _ = make_ask(LARGER, attention, cell, pad=50.0)
     for search in ((1,), (6, 6)):
@@ -197,14 +179,15 @@ def test_tracing_back_by_hand():
     assert hypothesis.score(1.0) == -11 / (8 / 6)
 
 
+HALF_TRAINED = ["--max-batches", "150", "--batch-size", "50", "--samples", "0", "--xla", "off"]
+HALF_TRAINED += ["--held-out-sequences", "200"]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a plain run and one with attention, both half trained."""
+    """A folder with a plain run, half trained."""
     folder = tmp_path_factory.mktemp("asked")
-    settings = ["--max-batches", "150", "--batch-size", "50", "--samples", "0", "--xla", "off"]
-    assert run([*settings, "--run-dir", "plain"], folder)[0] == 0
-    alphabet = ["--attention", "luong", "--task", "alphabet"]
-    assert run([*settings, *alphabet, "--run-dir", "attentive"], folder)[0] == 0
+    assert run([*HALF_TRAINED, "--run-dir", "plain"], folder)[0] == 0
     return folder
 
 
@@ -256,6 +239,8 @@ def test_thousands_of_lines_through_a_beam(folder):
 
 @pytest.mark.long
 def test_memory_and_attention_of_asked_sequences_are_drawn(folder):
+    attentive = ["--attention", "luong", "--task", "alphabet", "--run-dir", "attentive"]
+    assert run([*HALF_TRAINED, *attentive], folder)[0] == 0
     asked = ["--predict", "x y z", "--predict", "a b c d", "--run-dir", "attentive", "--plot", "drawn/seen.svg"]
     status, stdout, stderr = run([*asked, "--beam", "3"], folder)
     assert (status, stderr) == (0, "")

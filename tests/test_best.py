@@ -123,11 +123,12 @@ def test_a_resumed_run_keeps_the_same_weights(learned):
 def test_training_ends_without_a_better_evaluation(tmp_path):
     status, stdout, _ = run([*SETTINGS, "--patience", "4", "--run-dir", "run"], tmp_path, settings=QUICK)
     assert status == 0
-    end = int(re.search(r"^no better evaluation in the last 4, at batch (\d+)$", stdout, re.M)[1])
+    line = re.search(r"^ended at batch (\d+): none of the last 4 evaluations was better \(--patience\)$", stdout, re.M)
+    end = int(line[1])
     found = shares(tmp_path / "run")
     assert len(found) == end // 10 + 1
     assert found.index(max(found)) == len(found) - 1 - 4
-    message = f"seq2seq_copy.py: --resume: this run lost --patience after {end + 1} batches (see --help)\n"
+    message = f"seq2seq_copy.py: --resume: this run {line[0]} (see --help)\n"
     assert run(["--resume", "run"], tmp_path) == (2, "", message)
 
 

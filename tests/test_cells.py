@@ -54,16 +54,17 @@ def test_a_cell_equals_numpy(name):
         np.testing.assert_allclose(output[row], expected[-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_a_cell_equals_that_of_tf_keras_with_its_gradients(name, tmp_path):
+def test_the_cells_equal_those_of_tf_keras_with_their_gradients(tmp_path):
     """tf-keras needs its own process, in which TensorFlow uses it in place of Keras 3."""
-    arrays, values, gradients = results_of(name)
-    np.savez(tmp_path / "arrays.npz", *arrays)
+    results = {name: results_of(name) for name in CELLS}
+    for name, (arrays, *_) in results.items():
+        np.savez(tmp_path / f"{name}.npz", *arrays)
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1"}
-    command = [sys.executable, "-m", "tests.keras_cell", name, str(tmp_path)]
+    command = [sys.executable, "-m", "tests.keras_cell", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    expected = list(np.load(tmp_path / "results.npz").values())
-    assert len(expected) == len(values) + len(gradients)
-    for value, keras_value in zip([*values, *gradients], expected):
-        assert np.abs(keras_value).max() > 1e-3
-        np.testing.assert_allclose(value, keras_value, rtol=1e-5, atol=1e-6)
+    for name, (_, values, gradients) in results.items():
+        expected = list(np.load(tmp_path / f"{name}-results.npz").values())
+        assert len(expected) == len(values) + len(gradients)
+        for value, keras_value in zip([*values, *gradients], expected):
+            assert np.abs(keras_value).max() > 1e-3
+            np.testing.assert_allclose(value, keras_value, rtol=1e-5, atol=1e-6, err_msg=name)

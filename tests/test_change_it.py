@@ -3,12 +3,10 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.running import ROOT
+from tests.running import ROOT, run
 
 SECTION = (ROOT / "docs/variants.md").read_text().split("\n## Change it\n")[1].split("\n## ")[0]
 EDITS = re.findall(r"```diff\n(.*?)```", SECTION, re.DOTALL)
@@ -36,9 +34,8 @@ def edited_copy(folder, edit):
 def test_an_edit_does_what_the_page_says(tmp_path, number):
     """With the compiled step, which must follow the edit. On another processor the figure may differ."""
     edited_copy(tmp_path, EDITS[number])
-    command = [sys.executable, "seq2seq_copy.py", "--max-batches", "301", "--samples", "0", "--run-dir", "run"]
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (process.returncode, process.stderr) == (0, "")
+    arguments = ["--max-batches", "301", "--samples", "0", "--run-dir", "run"]
+    assert run(arguments, tmp_path, script=str(tmp_path / "seq2seq_copy.py"))[::2] == (0, "")
     exact = json.loads((tmp_path / "run/metrics.json").read_text())["exact_match"]["share"]
     said = re.findall(r"([\d.]+) % after 301 batches", SECTION)
     assert len(said) == len(EDITS) == 3

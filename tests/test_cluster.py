@@ -26,7 +26,8 @@ from support.errors import UserError
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
-from tests.running import ROOT, batches_saved, files, run, start_with_files, started
+from support.terminal import main
+from tests.running import ROOT, batches_saved, files, start_with_files, started
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]
@@ -136,7 +137,7 @@ def test_until_ends_all_workers_after_the_same_batch(tmp_path):
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     batches = len(history(tmp_path / "alone"))
     assert batches < 500
-    assert "reached 0.5 in two evaluations" in first[0]
+    assert "two evaluations in a row reached --until 0.5" in first[0]
     assert second[0].endswith(f"has ended after {batches} batches\n")
 
 
@@ -176,7 +177,7 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, tmp_pat
 
     printed = run_workers(["--resume", "of-three"], here, 3, expected=2, more_of={2: ["--seed", "9"]})
     assert {stderr for _, stderr in printed} == {
-        "seq2seq_copy.py: TF_CONFIG: worker 2 has --seed 9, and worker 0 has --seed 0\n"
+        "seq2seq_copy.py: TF_CONFIG: worker 2 has --seed 9, but worker 0 has --seed 0\n"
     }
     run_workers(["--resume", "of-three"], here, 3)
     losses, expected = (history(run)["loss"] for run in (here / "of-three", whole))
@@ -215,13 +216,11 @@ PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y
 @pytest.mark.parametrize(
     "more_of, message",
     [
-        ({1: ["--seed", "1"]}, "worker 1 has --seed 1, and worker 0 has --seed 0"),
-        ({2: ["--xla", "off"]}, "worker 2 has --xla off, and worker 0 has --xla on"),
+        ({1: ["--seed", "1"]}, "worker 1 has --seed 1, but worker 0 has --seed 0"),
         (
             {0: ["--data", "a.tsv"], 1: ["--data", "a.tsv"], 2: ["--data", "b.tsv"]},
             "worker 2 has another file as --data",
         ),
-        ({2: ["--resume", "nowhere"]}, "worker 2 has --resume, and worker 0 has not"),
     ],
 )
 def test_workers_with_other_flags_or_data_are_refused(more_of, message, tmp_path):
@@ -235,13 +234,20 @@ def test_workers_with_other_flags_or_data_are_refused(more_of, message, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_worker_0_cannot_open_is_refused_by_all(whole, tmp_path):
-    shutil.copytree(whole, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run/checkpoints/400")
-    (tmp_path / "run/metrics.json").unlink()
+def test_a_worker_with_another_xla_or_a_run_to_resume_is_refused():
+    own, of_first = {"--xla": "off"}, {"own": {"--xla": "on"}, "resume": False}
+    with pytest.raises(UserError, match="has --xla off, but worker 0 has --xla on"):
+        train.adopt({"xla": "off"}, own, of_first)
+    with pytest.raises(UserError, match="has --resume, but worker 0 does not"):
+        train.adopt({"resume": Path("nowhere")}, {}, of_first)
+    assert {"xla", "seed"} <= Settings().fixed.keys()  # which are compared
+
+
+def test_a_run_that_worker_0_cannot_open_is_refused_by_all(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "run")
     (RunFolder(tmp_path / "run").checkpoints()[-1].path / "state.json").write_text("torn")
     printed = run_workers(["--resume", "run"], tmp_path, 2, expected=2)
-    assert "is torn" in printed[0][1]
+    assert "is damaged" in printed[0][1]
     assert printed[1][1] == printed[0][1].replace("seq2seq_copy.py: ", "seq2seq_copy.py: worker 0: ")
 
 
@@ -315,7 +321,7 @@ def test_tf_config_names_the_workers_and_a_chief_is_the_first():
         ({"cluster": {"worker": ["a:70000"]}}, "'a:70000', which is not"),
         ({"cluster": {"worker": [1]}}, "1, which is not"),
         ({"cluster": {"worker": ["unix:2222", "b:2"]}}, """'unix:2222', and "unix:" is not supported"""),
-        ({"cluster": {"worker": ["a:1", "a:1"]}, "task": TASK}, "'a:1' is there twice"),
+        ({"cluster": {"worker": ["a:1", "a:1"]}, "task": TASK}, "'a:1' appears twice"),
         ({"cluster": {**WORKERS, "ps": ["c:3"]}, "task": TASK}, '"ps" is not supported'),
         ({"cluster": {**WORKERS, "chief": ["c:3", "d:4"]}, "task": TASK}, "2 chiefs"),
         ({"cluster": WORKERS}, '"task" must be an object'),
@@ -345,12 +351,16 @@ def test_a_malformed_tf_config_is_refused(config, message):
             "--device: workers of TF_CONFIG train on their CPUs",
         ),
         ("", ["--cluster-timeout", "3"], "--cluster-timeout needs TF_CONFIG"),
-        ("{", ["--predict", "4"], "no run has been trained here yet: there is none in 'runs'"),
+        ("{", ["--predict", "4"], "there is no run in 'runs': train one first, or name the folder of another"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(config, arguments, message, tmp_path):
-    result = run(arguments, tmp_path, env={**os.environ, "TF_CONFIG": config})
-    assert result == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
+def test_what_cannot_be_is_refused_in_one_line(config, arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_CONFIG", config)
+    monkeypatch.setattr(sys, "argv", ["seq2seq_copy.py", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert (end.value.code, *capsys.readouterr()) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -93,9 +93,12 @@ def test_an_entry_of_another_program_is_forgotten(first, cache, tmp_path):
     assert train(tmp_path, "again", cache) == (first[1], "")
 
 
-def test_a_cache_that_cannot_be_costs_no_run(first, tmp_path):
+def test_a_cache_that_cannot_be_is_not_used(tmp_path, monkeypatch, caplog):
     (tmp_path / "a file").write_text("")
-    assert train(tmp_path, "run", tmp_path / "a file" / "cache") == (first[1], "")
+    monkeypatch.setenv(compile_cache.SETTING, str(tmp_path / "a file" / "cache"))
+    monkeypatch.delenv(compile_cache.FLAGS, raising=False)
+    compile_cache.use()
+    assert compile_cache.FLAGS not in os.environ and not caplog.messages
 
 
 def test_a_user_without_a_home_costs_no_run(monkeypatch):

@@ -83,14 +83,17 @@ def test_logits_and_gradients_are_the_same(reference):
 
 
 @pytest.mark.short
-def test_50_training_steps_are_the_same():
-    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling takes no training step."""
+def test_50_training_steps_are_the_same(monkeypatch):
+    """In calls of 1, 20, 20 and 9 steps, which must make no difference. Compiling takes no training step."""
+    monkeypatch.setattr(compiled, "MOST_STEPS", 20)
     batches = random_batches(CONFIG, 50)
     ends = {}
     for xla, calls in (("off", [batches]), ("on", [batches[:1], batches[1:21], batches[21:]])):
         trainer = variants.open_trainer(dataclasses.replace(CONFIG, xla=xla))
         with trainer.model.session as session:
             assert is_compiled(session) == (xla == "on")
+            operations = session.graph.get_operations()
+            assert any(each.name.startswith("gradients/") for each in operations) == (xla == "off")
             start = session.run(tf.global_variables())
             results = take_steps(trainer, calls)
             names = [variable.name for variable in tf.global_variables()]
@@ -116,15 +119,6 @@ def test_the_default_model_takes_50_equal_steps():
         with trainer.model.session:
             losses.append(take_steps(trainer, [random_batches(config, 50)])[0])
     np.testing.assert_allclose(*losses, rtol=1e-4)
-
-
-def test_the_plain_graph_of_a_compiled_step_has_no_gradients():
-    names = {}
-    for xla in ("on", "off"):
-        with variants.open_trainer(dataclasses.replace(CONFIG, xla=xla)).model.session as session:
-            names[xla] = {operation.name for operation in session.graph.get_operations()}
-    assert any(name.startswith("gradients/") for name in names["off"])
-    assert not any(name.startswith("gradients/") for name in names["on"])
 
 
 @pytest.mark.short
@@ -153,23 +147,13 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
 
 
-def test_more_batches_than_fit_into_a_call_take_several(monkeypatch):
-    batches = random_batches(CONFIG, 5)
-    losses = core.losses_of(variants.open_trainer(CONFIG), batches, 0.01)
-    monkeypatch.setattr(compiled, "MOST_STEPS", 2)
-    assert core.losses_of(variants.open_trainer(CONFIG), batches, 0.01) == pytest.approx(losses, rel=1e-6)
-
-
-def test_a_batch_that_is_too_long_is_named():
-    batch = helpers.task_batch("copy", [[2, 3, 4, 5, 6, 2, 3]] * CONFIG.batch_size)
-    with pytest.raises(UserError, match="has 5 sequences, 7 inputs and 10 decoder steps, and XLA has compiled"):
-        core.losses_of(variants.open_trainer(CONFIG), [batch], 0.01)
-
-
-def test_a_batch_that_is_too_narrow_is_named():
-    batch = helpers.task_batch("copy", [[2, 3, 4]] * 4)
-    with pytest.raises(UserError, match="a batch has 4 sequences"):
-        core.losses_of(variants.open_trainer(CONFIG), [batch], 0.01)
+def test_a_batch_that_is_too_long_or_too_narrow_is_named():
+    for sequences, message in (
+        ([[2, 3, 4, 5, 6, 2, 3]] * CONFIG.batch_size, "has 5 sequences, 7 inputs and 10 decoder steps, but XLA has"),
+        ([[2, 3, 4]] * 4, "a batch has 4 sequences"),
+    ):
+        with pytest.raises(UserError, match=message):
+            compiled.size_that_fits(helpers.task_batch("copy", sequences), CONFIG)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from seq2seq_copy import Config
 from support.data import pairs
+from support.run.run_folder import RunFolder
 from support.settings import FOR_PAIRS, Settings
 from support.terminal import training
 from support.terminal.command import read_command
 from support.terminal.report import data_report
-from tests.running import run
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--xla", "off"]
 
@@ -67,8 +67,9 @@ def test_the_number_of_batches_depends_on_the_pairs():
 
 
 def test_a_run_that_starts_with_another_keeps_its_model_but_not_its_recipe(data, tmp_path):
-    flags = ["--data", str(data), *TINY, "--max-batches", "1", "--samples", "0", "--run-dir", "other"]
-    assert run([*flags, "--attention", "bahdanau"], tmp_path)[0] == 0
+    begun = read_command(["--data", str(data), *TINY, "--attention", "bahdanau"]).config
+    RunFolder.create(tmp_path / "other", begun).held.release()
+    (tmp_path / "other/checkpoints/1").mkdir(parents=True)
     config = read_command(["--data", str(data), "--start-from", str(tmp_path / "other")]).config
     assert (config.attention, config.encoder_hidden_units, config.batch_size) == (
         "bahdanau",
@@ -78,8 +79,9 @@ def test_a_run_that_starts_with_another_keeps_its_model_but_not_its_recipe(data,
 
 
 def test_a_run_that_starts_with_another_keeps_its_task_and_lengths(tmp_path):
-    flags = [*TINY, "--max-batches", "1", "--samples", "0", "--run-dir", "other"]
-    assert run([*flags, "--task", "reverse", "--length-from", "2", "--length-to", "4"], tmp_path)[0] == 0
+    begun = read_command([*TINY, "--task", "reverse", "--length-from", "2", "--length-to", "4"]).config
+    RunFolder.create(tmp_path / "other", begun).held.release()
+    (tmp_path / "other/checkpoints/1").mkdir(parents=True)
     start = ["--start-from", str(tmp_path / "other")]
     config = read_command(start).config
     assert (config.task, config.length_from, config.length_to) == ("reverse", 2, 4)

@@ -14,7 +14,7 @@ from experiments import capacity, claims, common, exchange, memory, recipes, sta
 from seq2seq_copy import Model, Trainer, train
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ROOT, posix
+from tests.running import ROOT, posix, run
 
 KINDS = 5
 
@@ -192,7 +192,8 @@ def test_bits_of_a_length():
 @pytest.fixture(scope="module")
 def opened():
     """A small model that copies many sequences of three symbols and some of four."""
-    return exchange.Opened({"max_batches": 100, "length_to": 4, "held_out_sequences": 20}, seed=0)
+    settings = {"max_batches": 100, "length_to": 4, "held_out_sequences": 20, "xla": "off"}
+    return exchange.Opened(settings, seed=0)
 
 
 def test_a_state_that_is_put_back_gives_the_same_answers(opened):
@@ -242,9 +243,9 @@ def test_the_command_about_capacity(monkeypatch, tmp_path, capsys):
         "BATCHES": 2,
         "UNITS": (8,),
         "USUAL_UNITS": 8,
-        "FORMS": {"LSTM": ({}, (8,))},
+        "FORMS": {"LSTM": ({"xla": "off"}, (8,))},
         "BAHDANAU": {},
-        "CHECKS": {"the same": {}},
+        "CHECKS": {"the same": {"xla": "off"}},
         "ASKED_LENGTHS": (3, 30, 40),
         "SHOWN_LENGTHS": (3, 40),
     }.items():
@@ -309,11 +310,9 @@ def test_ctrl_c_ends_an_experiment_though_fit_goes_on(capsys):
 
 @pytest.mark.parametrize("name", ["accuracy", "answers", "calibration", "capacity", "claims", "memory", "recipes"])
 def test_help_measures_nothing(name):
-    command = [sys.executable, "-m", f"experiments.{name}"]
-    help_of = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (help_of.returncode, help_of.stderr) == (0, "")
-    assert help_of.stdout.startswith("usage: ")
-    assert subprocess.run([*command, "--nonsense"], cwd=ROOT, capture_output=True, timeout=60).returncode == 2
+    status, stdout, stderr = run(["--help"], ROOT, module=f"experiments.{name}")
+    assert (status, stdout[:7], stderr) == (0, "usage: ", "")
+    assert run(["--nonsense"], ROOT, module=f"experiments.{name}")[0] == 2
 
 
 @posix

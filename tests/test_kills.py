@@ -42,9 +42,12 @@ def wait_for_a_moment(process, run, chance):
 
 
 @posix
-@pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
-    "name", ["SIGKILL", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGINT", "SIGTERM"))]
+    ("name", "times"),
+    [
+        ("SIGKILL", 2),
+        *(pytest.param(name, 12, marks=pytest.mark.long) for name in ("SIGKILL", "SIGINT", "SIGTERM")),
+    ],
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
     (expected, new), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0

@@ -77,4 +77,4 @@ def test_what_cannot_be_saved_is_named_and_resuming_saves_it(ended, killed):
         assert (killed / path).read_bytes() == (original / path).read_bytes(), path
     status, printed, stderr = run(["--resume", "run"], killed, imports_tensorflow=True)
     assert (status, printed) == (2, "")
-    assert stderr.startswith("seq2seq_copy.py: --resume: all 2 batches of this run are done; ")
+    assert stderr.startswith("seq2seq_copy.py: --resume: all 2 batches of this run are done. ")

@@ -3,10 +3,8 @@
 tests/test_variants.py compares the model with NumPy, and the compiled step with the plain one.
 """
 
-import shutil
-
 import pytest
-from same_end import assert_same_end
+from same_end import assert_same_end, stopped_copy
 
 from seq2seq_copy import PLAIN, LSTMStateTuple, Model
 from support.model import variants
@@ -14,10 +12,6 @@ from support.model.cells import StackedState
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import SHORT, run
-
-
-def test_one_layer_is_the_plain_model():
-    assert variants.replace_parts(PLAIN, Settings(layers=1)) == PLAIN
 
 
 def test_each_layer_has_its_own_weights():
@@ -45,13 +39,17 @@ def test_a_state_of_layers_keeps_its_kind_and_its_h():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("settings", ["--xla on", "--xla off --cell gru --encoder forward --attention bahdanau"])
-def test_a_run_with_layers_is_resumed_and_asked(settings, tmp_path):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "--xla on --dropout 0.2 --attention bahdanau --feedback scheduled --task reverse",
+        "--xla off --cell gru --encoder forward --attention bahdanau",
+    ],
+)
+def test_a_run_with_layers_and_more_is_resumed_and_asked(settings, tmp_path):
     status, stdout, stderr = run([*SHORT, *settings.split(), "--layers", "2", "--run-dir", "whole"], tmp_path)
     assert (status, stderr) == (0, "")
-    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
-    (tmp_path / "stopped/metrics.json").unlink()
-    shutil.rmtree(tmp_path / "stopped/checkpoints/120")
+    stopped_copy(tmp_path / "whole", tmp_path / "stopped")
     assert run(["--resume", "stopped"], tmp_path)[::2] == (0, "")
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 

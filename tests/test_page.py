@@ -2,14 +2,14 @@
 
 import dataclasses
 import html
+import inspect
 import json
 import re
-import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 from page_browser import needs_chromium, result_of
 
 import helpers
@@ -22,7 +22,7 @@ from support.run.run_folder import RunFolder
 from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
-from tests.running import posix, run, start
+from tests.running import run
 
 HERE = Path(__file__).parent
 ASKED = 200  # sequences of each kind of model
@@ -40,6 +40,8 @@ KINDS = {
     "own vocabulary, all at once": OWN | {"cell": "gru", "layers": 2, "encoder": "forward", "attention": "bahdanau"},
     "all at once": {"cell": "gru", "layers": 3, "attention": "luong", "task": "reverse"},
 }
+OTHER_NAMES = "variables with other names"
+KINDS[OTHER_NAMES] = {}
 FEW = {  # for which only a few sequences are asked
     "alphabet": {"task": "alphabet", "vocab_size": 28},
     "long": {"vocab_size": 300, "length_to": 100},
@@ -93,11 +95,6 @@ def run_of(text):
     return json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', text, re.DOTALL)[1])
 
 
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
 def answers(model, sequences, change=lambda parts: parts):
     """Returns TensorFlow's answers to sequences, as --predict gives them, with the probabilities of all symbols.
 
@@ -113,7 +110,7 @@ def answers(model, sequences, change=lambda parts: parts):
     found = []
     for column, length in enumerate(batch.lengths):
         symbols = np.trim_zeros(prediction[:, column], "b").tolist()  # zeros follow the end of an answer
-        probabilities = softmax(logits[: len(symbols), column].astype(np.float64))
+        probabilities = reference.softmax(logits[: len(symbols), column].astype(np.float64))
         weights = alignment[: len(symbols), column, :length] if "alignment" in results else None
         found.append((symbols, probabilities, weights))
     return found
@@ -125,6 +122,15 @@ def assert_same_answer(steps, expected):
     np.testing.assert_allclose([step["probabilities"] for step in steps], probabilities, atol=1e-4)
     if weights is not None:
         np.testing.assert_allclose([step["alignment"] for step in steps], weights, atol=1e-4)
+
+
+class VariableCell(LSTMCell):
+    """Makes its weights with tf.Variable, as the talk does, so that they have other names."""
+
+    def __init__(self, name, units, input_size):
+        shapes = [input_size + units, 4 * units], [4 * units]
+        self.kernel, self.bias = (tf.Variable(tf.random_normal(shape)) for shape in shapes)
+        self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
 
 
 # A person's changes, and parts of the model that have the same effect.
@@ -201,7 +207,8 @@ def found(tmp_path_factory):
     """The results of TensorFlow and of the page's modules, by the kind of model."""
     expected, cases = {}, []
     for kind, settings in (KINDS | FEW).items():
-        model = open_model(dataclasses.replace(CONFIG, **settings))
+        parts = seq2seq_copy.PLAIN._replace(cell=VariableCell) if kind == OTHER_NAMES else seq2seq_copy.PLAIN
+        model = open_model(dataclasses.replace(CONFIG, **settings), parts)
         with model.session:
             sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else ASKED]
             expected[kind] = {"answers": answers(model, sequences)}
@@ -363,18 +370,11 @@ def test_one_sees_memory_grow_and_what_depends_on_what(walk):
 def test_links_lead_into_the_script(walk):
     said, _ = walk
     text, is_open, title, line = said["source"]
-    first, last = places_of(seq2seq_copy, "def encode")
+    lines, first = inspect.getsourcelines(seq2seq_copy.encode)
+    last = first + len(lines) - 1
     assert (text, is_open) == (f"seq2seq_copy.py:{first}", True)
     assert title == f"seq2seq_copy.py, lines {first} to {last}"
     assert line.endswith("def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):\n")
-
-
-def places_of(module, start):
-    """Returns the first line that starts with a text, and the last line of that function."""
-    lines = Path(module.__file__).read_text().splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith(start))
-    end = next(number for number in range(first + 1, len(lines)) if re.match(r"\S", lines[number]))
-    return first + 1, max(number for number in range(first, end) if lines[number]) + 1
 
 
 @needs_chromium
@@ -502,25 +502,6 @@ def test_symbols_that_are_hidden_long_or_unknown(tmp_path):
     assert set(said["answer"]) <= {"PAD", "EOS", *HIDDEN.values(), "<UNK>", "aU+202F", cut}
 
 
-class VariableCell(LSTMCell):
-    """Makes its weights with tf.Variable, as the talk does, so that they have other names."""
-
-    def __init__(self, name, units, input_size):
-        shapes = [input_size + units, 4 * units], [4 * units]
-        self.kernel, self.bias = (tf.Variable(tf.random_normal(shape)) for shape in shapes)
-        self.output_size, self.state_size = units, LSTMStateTuple(c=units, h=units)
-
-
-@needs_chromium
-def test_variables_may_have_other_names(tmp_path):
-    with (model := open_model(CONFIG, seq2seq_copy.PLAIN._replace(cell=VariableCell))).session:
-        names = [variable.op.name for variable in tf.trainable_variables()]
-        text = page_of(model)
-    assert "decoder/cell/lstm_cell/kernel" not in names
-    said, console = result_of(text, SAID, tmp_path)
-    assert (said, console) == (["", "Checked just now: it answers 4 held-out sequences as TensorFlow did.", False], [])
-
-
 @needs_chromium
 def test_a_page_whose_variables_are_too_few_says_so(tmp_path):
     with (model := open_model(CONFIG)).session:
@@ -606,14 +587,13 @@ def test_a_page_is_no_larger_than_was_said():
 
 
 ARGUMENTS = ["--max-batches", "320", "--batch-size", "10", "--samples", "0", "--xla", "off"]
-ARGUMENTS += ["--encoder-hidden-units", "6"]
-QUICK = {"settings": {"held_out_sequences": 200}}
+ARGUMENTS += ["--encoder-hidden-units", "6", "--held-out-sequences", "200"]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder, **QUICK)
+    status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder)
     assert (status, stderr) == (0, "")
     assert stdout.endswith("\nlook inside: plots/model.html\n")
     return folder / "whole"
@@ -631,33 +611,15 @@ def test_a_run_saves_its_page_with_the_weights_of_early_batches(whole):
     assert re.search(r"; \d+ of 200 held-out sequences are exact$", data["about"])
 
 
-def assert_same_page(whole, other):
-    for name in ("model.html", "early/0.npy", "early/100.npy", "early/300.npy"):
-        assert (whole / name).read_bytes() == (other / name).read_bytes(), name
-
-
-@pytest.mark.long
-@posix
-def test_a_killed_run_comes_to_the_same_page(whole, tmp_path):
-    process = start([*ARGUMENTS, "--batches-in-epoch", "1", "--run-dir", "other"], tmp_path, **QUICK)
-    for line in process.stdout:
-        if line == "batch 250\n":
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait(timeout=60)
-    assert [(tmp_path / f"other/early/{batch}.npy").exists() for batch in (0, 100, 300)] == [True, True, False]
-    assert run(["--resume", "other"], tmp_path, **QUICK)[0] == 0
-    assert_same_page(whole, tmp_path / "other")
-
-
-def test_early_weights_of_later_batches_do_not_count(whole, tmp_path):
-    """A run that is resumed from an older checkpoint and stopped may find weights of a batch not yet reached."""
-    other = shutil.copytree(whole, tmp_path / "other")
-    shutil.rmtree(other / "checkpoints/320")
-    (other / "metrics.json").unlink()
-    np.save(other / "early/1000.npy", np.load(other / "early/300.npy"))
-    assert run(["--resume", "other"], tmp_path, **QUICK)[0] == 0
-    assert_same_page(whole, other)
+def test_early_weights_of_later_batches_or_of_no_model_do_not_count(tmp_path):
+    """A run that is resumed from an older checkpoint may find weights of a batch that it has not reached."""
+    with open_model(CONFIG).session:
+        weights = np.zeros(page.weight_count(), np.float32)
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early/0.npy").write_bytes(b"\x93NUMPY of something else")
+    for batch, saved in ((100, weights), (300, weights[1:]), (1000, weights)):
+        np.save(tmp_path / f"early/{batch}.npy", saved)
+    assert list(page.early_weights(tmp_path, 319)) == [100]
 
 
 def test_make_page_opens_the_page_of_the_newest_run(tmp_path, monkeypatch, capsys):

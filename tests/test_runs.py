@@ -15,7 +15,7 @@ from support.run.checkpoints import Checkpoint
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ENDLESS, QUICK, SHORT, only_run, posix, run, start
+from tests.running import ENDLESS, QUICK, batches_saved, files, only_run, posix, run, start
 
 ARGUMENTS = ["--max-batches", "60", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
@@ -25,7 +25,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder, settings=QUICK)
     assert (status, stderr) == (0, "")
-    assert "all else in whole\n" in stdout
+    assert "the run in whole\n" in stdout
     return folder / "whole"
 
 
@@ -34,7 +34,7 @@ def copy(whole, tmp_path):
     """A copy of the whole run, stopped after 51 batches as if by kill -9: with a longer history."""
     shutil.copytree(whole, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy/checkpoints/60")
-    (tmp_path / "copy/metrics.json").unlink()
+    (tmp_path / "copy/metrics.json").write_text('{"batches": 37}')  # of an interruption before
     return tmp_path / "copy"
 
 
@@ -62,30 +62,38 @@ def test_the_history_has_a_row_for_each_batch(whole):
     assert np.flatnonzero(~np.isnan(history["validation_exact_match"])).tolist() == list(range(0, 60, 10))
 
 
-def test_each_run_has_a_folder_of_its_own(tmp_path):
+def test_each_run_has_a_folder_and_pictures_of_its_own(tmp_path):
+    """Even a run of one batch."""
     for seed in ("1", "2"):
         assert run(["--max-batches", "1", "--seed", seed, "--xla", "off"], tmp_path, settings=QUICK)[0] == 0
-    folders = sorted((tmp_path / "runs").iterdir())
-    assert [json.loads((folder / "config.json").read_text())["seed"] for folder in folders] == [1, 2]
+    older, newer = sorted((tmp_path / "runs").iterdir())
+    assert [json.loads((folder / "config.json").read_text())["seed"] for folder in (older, newer)] == [1, 2]
+    assert batches_saved(newer) == 1
+    newest = (tmp_path / "plots/loss.png").read_bytes()
+    assert newest == (newer / "loss.png").read_bytes() != (older / "loss.png").read_bytes()
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
-def test_an_interrupted_run_goes_on_to_the_same_end(number, whole, tmp_path):
+def test_an_interrupted_run_reports_and_goes_on_to_the_same_end(whole, tmp_path):
     options = {"settings": QUICK, "before": "tests.in_fork:report_slowly"}
     process = start([*ARGUMENTS, "--batches-in-epoch", "1"], tmp_path, **options)
     for line in process.stdout:
         if line == "batch 20\n":
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT)
             break
-    _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (128 + number, "")
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "")
     run_folder = only_run(tmp_path)
     kept = json.loads((run_folder / "metrics.json").read_text())["batches"]
     assert 20 < kept < 60
-    status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000"], tmp_path)
+    assert re.search(rf"training interrupted\nloss [\d.]+ after {20 * kept} examples", stdout)
+    assert f"\nloss curve in plots/loss.png, the run in runs/{run_folder.name}\n" in stdout
+    assert files(tmp_path) == ["plots/loss.png", "plots/memory.png", "plots/model.html"]
+    status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000", "--samples", "1"], tmp_path)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith(f"resuming runs/{run_folder.name} after {kept} batches\n")
+    assert stdout.startswith(f"resuming runs/{run_folder.name} after {kept} batches\n\nbatch 59\n")
+    assert stdout.count("\n  sample 1:\n") == stdout.count("\nbatch ") == 1
+    assert only_run(tmp_path) == run_folder
     settings = json.loads((run_folder / "config.json").read_text())
     assert settings.pop("batches_in_epoch") == 1
     shutil.copy(whole / "config.json", run_folder)
@@ -97,7 +105,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_taken_back(whole, copy)
     status, stdout, _ = run(["--resume", str(copy)], copy.parent)
     assert status == 0
     assert stdout.endswith(
-        f", all else in {copy}\nmemory in plots/memory.png\nlook inside: plots/model.html\n"
+        f", the run in {copy}\nmemory in plots/memory.png\nlook inside: plots/model.html\n"
     )  # as typed, not relative
     assert_same_end(whole, copy)
 
@@ -112,29 +120,20 @@ def heavy(tmp_path_factory):
 
 
 @posix
-@pytest.mark.parametrize(("file", "largest_file"), [("events.out.tfevents", 300_000), ("model", 700_000)])
-def test_a_write_that_fails_loses_nothing_older(file, largest_file, heavy, tmp_path):
+def test_a_write_that_fails_loses_nothing_older(heavy, tmp_path):
     stopped = shutil.copytree(heavy, tmp_path / "stopped")
     shutil.rmtree(stopped / "checkpoints/20")
     (stopped / "metrics.json").unlink()
     for events in stopped.glob("events.out.*"):
         events.unlink()  # so that it writes the graph
     before = {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")}
-    status, _, stderr = run(["--resume", "stopped"], tmp_path, largest_file=largest_file)
-    assert status == 1
-    assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'stopped': .*{file}.*\n", stderr), stderr
-    assert {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")} == before
+    for file, largest_file in (("events.out.tfevents", 300_000), ("model", 700_000)):
+        status, _, stderr = run(["--resume", "stopped"], tmp_path, largest_file=largest_file)
+        assert status == 1
+        assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'stopped': .*{file}.*\n", stderr), stderr
+        assert {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")} == before
     assert run(["--resume", "stopped"], tmp_path)[0] == 0
     assert_same_end(heavy, stopped)
-
-
-def test_two_processes_do_not_train_one_run(tmp_path):
-    first = start([*ENDLESS, "--run-dir", "one"], tmp_path)
-    assert first.stdout.readline() == "batch 0\n"
-    status, stdout, stderr = run(["--resume", "one"], tmp_path)
-    assert (status, stdout) == (2, "")
-    assert stderr == "seq2seq_copy.py: 'one' is being trained by another process\n"
-    first.kill()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
@@ -155,7 +154,7 @@ def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
     status, stdout, stderr = run(["--resume", "copy"], copy.parent)
     assert (status, stderr) == (0, "")
     assert stdout.endswith(
-        "loss curve in copy/loss.png, all else in copy\nmemory in copy/memory.png\nlook inside: copy/model.html\n"
+        "loss curve in copy/loss.png, the run in copy\nmemory in copy/memory.png\nlook inside: copy/model.html\n"
     )
     assert not there.parent.exists() and not (copy.parent / "plots").exists()
     assert run(["--resume", "again", "--plot", "typed/loss.png"], again.parent)[0] == 0
@@ -171,6 +170,8 @@ def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
     for line in process.stdout:
         if line == "batch 15\n":
             break
+    message = "seq2seq_copy.py: 'run' is being trained by another process\n"
+    assert run(["--resume", "run"], tmp_path) == (2, "", message)
     while not ended:  # between two checkpoints
         process.send_signal(signal.SIGSTOP)
         if ended := not list(checkpoints_of_run.glob("*.partial")):
@@ -181,24 +182,6 @@ def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
     assert stderr == "seq2seq_copy.py: the newest checkpoint of 'run' was removed while it trained\n"
     history = (tmp_path / "run/history.csv").read_text().splitlines()
     assert len(history) == len(set(history)) > 10
-    status, _, stderr = run(["--resume", "run"], tmp_path)
-    assert (status, "has a history but no checkpoint" in stderr) == (2, True)
-
-
-def test_early_weights_that_are_none_are_left_out(whole, copy):
-    (copy / "early/0.npy").write_bytes(b"\x93NUMPY of something else")
-    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
-    assert (status, stderr) == (0, "")
-    assert (copy / "model.html").exists()
-
-
-@pytest.mark.long
-def test_figures_of_an_interruption_do_not_pass_for_those_of_the_end(whole, copy):
-    """The run is killed between the last checkpoint and the report, after an interruption has left its figures."""
-    (copy / "metrics.json").write_text('{"batches": 37}')
-    status, _, _ = run(["--resume", "copy"], copy.parent)
-    assert status == 0
-    assert_same_end(whole, copy)
 
 
 def test_a_checkpoint_that_is_replaced_while_it_is_read_is_no_error(tmp_path):
@@ -251,20 +234,3 @@ def test_a_checkpoint_with_other_weights_than_the_script_is_refused(tmp_path):
                 checkpoint.restore(session, saver)
             with pytest.raises(UserError, match=said):
                 checkpoint.load_weights(session, (3, 3))
-
-
-def test_flags_that_only_change_the_report_may_change(copy):
-    status, stdout, _ = run(["--resume", "copy", "--samples", "1", "--batches-in-epoch", "55"], copy.parent)
-    assert status == 0
-    assert "batch 55\n  minibatch loss" in stdout
-    assert "sample 1" in stdout
-
-
-def test_the_same_seed_keeps_the_same(tmp_path, whole):
-    assert run([*ARGUMENTS, "--run-dir", "again"], tmp_path, settings=QUICK)[0] == 0
-    assert_same_end(whole, tmp_path / "again")
-
-
-def test_a_short_run_is_kept_too(tmp_path):
-    assert run([*SHORT, "--max-batches", "1"], tmp_path)[0] == 0
-    assert RunFolder(only_run(tmp_path)).checkpoints()[-1].path.name == "1"

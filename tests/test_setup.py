@@ -30,22 +30,6 @@ def test_another_python_is_one_line_and_installs_nothing(version, tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-def test_what_is_left_out_without_chromium_is_one_line(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-n",
-        "0",
-        "-q",
-        "tests/test_page.py",
-        "-k",
-        "on_the_console or by_typing",
-    ]
-    stdout = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True)
-    assert "\nleft out: 2 tests. no Chromium here; apt-get install chromium\n" in stdout.stdout, stdout
-
-
 def test_the_lock_holds_what_the_requirements_allow_with_hashes_and_names_no_registry():
     lock = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--(extra-)?index|--find-links", lock)

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from same_end import stopped_copy
 
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import run
@@ -23,10 +23,9 @@ PICTURES = ("loss", "memory")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("events")
-    assert run(["--max-batches", "250", "--batch-size", "10", "--xla", "off", "--run-dir", "runs/one"], folder)[0] == 0
-    # As after kill -9: the events go beyond the newest checkpoint.
-    shutil.rmtree(folder / "runs/one/checkpoints/250")
-    (folder / "runs/one/metrics.json").unlink()
+    settings = "--max-batches 250 --batch-size 10 --held-out-sequences 200 --xla off --run-dir killed"
+    assert run(settings.split(), folder)[0] == 0
+    stopped_copy(folder / "killed", folder / "runs/one")  # the events go beyond the newest checkpoint
     assert run(["--resume", "runs/one"], folder)[0] == 0
     assert len(list((folder / "runs/one").glob("events.out.tfevents.*"))) == 2
     return folder

@@ -10,7 +10,6 @@ from same_end import assert_same_end
 
 from support.run.history import Row, has_reached
 from support.run.run_folder import RunFolder
-from support.settings import Settings
 from tests.running import batches_saved, posix, run, start
 
 SHARE = 0.8
@@ -66,7 +65,7 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     rate = 0.01 * np.minimum((batch + 1) / 200, 1) * (1 - batch / 2000)  # it rises in the first tenth of all batches
     np.testing.assert_allclose(history["learning_rate"], rate, rtol=1e-4)
 
-    before, after = stdout.split(f"reached 0.8 in two evaluations, at batch {last}\n")
+    before, after = stdout.split(f"ended at batch {last}: two evaluations in a row reached --until 0.8\n")
     assert before.startswith("batch 0\n")
     assert after.startswith("loss ")
     assert "10000 held-out sequences\n" in after
@@ -88,7 +87,7 @@ def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_pat
     assert 50 < batches_saved(tmp_path / "stopped") < batches_saved(ended[0])
     status, stdout, stderr = run(["--resume", "stopped", "--batches-in-epoch", "1000"], tmp_path)
     assert (status, stderr) == (0, "")
-    assert "reached 0.8 in two evaluations, at batch " in stdout
+    assert ": two evaluations in a row reached --until 0.8" in stdout
     shutil.copy(ended[0] / "config.json", tmp_path / "stopped")
     assert_same_end(ended[0], tmp_path / "stopped")
 
@@ -103,7 +102,7 @@ def test_a_run_killed_before_its_last_checkpoint_goes_on_to_the_same_end(ended, 
 def test_a_run_killed_before_its_report_makes_no_further_batch(ended, copy):
     status, stdout, stderr = run(["--resume", "copy"], copy.parent)
     assert (status, stderr) == (0, "")
-    assert "reached 0.8 in two evaluations, at batch " in stdout
+    assert ": two evaluations in a row reached --until 0.8" in stdout
     assert_same_end(ended[0], copy)
 
 
@@ -111,12 +110,7 @@ def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
     whole = shutil.copytree(ended[0], tmp_path / "whole")
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     status, stdout, stderr = run(["--resume", "whole"], tmp_path)
-    message = f"--resume: this run reached --until 0.8 after {batches_saved(whole)} batches"
+    last = batches_saved(whole) - 1
+    message = f"--resume: this run ended at batch {last}: two evaluations in a row reached --until 0.8"
     assert (status, stdout, stderr) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
-
-
-def test_off_is_null(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", Settings())
-    assert json.loads((folder.path / "config.json").read_text())["until"] is None
-    assert folder.read_settings() == Settings()

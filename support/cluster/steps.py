@@ -4,7 +4,6 @@ All workers then take the same step of Adam on the same weights. Source: Goyal e
 training ImageNet in 1 hour", 2017, section 4.
 """
 
-import dataclasses
 import hashlib
 import types
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 from helpers import EXTRA_DECODER_STEPS, Batch
 from seq2seq_copy import PLAIN, Model, Trainer, loss_and_gradients, run_in_session
 from support.cluster.collective import STEP
-from support.model.variants import compile_trainer, replace_parts, warning_if_not_compiled
+from support.model.variants import compiled_if_possible, replace_parts
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import process
@@ -47,10 +46,7 @@ def open_trainer(config, cluster, stop):
         parts = replace_parts(PLAIN, config, training=True, columns=columns)
         return Trainer(model, parts, partial(run_together, cluster=cluster, columns=columns, stop=stop))
 
-    if config.xla == "on":
-        with warning_if_not_compiled():
-            return compile_trainer(lambda: build(config))
-    return build(dataclasses.replace(config, xla="off"))
+    return compiled_if_possible(config, build)
 
 
 def run_together(step, model, cluster, columns, stop):

@@ -34,7 +34,7 @@ def read(text):
     expect(len(chief) <= 1, f"{len(chief)} chiefs; only one is allowed")
     addresses = [*chief, *cluster.get("worker", [])]
     for address in addresses:
-        expect(addresses.count(address) == 1, f"{address!r} is there twice")
+        expect(addresses.count(address) == 1, f"{address!r} appears twice")
     expect(isinstance(task, dict), '"task" must be an object like {"type": "worker", "index": 0}')
     job, index = task.get("type"), task.get("index")
     expect(job in ("chief", "worker"), f'the "type" of "task" is {job!r}; "worker" and "chief" are supported')

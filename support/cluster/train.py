@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +20,24 @@ from support.cluster import collective, tf_config
 from support.cluster.steps import Stop, check_variables, open_trainer, share_variables
 from support.data import pairs
 from support.errors import UserError
-from support.run.history import History
-from support.run.run import Listener
+from support.run.history import History, early_end
 from support.run.run_folder import RunFolder
 from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
-from support.terminal import command, flags, process, report, training
+from support.terminal import command, process, report, training
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120.0  # seconds
 
 
-class Check(Listener):
+def check_weights(run, cluster):
     """Lets worker 0 write a checkpoint only if all workers have the same weights."""
-
-    def __init__(self, cluster):
-        self.cluster = cluster
-
-    def before_checkpoint(self, run):
-        check_variables(self.cluster, run.model.session, run.early_end() is not None)
+    check_variables(cluster, run.model.session, early_end(run.history.rows, run.config) is not None)
 
 
 def run():
     """Carries out the command line if TF_CONFIG is set. Returns the exit status, or None if it asks for no training."""
-    parser, positive = command.flag_parser(), flags.flag_type(values.positive_number)
+    parser, positive = command.flag_parser(), values.positive_number
     text = f"how long a worker waits for the others, at the start and in each step (default: {TIMEOUT:g})"
     parser.add_argument_group("cluster").add_argument("--cluster-timeout", type=positive, metavar="SECONDS", help=text)
     typed = parser.parse()
@@ -57,7 +52,7 @@ def run():
     except UserError as error:
         parser.error(str(error))
     if not addresses:
-        return training.run_training(*asked, "resume" in typed)
+        return training.run_training(*asked)
     startup.prepare_training(own_share(asked, typed, len(addresses)))
     try:
         with process.show_step("waiting for the other workers"):
@@ -99,9 +94,9 @@ def own_share(asked, typed, workers):
 
 
 def agree(cluster, asked, typed):
-    """Returns a Train or Resume with the settings of worker 0. All workers raise UserError if any worker's differ."""
+    """Returns a Train with the settings of worker 0. All workers raise UserError if any worker's differ."""
     program = b"".join(path.read_bytes() for path in sorted([*ROOT.glob("*.py"), *ROOT.glob("support/**/*.py")]))
-    own = {"this program": hashlib.sha256(program).hexdigest()[:12]}
+    own = {"program version": hashlib.sha256(program).hexdigest()[:12]}
     own |= {"TensorFlow": tf.__version__, "NumPy": np.__version__}
     given = asked.config.fixed if asked else typed
     own |= {settings.flag(name): given[name] for name in settings.Settings().fixed if name in given}
@@ -120,10 +115,10 @@ def agree(cluster, asked, typed):
 def adopt(typed, own, first):
     """Returns a Train with the settings of worker 0, for another worker. Raises UserError if its own differ."""
     if "resume" in typed and not first["resume"]:
-        raise UserError("has --resume, and worker 0 has not")
+        raise UserError("has --resume, but worker 0 does not")
     for name, value in own.items():
         if value != first["own"][name]:
-            raise UserError(f"has {name} {value}, and worker 0 has {name} {first['own'][name]}")
+            raise UserError(f"has {name} {value}, but worker 0 has {name} {first['own'][name]}")
     config = settings.from_json(first["config"])
     config = dataclasses.replace(config, **{name: typed[name] for name in settings.DATA_FILES if name in typed})
     user_pairs = pairs.read(config) if config.data else None
@@ -149,18 +144,18 @@ def train_together(cluster, asked):
 
 def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     """Trains on worker 0, like training.run_training() on one machine."""
-    resumes, session = isinstance(asked, command.Resume), trainer.model.session
+    session = trainer.model.session
     try:
-        run = training.open_run(asked.path, resumes, asked.config, trainer.model, held_out, generator)
+        run = training.open_run(asked.path, asked.resumes, asked.config, trainer.model, held_out, generator)
     except (UserError, OSError) as error:
         cluster.exchange({"problem": str(error)})
         cluster.leave()
         raise
-    has_ended, done = run.early_end() is not None, len(run.history.rows)
+    has_ended, done = early_end(run.history.rows, run.config) is not None, len(run.history.rows)
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
     share_variables(cluster, session)
-    run.listeners.insert(0, Check(cluster))
-    print(report.opening(run, resumes), end="")
+    run.before_checkpoint.insert(0, partial(check_weights, cluster=cluster))
+    print(report.opening(run, asked.resumes), end="")
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)
     cluster.leave()

@@ -130,7 +130,7 @@ def draw(pairs, config):
         pairs = pairs._replace(training_lines=rest[training], **{name: rest[some]})
         if some.size > most_lines(lines):
             size = f"{some.size} of {lines} lines are {name.replace('_lines', ' pairs')}"
-            log.warning("%s, more than a tenth: every input fills as many or more", size)
+            log.warning("%s, more than a tenth, because no input has fewer lines", size)
     return pairs
 
 
@@ -165,12 +165,6 @@ def without_rare(pairs, min_count, known):
     symbols[is_kept] = np.arange(is_kept.sum())
     names = [name for name, kept in zip(pairs.names, is_kept[FIRST_SYMBOL:]) if kept]
     return pairs._replace(symbol_of=symbols[pairs.symbol_of], names=names)
-
-
-def numbers_in(file):
-    """Returns the int32 numbers in a temporary file, which are read where they are used."""
-    file.flush()
-    return np.asarray(np.memmap(file, np.int32, mode="r"))
 
 
 def read_known(flag, path, names, symbols="words"):
@@ -261,12 +255,14 @@ class _Reader:
     def pairs(self, *lines):
         """Returns everything read so far as Pairs. lines: those of --data, --validation-data, --test-data."""
         self.write()
+        self.file.flush()
+        written = np.asarray(np.memmap(self.file, np.int32, mode="r"))  # read where it is used
         bounds, hashes, spellings = np.array(self.bounds), np.array(self.hashes), list(self.spellings)
         symbol_of = np.arange(len(spellings), dtype=np.int32)
         unknown = self.spellings.get(UNKNOWN_NAME, UNKNOWN)
         symbol_of[self.known :] = unknown if unknown < self.known else UNKNOWN  # a test file may hold UNKNOWN_NAME
         digest = self.digest.hexdigest()
-        return Pairs(numbers_in(self.file), bounds, hashes, spellings, symbol_of, self.names, digest, *lines)
+        return Pairs(written, bounds, hashes, spellings, symbol_of, self.names, digest, *lines)
 
 
 def further(wrong_lines):
@@ -335,8 +331,8 @@ def parse(line, symbols):
         raise ValueError("empty")
     columns = text.split("\t")
     if len(columns) != 2:
-        remedy = f"; cut -f 1,2 would keep the first two of {len(columns)} columns, and docs/own-data.md joins others"
         tabs = len(columns) - 1
+        remedy = f"; cut -f 1,2 would keep the first two of {tabs + 1} columns, and docs/own-data.md joins some"
         raise ValueError(f"needs one TAB between input and target, has {tabs}{remedy if tabs else ''}")
     sides = [split_into_symbols(*each) for each in zip(columns, symbols)]
     for side, words, column, kind in zip(("input", "target"), sides, columns, symbols):
@@ -498,8 +494,9 @@ def warn_of_untrained(pairs, config):
     others = [pairs.validation_lines] if config.test_data else [pairs.validation_lines, pairs.test_lines]
     untrained = untrained_symbols(pairs, np.sort(np.concatenate(others)))
     before = pairs.training_lines.size if config.validation_data else 0  # lines, in the file before
+    file = "--validation-data" if config.validation_data else "--data"
     for line, name in untrained[:MOST_WARNINGS]:
-        log.warning("line %d is not trained on, and %r is in no training pair", line + 1 - before, name)
+        log.warning("%s: %r in line %d is in no pair that is trained on", file, name, line + 1 - before)
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
 
@@ -510,13 +507,9 @@ def some_of(lines, most):
 
 
 def some_inputs(pairs, lines, most):
-    """Returns all lines of at most so many inputs, evenly spread over some lines."""
-    return with_all_targets(pairs, some_of(lines, most), lines)
-
-
-def with_all_targets(pairs, some, lines):
-    """Returns those of the lines that have the input of one of some lines, so that all its right answers are known."""
-    return lines[np.isin(pairs.input_hashes[lines], pairs.input_hashes[some])]
+    """Returns all lines of at most so many inputs, evenly spread over some lines: all right answers to each input."""
+    hashes = pairs.input_hashes
+    return lines[np.isin(hashes[lines], hashes[some_of(lines, most)])]
 
 
 def training_batches(pairs, config, generator):

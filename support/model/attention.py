@@ -24,8 +24,7 @@ def with_attention(parts, config):
         with tf.variable_scope(config.attention):
             return wrap(loop_fn, encoded.outputs, encoded.lengths)
 
-    context_size = config.encoder_hidden_units * len(config.directions)
-    return parts._replace(make_loop_fn=make_loop_fn, context_size=context_size)
+    return parts._replace(make_loop_fn=make_loop_fn, context_size=config.decoder_hidden_units)
 
 
 def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):

@@ -1,16 +1,10 @@
 """Other cells: the GRU, for --cell gru, and layers of cells, for --layers."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from collections import namedtuple
 
 from support.tensorflow import tensorflow_v1 as tf
 
-
-class GRUStateTuple(NamedTuple):
-    """The state of a GRU. It has no c; its h is also the cell's output, as in an LSTM."""
-
-    h: tf.Tensor  # [batch, units]
+GRUStateTuple = namedtuple("GRUStateTuple", "h")  # [batch, units]; there is no c, and h is also the cell's output
 
 
 class GRUCell:

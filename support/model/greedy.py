@@ -28,32 +28,20 @@ def answer(parts):
     """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
-        return without_pad(parts.make_loop_fn(encoded, decoder_lengths, decoder_targets), encoded.embeddings)
+        loop_fn, embeddings = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets), encoded.embeddings
+        input_embedding_size = embeddings.shape[1]
+
+        def answering_loop_fn(time, cell_output, cell_state, loop_state):
+            finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+            if cell_output is not None:
+                logits = emit["decoder_logits"][:, PAD + 1 :]  # [batch, vocab_size - 1]
+                prediction = PAD + 1 + tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
+                embedded = tf.nn.embedding_lookup(embeddings, prediction)
+                from_attention = next_input[:, input_embedding_size:]
+                next_input = tf.concat([embedded, from_attention], axis=1)
+                finished, emit = finished | tf.equal(prediction, EOS), emit | {"decoder_prediction": prediction}
+            return finished, next_input, next_state, emit, loop_state
+
+        return answering_loop_fn
 
     return parts._replace(make_loop_fn=make_loop_fn)
-
-
-def without_pad(loop_fn, embeddings):
-    """Wraps a loop_fn in one that chooses the likeliest symbol except PAD, and has finished after EOS.
-
-    Args:
-      loop_fn: the loop_fn to wrap. The first part of its next_input is the embedding of the symbol.
-      embeddings: float32 [vocab_size, input_embedding_size].
-
-    Returns:
-      A loop_fn that emits the same tensors.
-    """
-    input_embedding_size = embeddings.shape[1]
-
-    def answering_loop_fn(time, cell_output, cell_state, loop_state):
-        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
-        if cell_output is not None:
-            logits = emit["decoder_logits"][:, PAD + 1 :]  # [batch, vocab_size - 1]
-            prediction = PAD + 1 + tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
-            embedded = tf.nn.embedding_lookup(embeddings, prediction)
-            from_attention = next_input[:, input_embedding_size:]
-            next_input = tf.concat([embedded, from_attention], axis=1)
-            finished, emit = finished | tf.equal(prediction, EOS), emit | {"decoder_prediction": prediction}
-        return finished, next_input, next_state, emit, loop_state
-
-    return answering_loop_fn

@@ -22,44 +22,32 @@ def with_teacher_forcing(parts, config, columns=None):
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
         loop_fn = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets)
-        return read_the_truth(loop_fn, encoded.embeddings, decoder_targets, config, columns)
+        true_inputs = tf.nn.embedding_lookup(encoded.embeddings, decoder_targets)  # [decoder_time, batch, size]
+        reads_truth = tf.ones_like(decoder_targets, tf.bool)  # [decoder_time, batch]
+        if config.feedback == "scheduled":
+            reads_truth = toss_coins(config, columns)[: tf.shape(decoder_targets)[0]]
+
+        def taught_loop_fn(time, cell_output, cell_state, loop_state):
+            finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+            if cell_output is not None:
+                next_input = tf.where(reads_truth[time - 1], true_inputs[time - 1], next_input)
+            return finished, next_input, next_state, emit, loop_state
+
+        return taught_loop_fn
 
     return parts._replace(make_loop_fn=make_loop_fn)
 
 
-def read_the_truth(loop_fn, embeddings, decoder_targets, config, columns=None):
-    """Wraps a loop_fn in one that gives the cell the true symbol of the step before, or the loop_fn's choice.
+def toss_coins(config, columns):
+    """Returns which sequences read the truth at which step, bool [decoder_steps, batch].
 
-    A coin decides for each sequence and step. It depends only on the seed and the batch, but XLA and TensorFlow toss
-    different coins.
-
-    Args:
-      loop_fn: the loop_fn to wrap, whose next_input is [batch, input_embedding_size].
-      embeddings: float32 [vocab_size, input_embedding_size].
-      decoder_targets: int32 [decoder_time, batch].
-      config: the settings.Settings.
-      columns: as for with_teacher_forcing().
-
-    Returns:
-      A loop_fn that returns the same except for next_input.
+    A coin depends only on the seed and the batch, but XLA and TensorFlow toss different coins.
     """
-    true_inputs = tf.nn.embedding_lookup(embeddings, decoder_targets)  # [decoder_time, batch, input_embedding_size]
-    reads_truth = tf.ones_like(decoder_targets, tf.bool)
-    if config.feedback == "scheduled":
-        # Tensors outside of what XLA compiles, so that a compiled program is the same for all their values.
-        with tf.init_scope():
-            probability, max_batches = tf.constant(config.teacher_probability), tf.constant(config.max_batches)
-            seed = tf.constant(config.seed)
-        batch = tf.cast(tf.train.get_global_step(), tf.int32)
-        probability *= 1 - tf.cast(batch, tf.float32) / tf.cast(max_batches, tf.float32)
-        coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], tf.stack([seed, batch]))
-        coins = coins if columns is None else coins[:, columns]
-        reads_truth = coins[: tf.shape(decoder_targets)[0]] < probability
-
-    def taught_loop_fn(time, cell_output, cell_state, loop_state):
-        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
-        if cell_output is not None:
-            next_input = tf.where(reads_truth[time - 1], true_inputs[time - 1], next_input)
-        return finished, next_input, next_state, emit, loop_state
-
-    return taught_loop_fn
+    # Tensors outside of what XLA compiles, so that a compiled program is the same for all their values.
+    with tf.init_scope():
+        probability, max_batches = tf.constant(config.teacher_probability), tf.constant(config.max_batches)
+        seed = tf.constant(config.seed)
+    batch = tf.cast(tf.train.get_global_step(), tf.int32)
+    probability *= 1 - tf.cast(batch, tf.float32) / tf.cast(max_batches, tf.float32)
+    coins = tf.random.stateless_uniform([config.decoder_steps, config.batch_size], tf.stack([seed, batch]))
+    return (coins if columns is None else coins[:, columns]) < probability

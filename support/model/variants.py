@@ -1,14 +1,15 @@
 """The model that the settings ask for: which parts they replace, and whether XLA compiles its training step."""
 
-import contextlib
 import logging
 from dataclasses import replace
 
-from seq2seq_copy import PLAIN, Model, Trainer, build_model
+from seq2seq_copy import PLAIN, Model, Trainer, build_model, run_in_session
 from support.model import attention, cells, dropout, teacher_forcing
 from support.tensorflow import compile_cache, compiled, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
+
+RUNNERS = {"on": compiled.run_compiled, "off": run_in_session}
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,25 @@ def open_trainer(config, parts=PLAIN, training_parts=None):
       step is run as it is.
     """
     training = replace_parts(training_parts or parts, config, training=True)
+    return compiled_if_possible(
+        config, lambda config: Trainer(open_model(config, parts), training, RUNNERS[config.xla])
+    )
+
+
+def compiled_if_possible(config, build):
+    """Returns the Trainer that build() makes of a settings.Settings.
+
+    If config.xla is on, XLA has compiled its step. If it cannot, a warning says why, and config.xla is off.
+    """
     if config.xla == "on":
-        with warning_if_not_compiled():
-            return compile_trainer(lambda: Trainer(open_model(config, parts), training, compiled.run_compiled))
-    return Trainer(open_model(config, parts), training)
+        try:
+            return compile_trainer(lambda: build(config))
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            lines = [line for line in str(error).splitlines() if line and line != "Graph execution error:"]
+            log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", lines[0])
+    return build(replace(config, xla="off"))
 
 
 def compile_trainer(build):
@@ -57,18 +73,6 @@ def compile_trainer(build):
             raise
         return compile_trainer(build)
     return trainer
-
-
-@contextlib.contextmanager
-def warning_if_not_compiled():
-    """Warns if XLA does not compile the code inside, and continues after it."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError:
-        raise
-    except tf.errors.OpError as error:
-        lines = [line for line in str(error).splitlines() if line and line != "Graph execution error:"]
-        log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", lines[0])
 
 
 def validation_loss(model):

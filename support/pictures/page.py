@@ -151,7 +151,7 @@ def describe(model, moments, held_out, result):
         "config": {name: getattr(config, name) for name in names} | computed,
         "names": list(config.vocabulary),
         "labels": labels(config),
-        "known": "of the training data" if config.data else f"from {config.vocabulary[2]} to {config.vocabulary[-1]}",
+        "known": config.known,
         "examples": examples,
         "checked": [
             {"input": sequence.tolist(), "prediction": best.symbols.tolist()}

@@ -10,24 +10,18 @@ import helpers
 from support import outside
 from support.pictures import heat_maps, occlusion, page
 from support.run.history import EARLY_BATCHES
-from support.run.run import Listener
 from support.run.whole_files import behind_link, write_whole
 
 SMOOTHING_WINDOW = 50  # batches
 ALIGNED_SEQUENCES = 4  # in the picture of attention
 
 
-class Pictures(Listener):
-    """Looks at the model after some early batches, and draws at the end."""
-
-    def before_checkpoint(self, run):
-        batch = run.history.rows[-1].batch
-        if batch in EARLY_BATCHES:
-            occlusion_maps(run, batch)
-            page.save_weights(run)
-
-    def at_end(self, run, metrics):
-        return saves(run, metrics)
+def look_early(run):
+    """Keeps what pictures and page show of some early batches. run: a run.Run, before a checkpoint."""
+    batch = run.history.rows[-1].batch
+    if batch in EARLY_BATCHES:
+        occlusion_maps(run, batch)
+        page.save_weights(run)
 
 
 def occlusion_maps(run, batch):

@@ -12,7 +12,6 @@ import numpy as np
 
 from support.pictures.heat_maps import label_names
 from support.pictures.pictures import paths
-from support.run.run import Listener
 from support.run.whole_files import clear_write_errors, write_whole
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -27,7 +26,7 @@ embeddings {
 """
 
 
-class TensorBoard(Listener):
+class TensorBoard:
     """Writes what TensorBoard shows into the folder of a run."""
 
     def __init__(self, run):
@@ -57,7 +56,8 @@ class TensorBoard(Listener):
             self.write_maps(run.history.maps)
             self.writer.flush()
 
-    def at_end(self, run, metrics):
+    def saves(self, run, metrics):
+        """Returns functions that write the pictures and the embeddings of a finished run."""
         return [partial(self.write_pictures, run), partial(self.write_projector, run)]
 
     def write_pictures(self, run):

@@ -158,6 +158,6 @@ class Checkpoint(NamedTuple):
 
     def torn_error(self, error, place):
         """Returns the UserError for a checkpoint that cannot be restored, from an exception and where it occurred."""
-        message = f"the checkpoint {str(self.path)!r} is torn ({type(error).__name__} in {place})"
+        message = f"the checkpoint {str(self.path)!r} is damaged ({type(error).__name__} in {place})"
         go_back = f"; delete that folder to go back to checkpoint {self.before}" if self.before else ""
         return UserError(message + go_back)

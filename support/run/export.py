@@ -5,12 +5,13 @@ joins requests along the first axis, and so does the row format of TensorFlow Se
 """
 
 import os
+import sys
 
 from helpers import EXTRA_DECODER_STEPS, PAD, Batch
 from seq2seq_copy import PLAIN, build_model
 from support.model import greedy, variants
 from support.run.whole_files import clear_write_errors, new_folder
-from support.signals import hold_signals
+from support.signals import handling
 from support.tensorflow import tensorflow_v1 as tf
 
 VOCABULARY = "vocabulary.txt"
@@ -35,8 +36,9 @@ def write(folder, path, config):
         saver = tf.train.Saver()
         folder.restore_final(session, saver)
         signature = tf.saved_model.predict_signature_def(inputs, outputs)
-        errors = clear_write_errors(path, tf.errors.OpError)
-        with errors, hold_signals() as exit_if_received, new_folder(path) as partial:
+        errors, received = clear_write_errors(path, tf.errors.OpError), []
+        # A handler that raises could interrupt TensorFlow at any point, and it does not survive that at every point.
+        with errors, handling(lambda number, _: received.append(number)), new_folder(path) as partial:
             builder = tf.saved_model.Builder(os.fspath(partial))
             builder.add_meta_graph_and_variables(
                 session,
@@ -50,7 +52,8 @@ def write(folder, path, config):
             # Last, because the builder copies a file of this name from the current folder if there is one.
             lines = "".join(f"{name}\n" for name in config.vocabulary)
             (partial / "assets" / VOCABULARY).write_text(lines, encoding="utf-8", newline="\n")
-            exit_if_received()
+            if received:
+                sys.exit(128 + received[0])
 
 
 def connect(config):

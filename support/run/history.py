@@ -120,9 +120,11 @@ def has_lost_patience(rows, patience):
 def early_end(rows, config):
     """Returns the line that says why --until or --patience ends training after the last row; None if they do not."""
     if has_reached(rows, config.until):
-        return f"reached {config.until} in two evaluations, at batch {rows[-1].batch}"
+        return f"ended at batch {rows[-1].batch}: two evaluations in a row reached --until {config.until}"
     if has_lost_patience(rows, config.patience):
-        return f"no better evaluation in the last {config.patience}, at batch {rows[-1].batch}"
+        return (
+            f"ended at batch {rows[-1].batch}: none of the last {config.patience} evaluations was better (--patience)"
+        )
     return None
 
 

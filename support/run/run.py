@@ -8,7 +8,7 @@ from typing import NamedTuple
 import helpers
 from seq2seq_copy import Model
 from support.data.pairs import Pairs
-from support.run.history import History, append_rows, best_batch, cut_rows, early_end, is_best, read_rows
+from support.run.history import History, append_rows, best_batch, cut_rows, is_best, read_rows
 from support.run.run_folder import BEST, ENDED, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
@@ -22,20 +22,6 @@ class HeldOut(NamedTuple):
     pairs: Pairs | None = None  # the own data; its lines say which are which
 
 
-class Listener:
-    """Looks at a Run on its way."""
-
-    def before_checkpoint(self, run):
-        """Is called before each checkpoint after a batch. If it raises, there is none."""
-
-    def at_end(self, run, metrics):
-        """Returns functions that each save files, for the final figures, a dict as in metrics.json.
-
-        They are called in order. An OSError of one does not keep the others from being called.
-        """
-        return []
-
-
 class Run:
     """A run in training.
 
@@ -46,7 +32,10 @@ class Run:
     generator: the np.random.Generator that the training data is drawn from.
     history: the history.History.
     saved: int, the batches before the newest checkpoint; None if there is none.
-    listeners: list of Listener, in the order in which they are called.
+    before_checkpoint: list of functions of the Run that are called before each checkpoint after a batch. If one raises,
+      there is none.
+    at_end: list of functions of the Run and its final figures, a dict as in metrics.json. Each returns functions that
+      save files. An OSError of one does not keep the others from being called.
     """
 
     def __init__(self, config, folder, model: Model, held_out: HeldOut, generator):
@@ -54,7 +43,7 @@ class Run:
         self.held_out, self.generator, self.history = held_out, generator, History(held_out.test)
         self.saver = tf.train.Saver()
         self.saved = None
-        self.listeners = []
+        self.before_checkpoint, self.at_end = [], []
 
     @property
     def new_rows(self):
@@ -68,10 +57,6 @@ class Run:
         is_best = self.config.keep == "best" and self.folder.final_checkpoint().path.name == BEST
         return best_batch(rows) if is_best else rows[-1].batch
 
-    def early_end(self):
-        """Returns the line that says why --until or --patience ends the run; None if they do not."""
-        return early_end(self.history.rows, self.config)
-
     def save(self):
         """Writes the rows since the newest checkpoint, and a new checkpoint, to the disk.
 
@@ -82,8 +67,8 @@ class Run:
         batches, rows = len(self.history.rows), self.new_rows
         if self.saved == batches:
             return
-        for listener in self.listeners:
-            listener.before_checkpoint(self)
+        for look in self.before_checkpoint:
+            look(self)
         is_best_now = self.config.keep == "best" and bool(rows) and is_best(self.history.rows)
         with (
             clear_write_errors(self.folder.path, tf.errors.OpError),
@@ -94,17 +79,6 @@ class Run:
             weights = [variable.op.name for made in self.model.variables.values() for variable in made]
             checkpoint.write_state(self.generator, self.history, self.config, weights)
         self.saved = batches
-
-    def restore(self, checkpoint):
-        """Goes back to a Checkpoint. Raises UserError if something is torn, is missing, or does not belong together."""
-        checkpoint.restore(self.model.session, self.saver)
-        checkpoint.read_state(self.generator, self.history, self.config)
-        self.history.rows = read_rows(self.folder.path / "history.csv", checkpoint.batches)
-        self.saved = checkpoint.batches
-
-    def restore_final(self):
-        """Sets all variables to the final weights: the best, with --keep best, else the last."""
-        self.folder.restore_final(self.model.session, self.saver)
 
 
 def begin(path, config, model, held_out, generator):
@@ -144,7 +118,10 @@ def resume(path, config, model, held_out, generator):
     run.folder.lock()
     history = path / "history.csv"
     if checkpoints := run.folder.checkpoints_to_resume():
-        run.restore(checkpoints[-1])
+        checkpoints[-1].restore(model.session, run.saver)
+        checkpoints[-1].read_state(generator, run.history, config)
+        run.saved = checkpoints[-1].batches
+        run.history.rows = read_rows(history, run.saved)
         cut_rows(history, run.saved)
     else:
         load_first_weights(config, model.session)

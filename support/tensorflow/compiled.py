@@ -110,7 +110,7 @@ def size_that_fits(batch, config):
         shape = f"{columns} sequences, {time} inputs and {decoder_time} decoder steps"
         sizes = " or ".join(f"{length} inputs and {steps} decoder steps" for length, steps in config.sizes)
         compiled = f"XLA has compiled a step for {config.batch_size} sequences, {sizes}"
-        raise UserError(f"a batch has {shape}, and {compiled}; see --xla off", status=1)
+        raise UserError(f"a batch has {shape}, but {compiled}; --xla off takes any", status=1)
     return fitting[0]
 
 

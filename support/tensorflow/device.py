@@ -24,7 +24,7 @@ def choose(config):
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus and config.device == "gpu":
-        raise UserError("--device: TensorFlow sees no GPU; docs/using.md says how to install it")
+        raise UserError("--device: TensorFlow sees no GPU; docs/using.md says how to install what it needs")
     if not gpus:
         return
     if sys.stderr.isatty():

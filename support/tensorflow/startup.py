@@ -42,7 +42,7 @@ def threads(config):
 
 def multiplications(config):
     """Returns how many multiplications a step of the decoder's cell makes for a batch. Devices are chosen by it."""
-    units = config.encoder_hidden_units * len(config.directions)  # of the decoder
+    units = config.decoder_hidden_units
     return config.batch_size * (config.input_embedding_size + units) * 4 * units
 
 

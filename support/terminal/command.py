@@ -18,11 +18,11 @@ from support.data import pairs
 from support.errors import UserError
 from support.pictures import pictures
 from support.run import whole_files
-from support.run.history import has_lost_patience, has_reached, read_rows
+from support.run.history import early_end, read_rows
 from support.run.run_folder import RUNS, RunFolder, check_new
 from support.settings import DATA_FILES, DataFacts, Settings, flag
 from support.terminal import judge, predict, predict_flags
-from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings, flag_type
+from support.terminal.flags import FLAGS, OneLineErrorParser, add_settings
 from support.terminal.predict_flags import PredictFlags
 from support.terminal.process import PROGRAM
 from support.values import file_path, tensorflow_path
@@ -31,22 +31,16 @@ log = logging.getLogger(__name__)
 
 NEWEST = object()  # what --resume without a folder means
 NEW_RUN = "--start-from begins a new run with its weights"
+OF_FILES = ("beam", "n_best", "length_penalty", "max_answer")  # the PredictFlags that --predict-file takes too
 
 
 class Train(NamedTuple):
-    """Begins a new run."""
+    """Begins a new run, or continues a stopped one."""
 
     config: Settings
     pairs: pairs.Pairs | None  # the user's own data
     path: Path | None  # of its folder; None for a new one in runs/
-
-
-class Resume(NamedTuple):
-    """Continues a stopped run."""
-
-    config: Settings
-    pairs: pairs.Pairs | None
-    path: Path
+    resumes: bool = False
 
 
 class Predict(NamedTuple):
@@ -89,7 +83,7 @@ def flag_parser():
     add_settings(parser)
     parser.add_argument(
         "--settings",
-        type=flag_type(file_path),
+        type=file_path,
         metavar="FILE",
         help="read settings from a JSON file, e.g. one that tuning has written (see docs/using.md); flags override it",
     )
@@ -101,21 +95,23 @@ def flag_parser():
     runs = parser.add_argument_group("runs")
     runs.add_argument(
         "--run-dir",
-        type=flag_type(tensorflow_path),
+        type=tensorflow_path,
         metavar="DIR",
-        help="folder of the new run (default: a new one in runs/); with --predict or --export: of the trained run",
+        help="folder of the new run (default: a new one in runs/); with --predict, --predict-file or --export: of the "
+        "trained run",
     )
     runs.add_argument(
         "--resume",
-        type=flag_type(tensorflow_path),
+        type=tensorflow_path,
         metavar="RUN",
         nargs="?",
         const=NEWEST,
-        help="continue a stopped run; the result is the same as without the stop (default: the newest run in runs/)",
+        help="continue a stopped run, or without RUN the newest one in runs/; the result is the same as without the "
+        "stop",
     )
     runs.add_argument(
         "--start-from",
-        type=flag_type(tensorflow_path),
+        type=tensorflow_path,
         metavar="RUN",
         help="begin a new run with the weights of another run, whose symbols it keeps",
     )
@@ -128,24 +124,24 @@ def flag_parser():
     )
     runs.add_argument(
         "--predict-file",
-        type=flag_type(file_path),
+        type=file_path,
         metavar="FILE",
         help="answer the inputs of a file of pairs, compare with its targets, and save the results beside it",
     )
     runs.add_argument(
         "--answers",
-        type=flag_type(file_path),
+        type=file_path,
         metavar="FILE",
         help="with --predict-file: where to save the answers; the figures go beside them, with the ending .json "
-        "(default: the name of the file with .answers.tsv behind it)",
+        "(default: FILE.answers.tsv beside the file of pairs)",
     )
     runs.add_argument(
         "--export",
-        type=flag_type(tensorflow_path),
+        type=tensorflow_path,
         metavar="DIR",
         help="write a trained model as a SavedModel into a new folder",
     )
-    predict_flags.add_flags(parser.add_argument_group("asking, with --predict"))
+    predict_flags.add_flags(parser.add_argument_group("asking, with --predict or --predict-file"))
     return parser
 
 
@@ -156,7 +152,7 @@ def read_command(arguments=None):
       arguments: list of str; None for the command line of this process.
 
     Returns:
-      A Train, Resume, Predict, Judge or Export that can be carried out: its run exists, and its pictures can be saved.
+      A Train, Predict, Judge or Export that can be carried out: its run exists, and its pictures can be saved.
 
     Raises:
       SystemExit: status 0 after --help; status 2 after one line on stderr that names what is wrong.
@@ -183,7 +179,7 @@ def read_flags(given):
         return command_to_export(given.pop("export"), run_dir, resume, given)
     for name in PredictFlags._fields:
         if name in given and name != "plot":
-            raise UserError(f"{flag(name)} needs --predict")
+            raise UserError(f"{flag(name)} needs --predict{' or --predict-file' if name in OF_FILES else ''}")
     command = command_to_train(run_dir, given) if resume is None else command_to_resume(resume, run_dir, given)
     settings.check(command.config)
     for plot in pictures.paths(command.config).values():
@@ -221,7 +217,8 @@ def pairs_of_run(config):
     """Reads the data of a stopped run again. Raises UserError if it is not the same."""
     user_pairs = pairs.read(config)
     if user_pairs.sha256 != config.facts.sha256:
-        raise UserError(f"--resume: {str(config.data)!r} is not, or no longer, the data of this run")
+        files = " or ".join(repr(str(path)) for path in (getattr(config, name) for name in DATA_FILES) if path)
+        raise UserError(f"--resume: {files} is not, or no longer, the data of this run")
     if not config.facts.lines:
         raise UserError("--resume: this run is of an older version, which had no validation set; begin a new one")
     if pairs.with_facts(config, user_pairs).fixed != config.fixed:
@@ -250,7 +247,7 @@ def new_run(given):
             if name in given:
                 raise UserError(f"{flag(name)} cannot be combined with --data")
         if "held_out_sequences" in given and config.validation_data is not None:
-            raise UserError("--held-out-sequences cannot be combined with --validation-data, with which none are drawn")
+            raise UserError("--held-out-sequences cannot be combined with --validation-data: no lines are drawn then")
         user_pairs = pairs.read(config)
         if defaults and "max_batches" not in given:
             config = replace(config, max_batches=pairs.default_batches(user_pairs))
@@ -278,11 +275,12 @@ def start_config(run, given, defaults):
         name = wrong[0]
         raise UserError(f"--start-from: in that run {flag(name)} is {model[name]}, not {getattr(config, name)}")
     if (config.data is None) != (other.data is None):
-        raise UserError(f"--start-from: that run was trained {'without' if other.data is None else 'with'} --data")
+        of_other, needed = ("without", "cannot have") if other.data is None else ("with", "needs")
+        raise UserError(f"--start-from: that run was trained {of_other} --data, so this one {needed} it")
     if config.data is None and config.vocab_size < other.vocab_size:
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
     if config.data and not config.test_data and not config.validation_data:
-        log.warning("--start-from: that run may have trained on pairs of this run's test; --test-data names others")
+        log.warning("--start-from: that run may have trained on test pairs of this one; --test-data names new ones")
     return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(run.absolute()))
 
 
@@ -318,8 +316,7 @@ def command_to_predict(sequences, run_dir, resume, given):
 def command_to_judge(path, run_dir, resume, given):
     """Returns the Judge for flags."""
     answers = given.pop("answers", None)
-    names = ("beam", "n_best", "length_penalty", "max_answer")
-    how = PredictFlags(**{name: given.pop(name) for name in names if name in given})
+    how = PredictFlags(**{name: given.pop(name) for name in OF_FILES if name in given})
     check_alone("predict_file", given, resume)
     predict_flags.check(how, [])
     config, folder = trained_run(run_dir)
@@ -344,7 +341,9 @@ def check_answers(path, answers):
         except OSError as error:
             raise UserError(f"{flag(name)}: cannot write {str(each)!r}: {error.strerror}{hint}") from None
         if os.path.lexists(each) and not judge.has_written(answers):
-            raise UserError(f"{flag(name)}: {str(each)!r} exists, and is not what this command has written there{hint}")
+            raise UserError(
+                f"{flag(name)}: {str(each)!r} exists, and is not, or no longer, what this command wrote{hint}"
+            )
     return answers
 
 
@@ -376,12 +375,12 @@ def newest_run():
     """Returns the RunFolder in runs/ that was begun last. Raises UserError if there is none."""
     newest = RunFolder.newest()
     if newest is None:
-        raise UserError(f"no run has been trained here yet: there is none in {str(RUNS)!r}")
+        raise UserError(f"there is no run in {str(RUNS)!r}: train one first, or name the folder of another")
     return newest
 
 
 def command_to_resume(run, run_dir, given):
-    """Returns the Resume for flags."""
+    """Returns the Train that resumes a run, for flags."""
     if run_dir is not None:
         raise UserError("--run-dir cannot be combined with --resume, which names the folder itself")
     for name in ("settings", "plain"):
@@ -405,7 +404,7 @@ def command_to_resume(run, run_dir, given):
     user_pairs = None if config.data is None else pairs_of_run(config)
     # A path from config.json may be somebody else's, so it is not written to.
     given.setdefault("plot", config.plot if config.plot == settings.Settings.plot else folder.path / "loss.png")
-    return Resume(replace(config, **given), user_pairs, folder.path)
+    return Train(replace(config, **given), user_pairs, folder.path, resumes=True)
 
 
 def check_unchanged(config, given):
@@ -415,16 +414,13 @@ def check_unchanged(config, given):
         saved = {name: "off" if getattr(config, name) is None else getattr(config, name) for name in wrong}
         contradictions = ", ".join(f"{flag(name)} is {saved[name]}, not {given[name]}" for name in wrong)
         if given.get("max_batches", 0) > config.max_batches:
-            contradictions += f"; the learning rate falls to 0 by the last batch, so none can be added, but {NEW_RUN}"
+            contradictions += f"; the learning rate falls to 0 by the last batch, so no batch can be added. {NEW_RUN}"
         raise UserError(f"--resume: in this run {contradictions}")
 
 
 def check_unfinished(config, history, batches):
     """Raises UserError if a run that has ended after some batches cannot go on. history: the path of history.csv."""
     if batches == config.max_batches:
-        raise UserError(f"--resume: all {batches} batches of this run are done; {NEW_RUN}")
-    rows = read_rows(history, batches)
-    if has_reached(rows, config.until):
-        raise UserError(f"--resume: this run reached --until {config.until} after {batches} batches")
-    if has_lost_patience(rows, config.patience):
-        raise UserError(f"--resume: this run lost --patience after {batches} batches")
+        raise UserError(f"--resume: all {batches} batches of this run are done. {NEW_RUN}")
+    if line := early_end(read_rows(history, batches), config):
+        raise UserError(f"--resume: this run {line}")

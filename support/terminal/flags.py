@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import functools
 import sys
 
 from support import outside
@@ -32,10 +31,10 @@ FLAGS = {
         "task": "what to learn: copying, reversing, or continuing the alphabet",
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
         "validation_data": "validate with the pairs of this file; without it, with a tenth of --data",
-        "test_data": "test with the pairs of this file at the end; without both files, with a tenth of --data",
-        "held_out_sequences": "random sequences for the report; with --data: the most lines drawn for each of the two "
-        "other sets",
-        "symbols": "with --data: what is a symbol, in the input:in the target; a space is the character \u2423",
+        "test_data": "test with the pairs of this file at the end; without either file, with a tenth of --data",
+        "held_out_sequences": "random sequences for the report; with --data: the most lines drawn for the validation "
+        "set, and for the test set",
+        "symbols": "with --data: what counts as a symbol, INPUT:TARGET if they differ; a space is the character \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",
         "length_from": "length of the shortest sequences",
@@ -51,7 +50,7 @@ FLAGS = {
         "attention": "attention over the outputs of the encoder",
     },
     "report": {
-        "batches_in_epoch": "print a report every N batches, and of the last one unless the run ends early",
+        "batches_in_epoch": "print a report every N batches, and after the last one unless the run ends early",
         "samples": "sequences that a report prints",
         "plot": "file for the loss curve, with memory and attention beside it; with --predict, for these two "
         f"({' '.join(PICTURE_ENDINGS)})",
@@ -84,26 +83,16 @@ class OneLineErrorParser(argparse.ArgumentParser):
         return f"; did you mean {meant[0]}?" if meant else ""
 
 
-def flag_type(kind):
-    """Turns a function of support.values into an argparse type."""
+def add_settings(parser, without=(), other_help=None):
+    """Adds the flags of settings to a parser, in their groups, except some groups or flags.
 
-    @functools.wraps(kind)
-    def convert(text):
-        try:
-            return kind(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
-
-
-def add_settings(parser, without=()):
-    """Adds the flags of settings to a parser, in their groups, except some groups or flags."""
+    other_help: dict of the help of flags that mean something else here, by name.
+    """
     for title, texts in FLAGS.items():
         group = parser.add_argument_group(title) if title not in without else None
-        for name, text in texts.items():
-            if group and name not in without:
+        for name, text in (texts | (other_help or {})).items():
+            if group and name in texts and name not in without:
                 default, kind = getattr(Settings, name), KINDS[name]
                 of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
                 text += "" if default is None else f" (default: {default}{of_pairs})"
-                group.add_argument(flag(name), type=flag_type(kind), help=text, metavar=kind.metavar)
+                group.add_argument(flag(name), type=kind, help=text, metavar=kind.metavar)

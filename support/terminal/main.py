@@ -2,17 +2,15 @@
 
 import contextlib
 import os
-import sys
 
 from support.cluster import train as cluster
 from support.model import variants
 from support.outside import printable
-from support.pictures import page
 from support.run import export
 from support.tensorflow import device, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import judge, predict, process, training
-from support.terminal.command import Export, Judge, Predict, Resume, Train, read_command
+from support.terminal.command import Export, Judge, Predict, Train, read_command
 
 
 def run():
@@ -25,11 +23,9 @@ def main():
     status = cluster.run() if "TF_CONFIG" in os.environ else None
     if status is not None:
         return status
-    match read_command():
-        case Train(config, pairs, path):
-            return training.run_training(config, pairs, path)
-        case Resume(config, pairs, path):
-            return training.run_training(config, pairs, path, resumes=True)
+    match asked := read_command():
+        case Train():
+            return training.run_training(*asked)
         case Predict(config, folder, sequences, flags):
             with trained_model(config, folder) as model:
                 return 1 if predict.predict_all(sequences, model, flags) else 0  # 1 if a line held no sequence
@@ -50,9 +46,6 @@ def trained_model(config, folder):
     model = variants.open_model(config)
     with model.session:
         folder.restore_final(model.session, tf.train.Saver())
-        look_inside = folder.path / page.PAGE
-        if sys.stdout.isatty() and sys.stderr.isatty() and look_inside.exists():
-            print(printable(f"look inside: {look_inside}"), file=sys.stderr)
         yield model
 
 

@@ -51,23 +51,38 @@ def number(lines):
 
 def check(sequences, config):
     """Raises UserError if the model cannot read a sequence of the command line."""
+    read = reader(config)
     for sequence in sequences:
         try:
-            parse(sequence, *known_symbols(config), splitter(config))
+            read(sequence)
         except ValueError as error:
             raise UserError(f"--predict {sequence!r}: {error}") from None
 
 
-def known_symbols(config):
-    """Returns a dict from the name of each symbol to the symbol, and words that describe these symbols."""
-    names = config.vocabulary
-    symbols = {name: symbol for symbol, name in enumerate(names) if symbol >= FIRST_SYMBOL}
-    return symbols, "of the training data" if config.data else f"from {names[FIRST_SYMBOL]} to {names[-1]}"
+def reader(config):
+    """Returns a function from a line to its sequence, int32 [length]. It raises ValueError if the line holds none."""
+    symbols = {name: symbol for symbol, name in enumerate(config.vocabulary) if symbol >= FIRST_SYMBOL}
+    unknown = symbols.get(UNKNOWN_NAME)  # a symbol with --min-count
+
+    def read(line):
+        if "\t" in line:
+            raise ValueError("holds a TAB; give the input without its target")
+        words = words_of(line, config)
+        if not words:
+            raise ValueError("no symbols")
+        if len(words) > LONGEST_SEQUENCE:
+            raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
+        for word in words:
+            if word not in symbols and unknown is None:
+                raise ValueError(f"{word[:20]!r} is not a symbol {config.known}")
+        return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
+
+    return read
 
 
-def splitter(config):
-    """Returns a function from an input to the symbols in it, a list of str."""
-    return functools.partial(split_into_symbols, symbols=by_side(config.symbols)[0])
+def words_of(line, config):
+    """Returns the symbols in an input, a list of str."""
+    return split_into_symbols(line, by_side(config.symbols)[0])
 
 
 def conversation(lines):
@@ -113,19 +128,17 @@ def predict(lines, model, flags, one_by_one=False):
       int, how many lines held no sequence.
     """
     read, wrong_lines, config = 0, 0, model.config
-    names = config.vocabulary
-    symbols, known = known_symbols(config)
-    split = splitter(config)
+    names, read_line = config.vocabulary, reader(config)
 
     def readable_sequences():
         nonlocal read, wrong_lines
         for name, line in lines:
             try:
-                sequence = parse(line, symbols, known, split)
+                sequence = read_line(line)
             except ValueError as error:
                 wrong_lines += 1
                 log.warning("%s: %s", name, error)
-                records.append((read, line_of_json({"input": split(line), "error": str(error)})))
+                records.append((read, line_of_json({"input": words_of(line, config), "error": str(error)})))
                 print_records()
                 continue
             read += 1
@@ -197,32 +210,6 @@ def as_json(sequence, hypotheses, names, flags):
 def line_of_json(value):
     """Returns a value as JSON for a person to read: only control characters are escaped."""
     return outside.printable(json.dumps(value, ensure_ascii=False))
-
-
-def parse(line, symbols, known, split=str.split):
-    """Returns the sequence of a line, int32 [length].
-
-    Args:
-      line: str.
-      symbols: dict from the name of each symbol to the symbol.
-      known: str, words that describe these symbols.
-      split: function from a line to a list of str.
-
-    Raises:
-      ValueError: the line holds no sequence.
-    """
-    if "\t" in line:
-        raise ValueError("holds a TAB; give the input without its target")
-    words = split(line)
-    if not words:
-        raise ValueError("no symbols")
-    if len(words) > LONGEST_SEQUENCE:
-        raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
-    unknown = symbols.get(UNKNOWN_NAME)  # a symbol with --min-count
-    for word in words:
-        if word not in symbols and unknown is None:
-            raise ValueError(f"{word[:20]!r} is not a symbol {known}")
-    return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
 
 
 def groups(sequences, answer_steps, at_once):

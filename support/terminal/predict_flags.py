@@ -8,7 +8,6 @@ from typing import NamedTuple
 from helpers import EXTRA_DECODER_STEPS
 from support.errors import UserError
 from support.limits import LONGEST_SEQUENCE
-from support.terminal.flags import flag_type
 from support.values import decimal_number, whole_number
 
 LARGEST_BEAM = 1_000  # a larger one would try the user's patience
@@ -35,7 +34,7 @@ class PredictFlags(NamedTuple):
 
 def add_flags(group):
     """Adds the flags that become PredictFlags, except --plot."""
-    size = flag_type(whole_number(1, LARGEST_BEAM))
+    size = whole_number(1, LARGEST_BEAM)
     group.add_argument(
         "--beam", type=size, metavar="N", help="search with N hypotheses at each step (default: 1, greedy decoding)"
     )
@@ -44,7 +43,7 @@ def add_flags(group):
     )
     group.add_argument(
         "--length-penalty",
-        type=flag_type(decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10")),
+        type=decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10"),
         metavar="X",
         help="with --beam: favour long answers; 0.6 to 1 is usual (default: 0.0)",
     )
@@ -55,7 +54,7 @@ def add_flags(group):
     )
     group.add_argument(
         "--max-answer",
-        type=flag_type(whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS)),
+        type=whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS),
         metavar="N",
         help="longest answer, in symbols, including EOS; also for --export (default: 3 more than the input or, with "
         "--data, than the longest target)",
@@ -71,7 +70,7 @@ def check(flags, sequences):
     if flags.n_best > flags.beam:
         raise UserError(f"--n-best: {flags.n_best} is more than --beam {flags.beam}")
     if flags.length_penalty and flags.beam == 1:
-        raise UserError("--length-penalty needs --beam")
+        raise UserError("--length-penalty needs --beam 2 or more")
     if flags.alignment and not flags.json:
         raise UserError("--alignment needs --json")
     if flags.scores and flags.json:

@@ -63,7 +63,7 @@ def write(text, stop):
         silence(1)
         stop.request(1)
         if not isinstance(error, BrokenPipeError):  # the reader has closed the pipe
-            log.warning("cannot write standard output: %s", error.strerror)
+            log.warning("cannot write to standard output: %s", error.strerror)
 
 
 def silence(descriptor):

@@ -37,7 +37,7 @@ def data_report(pairs, config):
     of_data += [] if config.test_data or config.validation_data else [pairs.test_lines.size]
     hashes = pairs.input_hashes[: sum(of_data)]
     repeated = hashes.size - np.unique(hashes).size
-    repetitions = f"{counted(repeated, 'line')} with the input of an earlier one; " if repeated else ""
+    repetitions = f"{counted(repeated, 'line')} with an earlier line's input; " if repeated else ""
     test = f", {pairs.test_lines.size} for the test" if pairs.test_lines.size else ""
     return (
         f"{counted(pairs.training_lines.size, 'pair')} to learn, {pairs.validation_lines.size} for validation{test}; "
@@ -150,7 +150,7 @@ def report_of_pairs(figures, title):
     lines.append(f"  {'symbol error rate':<22}  {figures['symbol_error_rate']:8.2%}")
     for side in ("inputs", "targets"):
         if number := figures[f"{side}_with_unknown_symbols"]:
-            lines.append(f"  {counted(number, side[:-1])} with symbols that the model does not know, so wrong")
+            lines.append(f"  {counted(number, side[:-1])} with symbols that the model does not know, counted as wrong")
     return lines
 
 
@@ -196,7 +196,7 @@ def final_report(metrics):
 def places(run):
     """Returns the lines that say where a run.Run has left its pictures, its page and everything else."""
     loss, *others, model = pictures.paths(run.config).items()
-    lines = [f"loss curve in {loss[1]}, all else in {run.folder.path}", *(f"{name} in {path}" for name, path in others)]
+    lines = [f"loss curve in {loss[1]}, the run in {run.folder.path}", *(f"{name} in {path}" for name, path in others)]
     lines.append(page.why_none(run.config) or f"look inside: {model[1]}")
     return "\n".join(map(outside.printable, lines))
 

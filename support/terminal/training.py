@@ -14,8 +14,9 @@ from seq2seq_copy import evaluate, train
 from support.data import pairs
 from support.limits import EVALUATION_BATCH, evaluation_batch
 from support.model import variants
-from support.pictures.pictures import Pictures
+from support.pictures import pictures
 from support.pictures.tensorboard import TensorBoard
+from support.run.history import early_end
 from support.run.run import HeldOut, begin, resume
 from support.run.whole_files import write_json
 from support.tensorflow import device, startup
@@ -55,12 +56,11 @@ def run_training(config, user_pairs, path, resumes=False):
 
 
 def open_run(path, resumes, config, model, held_out, generator):
-    """Begins a run or resumes it, as run.begin() does; pictures and TensorBoard listen to it."""
-    if resumes:
-        run = resume(path, config, model, held_out, generator)
-    else:
-        run = begin(path, config, model, held_out, generator)
-    run.listeners += [Pictures(), TensorBoard(run)]
+    """Begins a run or resumes it, as run.begin() does, and lets pictures and TensorBoard look at it."""
+    run = (resume if resumes else begin)(path, config, model, held_out, generator)
+    board = TensorBoard(run)
+    run.before_checkpoint += [pictures.look_early, board.before_checkpoint]
+    run.at_end += [pictures.saves, board.saves]
     return run
 
 
@@ -151,23 +151,35 @@ def warn_of_a_long_run(config, of_batch, of_evaluation):
 
 def has_ended_early(run, stop):
     """Returns whether --until or --patience ends the run, and prints it if so."""
-    line = run.early_end()
+    line = early_end(run.history.rows, run.config)
     if line is not None:
         process.write(line, stop)
     return line is not None
 
 
 def validation(run):
-    """Returns a function that returns the share of the validation set that is exact and, with own data, its loss.
-
-    Both measures are those of the final report: own data counts each input once, and any of its targets is right.
-    """
-    model, config, (batch, _, user_pairs) = run.model, run.config, run.held_out
+    """Returns a function that returns the share of the validation set that is exact and, with own data, its loss."""
+    model, (batch, _, user_pairs) = run.model, run.held_out
+    exact = exact_in(model, user_pairs, batch)
     if user_pairs is None:
-        return lambda: (evaluate(model, batch, evaluation_batch(config))[0].mean(), None)
-    lines = pairs.some_inputs(user_pairs, user_pairs.validation_lines, EVALUATION_BATCH)
-    ask, loss = judge.asker(user_pairs, model), variants.validation_loss(model)
-    return lambda: (np.mean([each.is_right for each in ask(lines)]), mean_loss(model, loss, batch))
+        return lambda: (exact(True).mean(), None)
+    loss = variants.validation_loss(model)
+    return lambda: (exact(True).mean(), mean_loss(model, loss, batch))
+
+
+def exact_in(model, user_pairs, validation):
+    """Returns a function that finds, bool [...], what is exact in a validation set, as the final report counts it.
+
+    Own data counts each input once, and any of its targets is right. The argument of the function says whether
+    EVALUATION_BATCH of the sequences are enough.
+    """
+    size = evaluation_batch(model.config)
+    some = helpers.take(validation, 0, EVALUATION_BATCH)
+    if user_pairs is None:
+        return lambda few: evaluate(model, some if few else validation, size)[0]
+    ask, lines = judge.asker(user_pairs, model), user_pairs.validation_lines
+    few_lines = pairs.some_inputs(user_pairs, lines, EVALUATION_BATCH)
+    return lambda few: np.array([each.is_right for each in ask(few_lines if few else lines)])
 
 
 def mean_loss(model, loss, batch):
@@ -191,7 +203,7 @@ def finish(run, batches_per_second, stop):
     saves = []
     with process.show_step("evaluating"):
         if run.config.keep == "best":
-            run.restore_final()
+            run.folder.restore_final(run.model.session, run.saver)
         if run.held_out.pairs is None:
             figures = report.figures(run, *evaluate(run.model, run.held_out.test, evaluation_batch(run.config)))
         else:
@@ -202,7 +214,7 @@ def finish(run, batches_per_second, stop):
     are_saved = save_all([partial(write_json, path, content)])
     process.write(f"{report.final_report(metrics)}\n", stop)
     with process.show_step("drawing"):
-        saves += [save for listener in run.listeners for save in listener.at_end(run, metrics)]
+        saves += [save for make in run.at_end for save in make(run, metrics)]
         if save_all(saves) and are_saved and save_all([run.folder.mark_ended]):
             process.write(report.places(run), stop)
         else:
