@@ -113,7 +113,7 @@ class Settings(Config):
 
     @property
     def known(self):
-        """Words that describe the symbols: the known ones are ..."""
+        """Words that say which symbols there are, to complete: 'x' is not a symbol."""
         return "of the training data" if self.data else f"from {self.vocabulary[FIRST_SYMBOL]} to {self.vocabulary[-1]}"
 
     @property
@@ -281,7 +281,8 @@ def read_file(path):
     unknown = [name for name in values if name not in kinds]
     if unknown:
         name = unknown[0]
-        wrong = f"only {flag(name)} can name a file" if name in KINDS else f"there is no setting {name!r}"
+        of_flag = f"{name!r} is no setting for a file; type {flag(name)}"
+        wrong = of_flag if name in KINDS else f"there is no setting {name!r}"
         raise UserError(f"--settings: {str(path)!r}: {wrong}")
     settings = {}
     for name, value in values.items():

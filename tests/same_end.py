@@ -3,16 +3,16 @@
 import json
 import shutil
 
-from support.run.run_folder import RunFolder
+from support.run.run_folder import ENDED, RunFolder
 from support.tensorflow import tensorflow_v1 as tf
 
 
 def stopped_copy(run, to):
-    """Copies a run to a new folder, as if it had been killed before its last checkpoint; returns the folder."""
+    """Copies a run to a new folder, as if it had been killed before its last checkpoint."""
     shutil.copytree(run, to)
     shutil.rmtree(RunFolder(to).checkpoints()[-1].path)
-    (to / "metrics.json").unlink()
-    return to
+    for path in (to / "metrics.json", to / ENDED, to / "model.html", *to.glob("*.png")):
+        path.unlink()
 
 
 def variables(folder):
@@ -21,7 +21,7 @@ def variables(folder):
 
 
 def assert_same_end(whole, other):
-    """Weights, Adam's state, generator, history, figures and memory are the same, bit for bit."""
+    """Weights, Adam's state, generator, history, figures, memory and page are the same, bit for bit."""
     expected, values = variables(whole), variables(other)
     assert len(expected) > 20
     assert expected.keys() == values.keys()

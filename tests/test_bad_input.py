@@ -139,7 +139,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--predict 3 --run-dir run --beam 2 --length-penalty -1": "--length-penalty: '-1' is not a number from 0",
     "--predict 3 --run-dir run --max-answer 0": "--max-answer: '0' is not a whole number from 1 to 10003",
     "--export new --run-dir run --max-answer many": "--max-answer: 'many' is not a whole number",
-    "--max-answer 9": "--max-answer needs --predict or --predict-file",
+    "--max-answer 9": "--max-answer needs --predict, --predict-file or --export",
     "--predict 3 --run-dir run --scores --json": "--scores cannot be combined with --json, which holds them",
     "--predict 3 --run-dir run --alignment": "--alignment needs --json",
     "--predict 3 --run-dir run --json --alignment": "--alignment: this model has no attention",
@@ -204,7 +204,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--settings missing": "--settings: cannot read 'missing': No such file or directory",
     "--settings file": "--settings: cannot read 'file'",
     "--settings=": "--settings: '' is no path",
-    "--settings run/config.json": "--settings: 'run/config.json': only --data can name a file",
+    "--settings run/config.json": "--settings: 'run/config.json': 'data' is no setting for a file; type --data",
     "--resume run --settings file": "--settings cannot be combined with --resume",
     "--predict 3 --settings file": "--settings cannot be combined with --predict",
     "--settings /dev/zero": "--settings: cannot read '/dev/zero': not a regular file",
@@ -544,6 +544,8 @@ DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
 }  # fmt: skip
 DAMAGES_OF_COMMANDS = {
     "half an index": (cut(INDEX), "--resume run", TORN),
+    "no state": (set_file(STATE, None), "--resume run", f"{TORN}FileNotFoundError in state.json"),
+    "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
     "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),
     "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", TORN),
     "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),
@@ -570,6 +572,7 @@ def test_a_damaged_run_is_not_resumed_and_stays_as_it_is(damage, message, folder
     with pytest.raises(UserError) as error:
         resumable(Path("run"))
     assert str(error.value).startswith(message)
+    assert error.value.status == 2 and "\n" not in str(error.value)
     assert everything(folder) == before
 
 

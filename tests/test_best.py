@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_the_same_weights(learned):
 def test_training_ends_without_a_better_evaluation(tmp_path):
     status, stdout, _ = run([*SETTINGS, "--patience", "4", "--run-dir", "run"], tmp_path, settings=QUICK)
     assert status == 0
-    line = re.search(r"^ended at batch (\d+): none of the last 4 evaluations was better \(--patience\)$", stdout, re.M)
+    line = re.search(r"^ended at batch (\d+): --patience 4, and no later evaluation was better$", stdout, re.M)
     end = int(line[1])
     found = shares(tmp_path / "run")
     assert len(found) == end // 10 + 1

@@ -217,6 +217,9 @@ PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y
     "more_of, message",
     [
         ({1: ["--seed", "1"]}, "worker 1 has --seed 1, but worker 0 has --seed 0"),
+        pytest.param(
+            {2: ["--resume", "nowhere"]}, "worker 2 has --resume, but worker 0 does not", marks=pytest.mark.long
+        ),
         (
             {0: ["--data", "a.tsv"], 1: ["--data", "a.tsv"], 2: ["--data", "b.tsv"]},
             "worker 2 has another file as --data",

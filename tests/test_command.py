@@ -15,6 +15,7 @@ from same_end import assert_same_end
 from helpers import random_sequences
 from support.pictures import pictures
 from support.run.history import Row
+from support.run.run_folder import RunFolder
 from support.settings import Settings, flag
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal.command import flag_parser
@@ -131,6 +132,10 @@ def test_the_defaults_learn_to_copy(tmp_path):
     assert "after 300100 examples (batch_size=100)" in stdout
     assert [int(batch) for batch in re.findall(r"^batch (\d+)$", stdout, re.MULTILINE)] == [0, 1000, 2000, 3000]
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) >= 99.0
+    state = RunFolder(only_run(tmp_path)).checkpoints()[-1].path / "state.json"
+    memory = np.array(json.loads(state.read_text())["memory"]["1000"])  # each output depends on its own input only
+    is_own = np.eye(*memory.shape, dtype=bool)
+    assert memory.shape == (11, 8) and memory[is_own].min() > 0.5 and memory[~is_own].mean() < 0.05, memory
 
 
 @posix
@@ -317,6 +322,16 @@ def test_a_library_that_cannot_be_loaded_is_one_line(before):
 def test_too_little_memory_is_explained():
     for error in (MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")):
         assert explain(error) == (1, "too little memory for these sizes")
+
+
+@pytest.mark.long  # TensorFlow tries again for ten seconds
+def test_a_tensor_that_does_not_fit_into_memory_is_explained():
+    """In its own graph: TensorFlow's threads crash in a process whose address space is limited."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        size = tf.placeholder(tf.int32, [])
+        with pytest.raises(tf.errors.ResourceExhaustedError) as error:
+            session.run(tf.reduce_sum(tf.fill([size, size], 1.0)), {size: 2**22})
+    assert explain(error.value) == (1, "too little memory for these sizes")
 
 
 @pytest.mark.long

@@ -308,7 +308,7 @@ def test_ctrl_c_ends_an_experiment_though_fit_goes_on(capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["accuracy", "answers", "calibration", "capacity", "claims", "memory", "recipes"])
+@pytest.mark.parametrize("name", ["accuracy", "answers", "capacity", "claims", "memory", "recipes"])
 def test_help_measures_nothing(name):
     status, stdout, stderr = run(["--help"], ROOT, module=f"experiments.{name}")
     assert (status, stdout[:7], stderr) == (0, "usage: ", "")

@@ -66,7 +66,7 @@ def test_three_files_become_three_parts(tmp_path, caplog):
     config = Settings(validation_data=Path("1.tsv"), test_data=Path("2.tsv"))
     assert pairs.with_facts(config, made).length_to == 2
     pairs.warn_of_untrained(made, config)
-    assert caplog.messages == ["--validation-data: 'new' in line 2 is in no pair that is trained on"]
+    assert caplog.messages == ["--validation-data, line 2: 'new' is in no training pair"]
 
 
 def sets(made):

@@ -209,6 +209,8 @@ def found(tmp_path_factory):
     for kind, settings in (KINDS | FEW).items():
         parts = seq2seq_copy.PLAIN._replace(cell=VariableCell) if kind == OTHER_NAMES else seq2seq_copy.PLAIN
         model = open_model(dataclasses.replace(CONFIG, **settings), parts)
+        has_usual_names = any("lstm_cell/kernel" in variable.op.name for variable in tf.trainable_variables())
+        assert has_usual_names == (kind != OTHER_NAMES and settings.get("cell") != "gru"), kind
         with model.session:
             sequences = sequences_of(examples(model.config))[: 3 if kind in FEW else ASKED]
             expected[kind] = {"answers": answers(model, sequences)}

@@ -159,7 +159,7 @@ def test_no_held_out_pair_is_trained_on(caplog):
         "4 steps"
     )
     assert caplog.messages == [
-        f"--data: 's{line}' in line {line + 1} is in no pair that is trained on" for line in sorted(others)[:5]
+        f"--data, line {line + 1}: 's{line}' is in no training pair" for line in sorted(others)[:5]
     ] + ["and 14 more such lines"]
 
 
@@ -334,7 +334,7 @@ def stopped(learned, tmp_path):
 def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):
     _, (status, stdout, stderr) = learned
     assert status == 0
-    rare, box = "--data: 'rare' in line 18 is in no pair that is trained on", r"no installed font has '\\u4e5d'; .*"
+    rare, box = "--data, line 18: 'rare' is in no training pair", r"no installed font has '\\u4e5d'; .*"
     assert re.fullmatch(rf"(seq2seq_copy.py: {rare}\n)?(seq2seq_copy.py: {box}\n)?", stderr)
     assert re.search(r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d| )+\]$", stdout, re.M)
     assert re.search(r"^\d+ test inputs$", stdout, re.M)

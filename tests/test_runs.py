@@ -8,7 +8,7 @@ import types
 
 import numpy as np
 import pytest
-from same_end import assert_same_end
+from same_end import assert_same_end, stopped_copy
 
 from support.errors import UserError
 from support.run.checkpoints import Checkpoint
@@ -32,8 +32,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def copy(whole, tmp_path):
     """A copy of the whole run, stopped after 51 batches as if by kill -9: with a longer history."""
-    shutil.copytree(whole, tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy/checkpoints/60")
+    stopped_copy(whole, tmp_path / "copy")
     (tmp_path / "copy/metrics.json").write_text('{"batches": 37}')  # of an interruption before
     return tmp_path / "copy"
 
@@ -124,10 +123,10 @@ def test_a_write_that_fails_loses_nothing_older(heavy, tmp_path):
     stopped = shutil.copytree(heavy, tmp_path / "stopped")
     shutil.rmtree(stopped / "checkpoints/20")
     (stopped / "metrics.json").unlink()
-    for events in stopped.glob("events.out.*"):
-        events.unlink()  # so that it writes the graph
     before = {path: path.read_bytes() for path in stopped.rglob("checkpoints/*/*")}
     for file, largest_file in (("events.out.tfevents", 300_000), ("model", 700_000)):
+        for events in stopped.glob("events.out.*"):
+            events.unlink()  # so that it writes the graph
         status, _, stderr = run(["--resume", "stopped"], tmp_path, largest_file=largest_file)
         assert status == 1
         assert re.fullmatch(rf"seq2seq_copy.py: cannot write into 'stopped': .*{file}.*\n", stderr), stderr
@@ -147,6 +146,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(whole, copy):
 @pytest.mark.long
 def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
     """Unless --plot is typed: what config.json says is data."""
+    (copy / "early/0.npy").write_bytes(b"\x93NUMPY of something else")
+    shutil.copy(copy / "early/0.npy", copy / "early/1000.npy")
     there = copy.parent / "elsewhere/loss.png"
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"plot": str(there)}))

@@ -68,7 +68,7 @@ def run():
 
 
 def read_flags(typed, addresses, index):
-    """Returns the command.Train or Resume of worker 0; None for the others, which get their settings from agree()."""
+    """Returns the command.Train of worker 0; None for the others, which get their settings from agree()."""
     asked = command.read_flags(dict(typed)) if index == 0 else None
     if asked:
         batch_size, device = asked.config.batch_size, asked.config.device

@@ -332,7 +332,7 @@ def parse(line, symbols):
     columns = text.split("\t")
     if len(columns) != 2:
         tabs = len(columns) - 1
-        remedy = f"; cut -f 1,2 would keep the first two of {tabs + 1} columns, and docs/own-data.md joins some"
+        remedy = f"; cut -f 1,2 would keep the first two of {tabs + 1} columns, and docs/own-data.md joins columns"
         raise ValueError(f"needs one TAB between input and target, has {tabs}{remedy if tabs else ''}")
     sides = [split_into_symbols(*each) for each in zip(columns, symbols)]
     for side, words, column, kind in zip(("input", "target"), sides, columns, symbols):
@@ -496,7 +496,7 @@ def warn_of_untrained(pairs, config):
     before = pairs.training_lines.size if config.validation_data else 0  # lines, in the file before
     file = "--validation-data" if config.validation_data else "--data"
     for line, name in untrained[:MOST_WARNINGS]:
-        log.warning("%s: %r in line %d is in no pair that is trained on", file, name, line + 1 - before)
+        log.warning("%s, line %d: %r is in no training pair", file, line + 1 - before, name)
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
 

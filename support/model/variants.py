@@ -3,13 +3,11 @@
 import logging
 from dataclasses import replace
 
-from seq2seq_copy import PLAIN, Model, Trainer, build_model, run_in_session
+from seq2seq_copy import PLAIN, Model, Trainer, build_model
 from support.model import attention, cells, dropout, teacher_forcing
 from support.tensorflow import compile_cache, compiled, startup
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
-
-RUNNERS = {"on": compiled.run_compiled, "off": run_in_session}
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +31,15 @@ def open_trainer(config, parts=PLAIN, training_parts=None):
       training_parts: the Parts for the training step; None for the same.
 
     Returns:
-      A seq2seq_copy.Trainer. If config.xla is on, XLA has compiled its step. If it cannot, a warning says why, and the
-      step is run as it is.
+      A seq2seq_copy.Trainer, as compiled_if_possible() returns it.
     """
     training = replace_parts(training_parts or parts, config, training=True)
-    return compiled_if_possible(
-        config, lambda config: Trainer(open_model(config, parts), training, RUNNERS[config.xla])
-    )
+
+    def build(config):
+        model = open_model(config, parts)
+        return Trainer(model, training, compiled.run_compiled) if config.xla == "on" else Trainer(model, training)
+
+    return compiled_if_possible(config, build)
 
 
 def compiled_if_possible(config, build):

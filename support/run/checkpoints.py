@@ -50,7 +50,7 @@ class Checkpoint(NamedTuple):
           saver: a tf.train.Saver of all variables.
 
         Raises:
-          UserError: the checkpoint cannot be read, is torn, or does not fit the model in config.json.
+          UserError: the checkpoint cannot be read, is damaged, or does not fit the model in config.json.
         """
         try:
             for file in self.path.iterdir():
@@ -61,7 +61,7 @@ class Checkpoint(NamedTuple):
             self.check_variables(tf.global_variables())
             saver.restore(session, self.model)
         except (tf.errors.OpError, ValueError) as error:
-            raise self.torn_error(error, "TensorFlow") from error
+            raise self.damage_error(error, "TensorFlow") from error
 
     def check_variables(self, wanted, symbols=None):
         """Raises UserError if this checkpoint lacks one of some variables, or the default graph one of its weights.
@@ -106,7 +106,7 @@ class Checkpoint(NamedTuple):
                 values[tuple(map(slice, known.shape))] = known  # symbols come last, in the order of that run
                 variable.load(values, session)
         except (tf.errors.OpError, ValueError) as error:
-            raise self.torn_error(error, "TensorFlow") from error
+            raise self.damage_error(error, "TensorFlow") from error
 
     def write_state(self, generator, history, config, weights=()):
         """Writes all besides the variables. Raises OSError if that fails.
@@ -125,7 +125,7 @@ class Checkpoint(NamedTuple):
             raise UserError(f"{str(path)!r} was written with other names of symbols than config.json holds")
 
     def from_state(self, name, default):
-        """Returns a value of state.json, or a default: an older version lacks it, a torn one is found where needed."""
+        """Returns a value of state.json, or a default: an older version lacks it; damage is found elsewhere."""
         try:
             return outside.read_json(self.path / "state.json")[name]
         except (OSError, ValueError, TypeError, LookupError):
@@ -140,7 +140,7 @@ class Checkpoint(NamedTuple):
           config: the settings.Settings. Those that a run never changes are saved and compared.
 
         Raises:
-          UserError: the file is torn, or of a run with other settings.
+          UserError: the file is damaged, or of a run with other settings.
         """
         path = self.path / "state.json"
         try:
@@ -149,14 +149,14 @@ class Checkpoint(NamedTuple):
             history.restore(state)
             settings = dict(state["settings"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise self.torn_error(error, path.name) from error
+            raise self.damage_error(error, path.name) from error
         for name in settings.keys() & config.fixed.keys():
             if settings[name] != config.fixed[name]:
                 raise UserError(
                     f"{str(path)!r} was written with {name} {settings[name]}, but config.json says {config.fixed[name]}"
                 )
 
-    def torn_error(self, error, place):
+    def damage_error(self, error, place):
         """Returns the UserError for a checkpoint that cannot be restored, from an exception and where it occurred."""
         message = f"the checkpoint {str(self.path)!r} is damaged ({type(error).__name__} in {place})"
         go_back = f"; delete that folder to go back to checkpoint {self.before}" if self.before else ""

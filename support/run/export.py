@@ -26,7 +26,7 @@ def write(folder, path, config):
       config: the settings.Settings of the run.
 
     Raises:
-      UserError: the checkpoint is torn or of another model.
+      UserError: the checkpoint is damaged or of another model.
       OSError: something cannot be written. Nothing is left behind.
       SystemExit: a signal came while the files were written. Nothing is left behind.
     """

@@ -122,9 +122,7 @@ def early_end(rows, config):
     if has_reached(rows, config.until):
         return f"ended at batch {rows[-1].batch}: two evaluations in a row reached --until {config.until}"
     if has_lost_patience(rows, config.patience):
-        return (
-            f"ended at batch {rows[-1].batch}: none of the last {config.patience} evaluations was better (--patience)"
-        )
+        return f"ended at batch {rows[-1].batch}: --patience {config.patience}, and no later evaluation was better"
     return None
 
 

@@ -52,7 +52,7 @@ class Run:
 
     @property
     def final_batch(self):
-        """The batch that restore_final()'s weights are from: the best evaluation's, with --keep best, else the last."""
+        """The batch that the final weights are from: the best evaluation's, with --keep best, else the last."""
         rows = self.history.rows
         is_best = self.config.keep == "best" and self.folder.final_checkpoint().path.name == BEST
         return best_batch(rows) if is_best else rows[-1].batch
@@ -110,8 +110,8 @@ def resume(path, config, model, held_out, generator):
     Arguments and result are those of begin(). The variables and the state of the generator are restored.
 
     Raises:
-      UserError: another process trains the run, or its files are torn or do not belong together. Nothing in its folder
-        has been touched.
+      UserError: another process trains the run, or its files are damaged or do not belong together. Nothing in its
+        folder has been touched.
       OSError: something cannot be written.
     """
     run = Run(config, RunFolder(path), model, held_out, generator)

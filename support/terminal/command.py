@@ -31,7 +31,12 @@ log = logging.getLogger(__name__)
 
 NEWEST = object()  # what --resume without a folder means
 NEW_RUN = "--start-from begins a new run with its weights"
-OF_FILES = ("beam", "n_best", "length_penalty", "max_answer")  # the PredictFlags that --predict-file takes too
+OF_FILES = {  # the PredictFlags that --predict-file takes too, and what else takes them
+    "beam": " or --predict-file",
+    "n_best": " or --predict-file",
+    "length_penalty": " or --predict-file",
+    "max_answer": ", --predict-file or --export",
+}
 
 
 class Train(NamedTuple):
@@ -133,7 +138,7 @@ def flag_parser():
         type=file_path,
         metavar="FILE",
         help="with --predict-file: where to save the answers; the figures go beside them, with the ending .json "
-        "(default: FILE.answers.tsv beside the file of pairs)",
+        "(default: the name of the file of pairs and .answers.tsv)",
     )
     runs.add_argument(
         "--export",
@@ -141,7 +146,7 @@ def flag_parser():
         metavar="DIR",
         help="write a trained model as a SavedModel into a new folder",
     )
-    predict_flags.add_flags(parser.add_argument_group("asking, with --predict or --predict-file"))
+    predict_flags.add_flags(parser.add_argument_group("asking, with --predict"))
     return parser
 
 
@@ -179,7 +184,7 @@ def read_flags(given):
         return command_to_export(given.pop("export"), run_dir, resume, given)
     for name in PredictFlags._fields:
         if name in given and name != "plot":
-            raise UserError(f"{flag(name)} needs --predict{' or --predict-file' if name in OF_FILES else ''}")
+            raise UserError(f"{flag(name)} needs --predict{OF_FILES.get(name, '')}")
     command = command_to_train(run_dir, given) if resume is None else command_to_resume(resume, run_dir, given)
     settings.check(command.config)
     for plot in pictures.paths(command.config).values():

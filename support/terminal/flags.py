@@ -90,8 +90,9 @@ def add_settings(parser, without=(), other_help=None):
     """
     for title, texts in FLAGS.items():
         group = parser.add_argument_group(title) if title not in without else None
-        for name, text in (texts | (other_help or {})).items():
-            if group and name in texts and name not in without:
+        for name, text in texts.items():
+            if group and name not in without:
+                text = (other_help or {}).get(name, text)
                 default, kind = getattr(Settings, name), KINDS[name]
                 of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
                 text += "" if default is None else f" (default: {default}{of_pairs})"

@@ -36,16 +36,23 @@ def add_flags(group):
     """Adds the flags that become PredictFlags, except --plot."""
     size = whole_number(1, LARGEST_BEAM)
     group.add_argument(
-        "--beam", type=size, metavar="N", help="search with N hypotheses at each step (default: 1, greedy decoding)"
+        "--beam",
+        type=size,
+        metavar="N",
+        help="search with N hypotheses at each step, also with --predict-file (default: 1, greedy decoding)",
     )
     group.add_argument(
-        "--n-best", type=size, metavar="M", help="print the M best answers of the beam, best first (default: 1)"
+        "--n-best",
+        type=size,
+        metavar="M",
+        help="print the M best answers of the beam, best first; with --predict-file: count how often the right one is "
+        "among them (default: 1)",
     )
     group.add_argument(
         "--length-penalty",
         type=decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10"),
         metavar="X",
-        help="with --beam: favour long answers; 0.6 to 1 is usual (default: 0.0)",
+        help="with --beam, also with --predict-file: favour long answers; 0.6 to 1 is usual (default: 0.0)",
     )
     group.add_argument(
         "--scores",
@@ -56,8 +63,8 @@ def add_flags(group):
         "--max-answer",
         type=whole_number(1, LONGEST_SEQUENCE + EXTRA_DECODER_STEPS),
         metavar="N",
-        help="longest answer, in symbols, including EOS; also for --export (default: 3 more than the input or, with "
-        "--data, than the longest target)",
+        help="longest answer, in symbols, including EOS; also with --predict-file and --export (default: 3 more than "
+        "the input or, with --data, than the longest target)",
     )
     group.add_argument("--json", action="store_true", help="print one line of JSON per sequence instead of text")
     group.add_argument(
