@@ -354,7 +354,7 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_still_starts_with_the_
     status, stdout, stderr = run(["--resume", "killed"], folder)
     (folder / "moved").rename(folder / "run")
     assert (status, stdout) == (2, "")
-    assert re.fullmatch(r"(.* more than a tenth.*\n)*seq2seq_copy.py: '.*/run' holds no checkpoint\n", stderr)
+    assert re.fullmatch(r"(.* more than a tenth.*\n)*seq2seq_copy.py: '.*/run' holds no run: config.json: .*\n", stderr)
     assert run(["--resume", "killed"], folder)[0] == 0
     asked = ["--predict", "dcb", "--predict", "aad"]
     # The new run was trained on other lengths, and says so on stderr.

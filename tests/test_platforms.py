@@ -1,6 +1,7 @@
 """Differences between systems and file systems. Without Windows at hand, tests/like_windows imitates it."""
 
 import errno
+import itertools
 import logging
 import os
 import re
@@ -22,7 +23,11 @@ LIKE_WINDOWS = {
     "PYTHONWARNINGS": "ignore",  # filelock warns that there is no fcntl
     "PYTHONIOENCODING": "cp1252",
 }
-PAIRS = "eins zwei\t1 2\r\nzwei eins\t2 1\r\nő eins\t9 1\r\nzwei ő\t2 9\r\nő ő\t9 9\r\n" * 3
+DIGITS = {"eins": "1", "zwei": "2", "ő": "9"}
+PAIRS = "".join(
+    f"{' '.join(words)}\t{' '.join(DIGITS[word] for word in words)}\r\n"
+    for words in [*itertools.product(DIGITS, repeat=2), *itertools.product(DIGITS, repeat=3)]
+)
 
 
 @pytest.mark.long
@@ -31,7 +36,7 @@ def test_a_run_like_on_windows_is_killed_resumed_and_asked(tmp_path):
     """Without fcntl and opened folders; there, SIGTERM ends a process like SIGKILL here."""
     (tmp_path / "pairs.tsv").write_bytes(PAIRS.encode())
     environment = os.environ | LIKE_WINDOWS
-    arguments = [*SHORT, "--data", "pairs.tsv", "--max-batches", "250", "--batches-in-epoch", "1", "--samples", "0"]
+    arguments = [*SHORT, "--data", "pairs.tsv", "--plain", "--max-batches", "250", "--batches-in-epoch", "1"]
     process = start_process(arguments, tmp_path, env=environment)
     for line in process.stdout:
         if line == "batch 120\n":
