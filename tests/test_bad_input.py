@@ -375,7 +375,7 @@ def no_folder():
     os.rmdir("../gone")
 
 
-C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+C_LOCALE = {"env": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}}
 PROCESSES = {  # what is typed, what is different, and how the message begins
     "a flag": ("--max-batches ten", {}, FLAGS["--max-batches ten"]),
     "data": ("--data file", {}, FLAGS["--data file"]),
@@ -477,8 +477,8 @@ def test_bad_input_is_one_line(damage, arguments, message, folder, no_tensorflow
 def test_the_command_ends_with_that_line_before_tensorflow_is_loaded(arguments, options, message, folder):
     (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     before, environment = everything(folder), os.environ | {"PYTHONPATH": str(folder)}
-    options = options if "preexec_fn" in options else {"imports_tensorflow": True, "env": environment | options}
-    status, stdout, stderr = run(arguments.split(), folder, **{"env": environment, **options})
+    options = {"imports_tensorflow": True} | options | {"env": environment | options.get("env", {})}
+    status, stdout, stderr = run(arguments.split(), folder, **options)
     assert (status, stdout) == (2, ""), stderr
     check(stderr, message)
     assert everything(folder) == before
@@ -519,22 +519,22 @@ def replace(path, old, new):
 STATE, INDEX, WEIGHTS = (
     f"run/checkpoints/11/{name}" for name in ("state.json", "model.index", "model.data-00000-of-00001")
 )
-TORN = "the checkpoint 'run/checkpoints/11' is damaged ("
+DAMAGED = "the checkpoint 'run/checkpoints/11' is damaged ("
 OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
 DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
-    "no index": (set_file(INDEX, None), TORN),
-    "half an index": (cut(INDEX), TORN),
-    "no weights": (set_file(WEIGHTS, None), TORN),
-    "no state": (set_file(STATE, None), f"{TORN}FileNotFoundError in state.json"),
-    "half a state": (cut(STATE), f"{TORN}JSONDecodeError in state.json"),
-    "a list as state": (set_file(STATE, "[]"), f"{TORN}TypeError in state.json"),
-    "a nested state": (set_file(STATE, MANY), f"{TORN}ValueError in state.json"),
-    "a negative number": (edit(STATE, numbers={"state": -1}), f"{TORN}OverflowError in state.json"),
-    "a large number": (edit(STATE, numbers={"inc": 2**200}), f"{TORN}OverflowError in state.json"),
-    "few unseen": (edit(STATE, unseen="AAAA"), f"{TORN}ValueError in state.json"),
-    "a map of no rows": (edit(STATE, memory={"0": [1]}), f"{TORN}ValueError in state.json"),
-    "a map of a late batch": (edit(STATE, memory={"7": [[1]]}), f"{TORN}ValueError in state.json"),
-    "memory": (edit(STATE, memory=[1]), f"{TORN}AttributeError in state.json"),
+    "no index": (set_file(INDEX, None), DAMAGED),
+    "half an index": (cut(INDEX), DAMAGED),
+    "no weights": (set_file(WEIGHTS, None), DAMAGED),
+    "no state": (set_file(STATE, None), f"{DAMAGED}FileNotFoundError in state.json"),
+    "half a state": (cut(STATE), f"{DAMAGED}JSONDecodeError in state.json"),
+    "a list as state": (set_file(STATE, "[]"), f"{DAMAGED}TypeError in state.json"),
+    "a nested state": (set_file(STATE, MANY), f"{DAMAGED}ValueError in state.json"),
+    "a negative number": (edit(STATE, numbers={"state": -1}), f"{DAMAGED}OverflowError in state.json"),
+    "a large number": (edit(STATE, numbers={"inc": 2**200}), f"{DAMAGED}OverflowError in state.json"),
+    "few unseen": (edit(STATE, unseen="AAAA"), f"{DAMAGED}ValueError in state.json"),
+    "a map of no rows": (edit(STATE, memory={"0": [1]}), f"{DAMAGED}ValueError in state.json"),
+    "a map of a late batch": (edit(STATE, memory={"7": [[1]]}), f"{DAMAGED}ValueError in state.json"),
+    "memory": (edit(STATE, memory=[1]), f"{DAMAGED}AttributeError in state.json"),
     "another seed": (edit(STATE, settings={"seed": 3}), f"'{STATE}' was written with seed 3, but"),
     "half a history": (cut("run/history.csv"), "'run/history.csv' "),
     "no history": (set_file("run/history.csv", None), "'run/history.csv' cannot be read: No such file"),
@@ -543,11 +543,11 @@ DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
     "not a number": (replace("run/history.csv", r"0,\d\.\d+", "0,nan"), "'run/history.csv' "),
 }  # fmt: skip
 DAMAGES_OF_COMMANDS = {
-    "half an index": (cut(INDEX), "--resume run", TORN),
-    "no state": (set_file(STATE, None), "--resume run", f"{TORN}FileNotFoundError in state.json"),
+    "half an index": (cut(INDEX), "--resume run", DAMAGED),
+    "no state": (set_file(STATE, None), "--resume run", f"{DAMAGED}FileNotFoundError in state.json"),
     "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
-    "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", TORN),
-    "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", TORN),
+    "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", DAMAGED),
+    "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", DAMAGED),
     "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),
     "other units": (edit("run/config.json", encoder_hidden_units=7), "--predict 3 --run-dir run", OTHER),
     "another cell": (edit("run/config.json", cell="gru"), "--export new --run-dir run", OTHER),

@@ -35,11 +35,13 @@ from tests.running import (
     start_process,
 )
 
+REPORTED = [*SHORT, "--held-out-sequences", "10000"]
+
 
 @pytest.fixture(scope="module")
 def short_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("short")
-    return folder, run_process([*SHORT, "--held-out-sequences", "10000"], folder)
+    return folder, run_process(REPORTED, folder)
 
 
 SAMPLE = r"""  sample {}:
@@ -86,7 +88,7 @@ def test_the_same_seed_prints_and_keeps_the_same(short_run):
     """In its own process, and in a fork like most tests."""
     folder, first = short_run
     picture = (folder / "plots/loss.png").read_bytes()
-    again = run([*SHORT, "--held-out-sequences", "10000"], folder)
+    again = run(REPORTED, folder)
     assert again[1].split("the run in")[0] == first[1].split("the run in")[0]
     assert files(folder) == PLOTS
     assert (folder / "plots/loss.png").read_bytes() == picture

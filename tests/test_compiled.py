@@ -83,9 +83,8 @@ def test_logits_and_gradients_are_the_same(reference):
 
 
 @pytest.mark.short
-def test_50_training_steps_are_the_same(monkeypatch):
-    """In calls of 1, 20, 20 and 9 steps, which must make no difference. Compiling takes no training step."""
-    monkeypatch.setattr(compiled, "MOST_STEPS", 20)
+def test_50_training_steps_are_the_same():
+    """In calls of 1, 20 and 29 steps, which must make no difference. Compiling takes no training step."""
     batches = random_batches(CONFIG, 50)
     ends = {}
     for xla, calls in (("off", [batches]), ("on", [batches[:1], batches[1:21], batches[21:]])):
@@ -147,13 +146,21 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
 
 
+def test_more_batches_than_fit_into_a_call_take_several(monkeypatch):
+    batches = random_batches(CONFIG, 5)
+    losses = core.losses_of(variants.open_trainer(CONFIG), batches, 0.01)
+    monkeypatch.setattr(compiled, "MOST_STEPS", 2)
+    assert core.losses_of(variants.open_trainer(CONFIG), batches, 0.01) == pytest.approx(losses, rel=1e-6)
+
+
 def test_a_batch_that_is_too_long_or_too_narrow_is_named():
+    trainer = variants.open_trainer(CONFIG)
     for sequences, message in (
         ([[2, 3, 4, 5, 6, 2, 3]] * CONFIG.batch_size, "has 5 sequences, 7 inputs and 10 decoder steps, but XLA has"),
         ([[2, 3, 4]] * 4, "a batch has 4 sequences"),
     ):
         with pytest.raises(UserError, match=message):
-            compiled.size_that_fits(helpers.task_batch("copy", sequences), CONFIG)
+            core.losses_of(trainer, [helpers.task_batch("copy", sequences)], 0.01)
 
 
 @pytest.fixture

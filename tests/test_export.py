@@ -184,18 +184,14 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
     saved_model = saved_model_pb2.SavedModel.FromString((exported / "served/saved_model.pb").read_bytes())
     (meta_graph,) = saved_model.meta_graphs
     assert meta_graph.meta_info_def.tags == ["serve"]
-    (signature,) = meta_graph.signature_def.items()
-    assert signature[0] == "serving_default"
-    tensors = {
-        name: (tf.as_dtype(info.dtype).name, [size.size for size in info.tensor_shape.dim])
-        for name, info in [*signature[1].inputs.items(), *signature[1].outputs.items()]
-    }
-    assert tensors == {
-        "sequences": ("int32", [-1, -1]),
-        "lengths": ("int32", [-1]),
-        "predictions": ("int32", [-1, -1]),
-        "probabilities": ("float32", [-1, -1]),
-    }
+    ((name, signature),) = meta_graph.signature_def.items()
+    inputs, outputs = (
+        {name: (tf.as_dtype(info.dtype).name, [size.size for size in info.tensor_shape.dim]) for name, info in side}
+        for side in (signature.inputs.items(), signature.outputs.items())
+    )
+    assert name == "serving_default"
+    assert inputs == {"sequences": ("int32", [-1, -1]), "lengths": ("int32", [-1])}
+    assert outputs == {"predictions": ("int32", [-1, -1]), "probabilities": ("float32", [-1, -1])}
     scopes = {node.name.split("/")[0] for node in meta_graph.graph_def.node}
     named = {"sequences", "lengths", "encoder_inputs", "decoder_lengths", "vocabulary"}
     named |= {"decoder_targets_length"} if RunFolder(exported / "run").read_settings().data else set()

@@ -125,10 +125,13 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
     np.testing.assert_allclose(changes, np.zeros([6, 3]), atol=1e-6)
 
 
-def test_a_model_that_has_learned_to_reverse_shows_where_each_symbol_goes():
-    """The diagonal from the lower left to the upper right."""
-    sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": 150, "held_out_sequences": 100}
-    config = Settings(xla="off", task="reverse", attention="luong", **sizes)
+@pytest.mark.parametrize(
+    ("batches", "variant"), [(400, {}), (150, {"task": "reverse", "attention": "luong"})], ids=["copy", "reverse"]
+)
+def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
+    """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""
+    sizes = {"vocab_size": 5, "length_to": 4, "batch_size": 50, "max_batches": batches, "held_out_sequences": 100}
+    config = Settings(xla="off", **sizes, **variant)
     _, held_out = helpers.examples(config, helpers.generators(0))
     trainer = variants.open_trainer(config)
     with trainer.model.session:
@@ -136,7 +139,8 @@ def test_a_model_that_has_learned_to_reverse_shows_where_each_symbol_goes():
         found = occlusion.of_longest(trainer.model, held_out)
     assert len(found) == 4
     for sequence, prediction, changes in found:
-        np.testing.assert_array_equal(prediction, [*sequence[::-1], helpers.EOS, 0, 0])
-        goes_to = np.eye(7, 4)[[3, 2, 1, 0, 4, 5, 6]]
+        right = sequence if config.task == "copy" else sequence[::-1]
+        np.testing.assert_array_equal(prediction, [*right, helpers.EOS, 0, 0])
+        goes_to = np.eye(7, 4) if config.task == "copy" else np.eye(7, 4)[[3, 2, 1, 0, 4, 5, 6]]
         assert changes[goes_to == 1].min() > 0.8
         assert changes[goes_to == 0].mean() < 0.05

@@ -12,7 +12,7 @@ from pathlib import Path
 import core
 import numpy as np
 import pytest
-from same_end import assert_same_end
+from same_end import assert_same_end, stopped_copy
 
 import helpers
 from seq2seq_copy import Model
@@ -324,11 +324,10 @@ def learned(tmp_path_factory):
 @pytest.fixture
 def stopped(learned, tmp_path):
     """A copy of the folder, in which the run was stopped before its end."""
-    shutil.copytree(learned[0], tmp_path / "copy")
-    folder = (tmp_path / "copy/whole").rename(tmp_path / "copy/stopped").parent
-    (folder / "stopped/metrics.json").unlink()
-    shutil.rmtree(folder / "stopped/checkpoints/400")
-    return folder
+    (tmp_path / "copy").mkdir()
+    shutil.copy(learned[0] / "numbers.tsv", tmp_path / "copy")
+    stopped_copy(learned[0] / "whole", tmp_path / "copy/stopped")
+    return tmp_path / "copy"
 
 
 def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):

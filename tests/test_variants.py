@@ -59,7 +59,9 @@ def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
         np.testing.assert_array_equal(prediction[: length + 3, column], expected["prediction"])
         if alignment:
             np.testing.assert_allclose(alignment[0][: length + 3, column, :length], expected["alignment"], atol=1e-4)
-            assert (alignment[0][: length + 3, column, :length] > 0).all()
+            weights_of_steps = alignment[0][: length + 3, column, :length]
+            np.testing.assert_allclose(weights_of_steps.sum(axis=1), 1, rtol=1e-5)
+            assert (weights_of_steps > 0).all()
             assert not alignment[0][:, column, length:].any() and not alignment[0][length + 3 :, column].any()
 
 

@@ -20,7 +20,7 @@ from support.cluster import collective, tf_config
 from support.cluster.steps import Stop, check_variables, open_trainer, share_variables
 from support.data import pairs
 from support.errors import UserError
-from support.run.history import History, early_end
+from support.run.history import History
 from support.run.run_folder import RunFolder
 from support.tensorflow import startup
 from support.tensorflow import tensorflow_v1 as tf
@@ -32,7 +32,7 @@ TIMEOUT = 120.0  # seconds
 
 def check_weights(run, cluster):
     """Lets worker 0 write a checkpoint only if all workers have the same weights."""
-    check_variables(cluster, run.model.session, early_end(run.history.rows, run.config) is not None)
+    check_variables(cluster, run.model.session, run.early_end() is not None)
 
 
 def run():
@@ -151,7 +151,7 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
         cluster.exchange({"problem": str(error)})
         cluster.leave()
         raise
-    has_ended, done = early_end(run.history.rows, run.config) is not None, len(run.history.rows)
+    has_ended, done = run.early_end() is not None, len(run.history.rows)
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
     share_variables(cluster, session)
     run.before_checkpoint.insert(0, partial(check_weights, cluster=cluster))

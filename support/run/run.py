@@ -8,7 +8,7 @@ from typing import NamedTuple
 import helpers
 from seq2seq_copy import Model
 from support.data.pairs import Pairs
-from support.run.history import History, append_rows, best_batch, cut_rows, is_best, read_rows
+from support.run.history import History, append_rows, best_batch, cut_rows, early_end, is_best, read_rows
 from support.run.run_folder import BEST, ENDED, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
@@ -56,6 +56,10 @@ class Run:
         rows = self.history.rows
         is_best = self.config.keep == "best" and self.folder.final_checkpoint().path.name == BEST
         return best_batch(rows) if is_best else rows[-1].batch
+
+    def early_end(self):
+        """Returns the line that says why --until or --patience ends the run; None if they do not."""
+        return early_end(self.history.rows, self.config)
 
     def save(self):
         """Writes the rows since the newest checkpoint, and a new checkpoint, to the disk.

@@ -62,7 +62,7 @@ def check(sequences, config):
 def reader(config):
     """Returns a function from a line to its sequence, int32 [length]. It raises ValueError if the line holds none."""
     symbols = {name: symbol for symbol, name in enumerate(config.vocabulary) if symbol >= FIRST_SYMBOL}
-    unknown = symbols.get(UNKNOWN_NAME)  # a symbol with --min-count
+    unknown, known = symbols.get(UNKNOWN_NAME), config.known  # the former is a symbol with --min-count
 
     def read(line):
         if "\t" in line:
@@ -74,7 +74,7 @@ def reader(config):
             raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
         for word in words:
             if word not in symbols and unknown is None:
-                raise ValueError(f"{word[:20]!r} is not a symbol {config.known}")
+                raise ValueError(f"{word[:20]!r} is not a symbol {known}")
         return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
 
     return read

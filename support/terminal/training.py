@@ -16,7 +16,6 @@ from support.limits import EVALUATION_BATCH, evaluation_batch
 from support.model import variants
 from support.pictures import pictures
 from support.pictures.tensorboard import TensorBoard
-from support.run.history import early_end
 from support.run.run import HeldOut, begin, resume
 from support.run.whole_files import write_json
 from support.tensorflow import device, startup
@@ -151,7 +150,7 @@ def warn_of_a_long_run(config, of_batch, of_evaluation):
 
 def has_ended_early(run, stop):
     """Returns whether --until or --patience ends the run, and prints it if so."""
-    line = early_end(run.history.rows, run.config)
+    line = run.early_end()
     if line is not None:
         process.write(line, stop)
     return line is not None
@@ -173,9 +172,8 @@ def exact_in(model, user_pairs, validation):
     Own data counts each input once, and any of its targets is right. The argument of the function says whether
     EVALUATION_BATCH of the sequences are enough.
     """
-    size = evaluation_batch(model.config)
-    some = helpers.take(validation, 0, EVALUATION_BATCH)
     if user_pairs is None:
+        some, size = helpers.take(validation, 0, EVALUATION_BATCH), evaluation_batch(model.config)
         return lambda few: evaluate(model, some if few else validation, size)[0]
     ask, lines = judge.asker(user_pairs, model), user_pairs.validation_lines
     few_lines = pairs.some_inputs(user_pairs, lines, EVALUATION_BATCH)
