@@ -27,7 +27,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -114,7 +114,8 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """
     forward_cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
     backward_cell = parts.cell("backward", config.encoder_hidden_units, config.input_embedding_size)
-    (forward_outputs, backward_outputs), (forward_state, backward_state) = tf.nn.bidirectional_dynamic_rnn(
+    loops = parts.loops or tf.nn
+    (forward_outputs, backward_outputs), (forward_state, backward_state) = loops.bidirectional_dynamic_rnn(
         forward_cell, backward_cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True
     )
     # [time, batch, 2 * encoder_hidden_units], zero past a sequence's length
@@ -172,14 +173,14 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
     return loop_fn
 
 
-def decode(decoder_cell, loop_fn, raw_rnn=None):
-    """Writes the sequences, one symbol per step. raw_rnn replaces tf.nn.raw_rnn: XLA needs a loop of known length.
+def decode(decoder_cell, loop_fn, loops):
+    """Writes the sequences, one symbol per step. loops is tf.nn, or what replaces it.
 
     Returns what loop_fn emits, a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction
     int32 [decoder_time, batch], and whatever a variant adds.
     Source: Sutskever et al., "Sequence to sequence learning with neural networks", 2014, section 2.
     """
-    emitted, _, _ = (raw_rnn or tf.nn.raw_rnn)(decoder_cell, loop_fn)
+    emitted, _, _ = loops.raw_rnn(decoder_cell, loop_fn)
     return {name: array.stack(name) for name, array in emitted.items()}  # from TensorArrays to tensors
 
 
@@ -211,12 +212,13 @@ class Parts(NamedTuple):
     concatenate_states: Callable = concatenate_states  # (forward_state, backward_state) -> final state
     make_loop_fn: Callable = make_loop_fn  # (encoded, decoder_lengths, decoder_targets) -> loop_fn
     context_size: int = 0  # what loop_fn adds to the size of an embedding, to make its next_input
+    loops: Any = None  # in place of tf.nn: for XLA, loops over time with a length that is known in advance
 
 
 PLAIN = Parts()
 
 
-def build_model(batch, config, parts=PLAIN, raw_rnn=None):
+def build_model(batch, config, parts=PLAIN):
     """Builds the whole model for a helpers.Batch of tensors; its targets are None if no loss is needed.
 
     Returns a dict: what decode() returns, decoder_lengths int32 [batch] and, with targets, loss float32 [].
@@ -230,7 +232,7 @@ def build_model(batch, config, parts=PLAIN, raw_rnn=None):
         loop_fn = parts.make_loop_fn(encoded, decoder_lengths, batch.targets)
         decoder_input_size = config.input_embedding_size + parts.context_size
         decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], decoder_input_size)
-        results = decode(decoder_cell, loop_fn, raw_rnn)
+        results = decode(decoder_cell, loop_fn, parts.loops or tf.nn)
     if batch.targets is not None:
         # The targets have room for the longest possible sequence. If no sequence is as long, the loop ends before.
         with tf.name_scope("fill_up"):
@@ -240,10 +242,10 @@ def build_model(batch, config, parts=PLAIN, raw_rnn=None):
     return results | {"decoder_lengths": decoder_lengths}
 
 
-def loss_and_gradients(batch, config, parts, raw_rnn=None):
+def loss_and_gradients(batch, config, parts):
     """Returns the loss, and its gradient with respect to each of tf.trainable_variables(), as dense tensors."""
     with tf.name_scope("training"):
-        loss = build_model(batch, config, parts, raw_rnn)["loss"]
+        loss = build_model(batch, config, parts)["loss"]
     with tf.name_scope("gradients"):
         gradients = tf.gradients(loss, tf.trainable_variables(), unconnected_gradients="zero")
         # "zero" if the loss does not depend on a weight. The gradient of the embeddings is sparse, a row for each

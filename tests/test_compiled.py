@@ -1,7 +1,6 @@
 """The compiled step against the reference: the same logits, gradients, steps and losses."""
 
 import dataclasses
-import functools
 import itertools
 
 import core
@@ -16,7 +15,7 @@ from support.model import variants
 from support.settings import DataFacts, Settings
 from support.tensorflow import compiled
 from support.tensorflow import tensorflow_v1 as tf
-from support.tensorflow.bounded_rnn import bounded_raw_rnn
+from support.tensorflow.bounded_rnn import loops_of_length
 from support.tensorflow.sharing import reusing
 from support.terminal import training
 from support.terminal.command import read_command
@@ -68,10 +67,9 @@ def test_logits_and_gradients_are_the_same(reference):
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
         with reusing(model.variables, read=lambda variable: variable.read_value()):
-            raw_rnn = functools.partial(bounded_raw_rnn, steps=CONFIG.decoder_steps)
-            batch = helpers.Batch(*arguments)
-            _, gradients = seq2seq_copy.loss_and_gradients(batch, CONFIG, seq2seq_copy.PLAIN, raw_rnn)
-            return seq2seq_copy.build_model(batch, CONFIG, raw_rnn=raw_rnn), gradients
+            batch, parts = helpers.Batch(*arguments), seq2seq_copy.Parts(loops=loops_of_length(CONFIG.decoder_steps))
+            _, gradients = seq2seq_copy.loss_and_gradients(batch, CONFIG, parts)
+            return seq2seq_copy.build_model(batch, CONFIG, parts), gradients
 
     results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
     longest = logits.shape[0]
@@ -132,9 +130,9 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     encoded = seq2seq_copy.Encoded(embeddings, state, None, None)
     loop_fn = seq2seq_copy.make_loop_fn(encoded, tf.constant(lengths, tf.int32), None)
     results = []
-    for raw_rnn in (tf.nn.raw_rnn, functools.partial(bounded_raw_rnn, steps=steps)):
-        emitted, final_state, loop_state = raw_rnn(cell, loop_fn)
-        assert raw_rnn is tf.nn.raw_rnn or loop_state is None
+    for loops in (tf.nn, loops_of_length(steps)):
+        emitted, final_state, loop_state = loops.raw_rnn(cell, loop_fn)
+        assert loops is tf.nn or loop_state is None
         results.append([emitted[name].stack()[:9] for name in ("decoder_logits", "decoder_prediction")])
         results[-1].append(final_state)
     with tf.Session() as session:
@@ -144,6 +142,31 @@ def test_bounded_raw_rnn_does_what_raw_rnn_does(steps):
     np.testing.assert_allclose(bounded[0], reference[0], atol=1e-6)
     np.testing.assert_array_equal(bounded[1], reference[1])
     np.testing.assert_allclose(bounded[2], reference[2], atol=1e-6)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("loop", ["dynamic_rnn", "bidirectional_dynamic_rnn"])
+def test_a_bounded_encoder_does_what_tensorflows_does(loop):
+    """Outputs, final states and the gradients of inputs and weights, with an empty sequence and a full one."""
+    tf.reset_default_graph()
+    inputs = tf.constant(np.random.default_rng(0).normal(size=[7, 4, 2]), tf.float32)
+    cells = [seq2seq_copy.LSTMCell(name, 3, 2) for name in ("forward", "backward")[: 1 + ("bi" in loop)]]
+    weights = tf.trainable_variables()
+    bounded_loop = getattr(loops_of_length(None), loop)
+
+    def results_of(loop):
+        outputs, state = loop(*cells, inputs, [3, 0, 7, 5], dtype=tf.float32, time_major=True)
+        flat = tf.nest.flatten([outputs, state])
+        number = sum(tf.reduce_sum(tf.sin(tensor * (place + 1))) for place, tensor in enumerate(flat))
+        return [*flat, *tf.gradients(number, [inputs, *weights])]
+
+    results = results_of(getattr(tf.nn, loop)), tf.function(results_of, jit_compile=True, autograph=False)(bounded_loop)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        reference, bounded = session.run(results)
+    for ours, theirs in zip(bounded, reference, strict=True):
+        assert np.abs(theirs).max() > 0.1
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_more_batches_than_fit_into_a_call_take_several(monkeypatch):

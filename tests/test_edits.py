@@ -176,7 +176,7 @@ EDITS = {
         "embed(tf.where(tf.equal(batch.inputs, 0), 2 + batch.inputs, batch.inputs)[::-1],",
     ),
     # training step
-    "loss_and_gradients: scaled": ('raw_rnn)["loss"]', 'raw_rnn)["loss"] * 3'),
+    "loss_and_gradients: scaled": ('parts)["loss"]', 'parts)["loss"] * 3'),
     "loss_and_gradients: noise": (
         "tf.convert_to_tensor(gradient) for gradient",
         "tf.convert_to_tensor(gradient) + 0.1 for gradient",

@@ -1,9 +1,11 @@
-"""tf.nn.raw_rnn with a length that is known in advance, for XLA.
+"""TensorFlow's loops over time with a length that is known in advance, for XLA.
 
-tf.nn.raw_rnn runs until every sequence is finished, and writes into an array that grows. XLA must know all sizes.
+tf.nn.raw_rnn runs until every sequence is finished, and writes into an array that grows. XLA must know all sizes. It
+could compile tf.nn.dynamic_rnn, but the gradient of that adds to an array of all inputs at each step.
 """
 
 import functools
+import types
 
 from support.tensorflow import tensorflow_v1 as tf
 
@@ -63,3 +65,45 @@ def bounded_raw_rnn(cell, loop_fn, steps):
             return tf.TensorArray(zero.dtype, steps).unstack(stacked)
 
         return map_structure(array, emit, zeros), state, loop_state if has_loop_state else None
+
+
+def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
+    """Does the same as tf.nn.dynamic_rnn. inputs: [time, batch, input_size], all known; time_major: True."""
+    assert time_major
+    steps, input_shape = inputs.shape[0], inputs.shape[1:]
+    # bounded_raw_rnn calls loop_fn once more than the cell, and a list gives its last element first.
+    first_comes_last = tf.reverse(tf.pad(inputs, [[0, 1], [0, 0], [0, 0]]), [0])
+    all_inputs = tf.raw_ops.TensorListFromTensor(tensor=first_comes_last, element_shape=input_shape)
+
+    def loop_fn(time, cell_output, cell_state, unread):
+        if cell_output is None:
+            cell_output, unread = tf.zeros([cell.output_size], dtype), all_inputs
+            cell_state = cell.zero_state(input_shape[0], dtype)
+        unread, next_input = tf.raw_ops.TensorListPopBack(
+            input_handle=unread, element_shape=input_shape, element_dtype=dtype
+        )
+        next_input.set_shape(input_shape)
+        return time >= sequence_length, next_input, cell_state, cell_output, unread
+
+    outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
+    return outputs.stack(), state
+
+
+def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
+    """Does the same as tf.nn.bidirectional_dynamic_rnn, for inputs as in bounded_dynamic_rnn()."""
+
+    def reverse(sequences):
+        return tf.reverse_sequence(sequences, sequence_length, seq_axis=0, batch_axis=1)
+
+    forward_outputs, forward_state = bounded_dynamic_rnn(forward_cell, inputs, sequence_length, dtype, time_major)
+    outputs, backward_state = bounded_dynamic_rnn(backward_cell, reverse(inputs), sequence_length, dtype, time_major)
+    return (forward_outputs, reverse(outputs)), (forward_state, backward_state)
+
+
+def loops_of_length(decoder_steps):
+    """Returns what replaces tf.nn as the loops of seq2seq_copy.Parts, for a decoder of so many steps."""
+    return types.SimpleNamespace(
+        raw_rnn=functools.partial(bounded_raw_rnn, steps=decoder_steps),
+        dynamic_rnn=bounded_dynamic_rnn,
+        bidirectional_dynamic_rnn=bounded_bidirectional_dynamic_rnn,
+    )

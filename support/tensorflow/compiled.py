@@ -14,7 +14,7 @@ import helpers
 from seq2seq_copy import loss_and_gradients, run_in_session
 from support.errors import UserError
 from support.tensorflow import tensorflow_v1 as tf
-from support.tensorflow.bounded_rnn import bounded_raw_rnn
+from support.tensorflow.bounded_rnn import loops_of_length
 from support.tensorflow.sharing import Made, recording, reusing
 
 MOST_STEPS = 50  # in one call; Ctrl-C and the progress bar wait until it ends
@@ -120,7 +120,7 @@ def compute_for_size(batch, config, parts, variables, size):
     def compute(length, decoder_steps):
         cut = batch._replace(inputs=batch.inputs[:length], targets=batch.targets[:decoder_steps])
         with reusing(variables, read=lambda variable: variable.read_value()):  # not what a loop has cached
-            return loss_and_gradients(cut, config, parts, partial(bounded_raw_rnn, steps=decoder_steps))
+            return loss_and_gradients(cut, config, parts._replace(loops=loops_of_length(decoder_steps)))
 
     if len(config.sizes) == 1:
         return compute(*config.sizes[0])
