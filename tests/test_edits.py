@@ -76,6 +76,14 @@ EDITS = {
         "    encoder_inputs_embedded += tf.reduce_mean(encoder_inputs_embedded, axis=0)\n"
         "    forward_cell = parts.cell(",
     ),
+    "encode: another initial state": (
+        "encoder_inputs_length, dtype",
+        "encoder_inputs_length,\n        initial_state_bw=LSTMStateTuple(*[encoder_inputs_embedded[0]] * 2), dtype",
+    ),
+    "encode: TensorFlow's own loop, half the inputs": (
+        "= loops.bidirectional_dynamic_rnn(\n        forward_cell, backward_cell, encoder",
+        "= tf.nn.bidirectional_dynamic_rnn(\n        forward_cell, backward_cell, 0.5 * encoder",
+    ),
     "concatenate_states: c twice": (
         "tf.concat([forward_state.h, backward_state.h], axis=1",
         "tf.concat([forward_state.c, backward_state.c], axis=1",

@@ -67,36 +67,46 @@ def bounded_raw_rnn(cell, loop_fn, steps):
         return map_structure(array, emit, zeros), state, loop_state if has_loop_state else None
 
 
-def bounded_dynamic_rnn(cell, inputs, sequence_length, dtype, time_major):
-    """Does the same as tf.nn.dynamic_rnn. inputs: [time, batch, input_size], all known; time_major: True."""
-    assert time_major
-    steps, input_shape = inputs.shape[0], inputs.shape[1:]
+def usual_options(inputs):
+    """Returns the options of a call that bounded loops understand. Others are passed on to TensorFlow's own loops."""
+    return {"dtype": inputs.dtype, "time_major": True}
+
+
+def bounded_dynamic_rnn(cell, inputs, sequence_length=None, *others, **options):
+    """Does the same as tf.nn.dynamic_rnn, for inputs [time, batch, input_size] whose shape is known in advance."""
+    if others or options != usual_options(inputs):
+        return tf.nn.dynamic_rnn(cell, inputs, sequence_length, *others, **options)
+    (steps, batch_size, input_size), dtype = inputs.shape.as_list(), inputs.dtype
+    lengths = tf.fill([batch_size], steps) if sequence_length is None else sequence_length
     # bounded_raw_rnn calls loop_fn once more than the cell, and a list gives its last element first.
     first_comes_last = tf.reverse(tf.pad(inputs, [[0, 1], [0, 0], [0, 0]]), [0])
-    all_inputs = tf.raw_ops.TensorListFromTensor(tensor=first_comes_last, element_shape=input_shape)
+    of_a_step = {"element_shape": [batch_size, input_size]}
+    all_inputs = tf.raw_ops.TensorListFromTensor(tensor=first_comes_last, **of_a_step)
 
     def loop_fn(time, cell_output, cell_state, unread):
         if cell_output is None:
-            cell_output, unread = tf.zeros([cell.output_size], dtype), all_inputs
-            cell_state = cell.zero_state(input_shape[0], dtype)
-        unread, next_input = tf.raw_ops.TensorListPopBack(
-            input_handle=unread, element_shape=input_shape, element_dtype=dtype
-        )
-        next_input.set_shape(input_shape)
-        return time >= sequence_length, next_input, cell_state, cell_output, unread
+            cell_output, cell_state = tf.zeros([cell.output_size], dtype), cell.zero_state(batch_size, dtype)
+            unread = all_inputs
+        unread, next_input = tf.raw_ops.TensorListPopBack(input_handle=unread, element_dtype=dtype, **of_a_step)
+        next_input.set_shape([batch_size, input_size])
+        return time >= lengths, next_input, cell_state, cell_output, unread
 
     outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
     return outputs.stack(), state
 
 
-def bounded_bidirectional_dynamic_rnn(forward_cell, backward_cell, inputs, sequence_length, dtype, time_major):
+def bounded_bidirectional_dynamic_rnn(cell_fw, cell_bw, inputs, sequence_length=None, *others, **options):
     """Does the same as tf.nn.bidirectional_dynamic_rnn, for inputs as in bounded_dynamic_rnn()."""
+    if others or options != usual_options(inputs):
+        return tf.nn.bidirectional_dynamic_rnn(cell_fw, cell_bw, inputs, sequence_length, *others, **options)
 
     def reverse(sequences):
+        if sequence_length is None:
+            return tf.reverse(sequences, [0])
         return tf.reverse_sequence(sequences, sequence_length, seq_axis=0, batch_axis=1)
 
-    forward_outputs, forward_state = bounded_dynamic_rnn(forward_cell, inputs, sequence_length, dtype, time_major)
-    outputs, backward_state = bounded_dynamic_rnn(backward_cell, reverse(inputs), sequence_length, dtype, time_major)
+    forward_outputs, forward_state = bounded_dynamic_rnn(cell_fw, inputs, sequence_length, **options)
+    outputs, backward_state = bounded_dynamic_rnn(cell_bw, reverse(inputs), sequence_length, **options)
     return (forward_outputs, reverse(outputs)), (forward_state, backward_state)
 
 
