@@ -35,6 +35,8 @@ def draw_growth(axis, size, rates):
     for name, values in rates.items():
         axis.loglog(tables.GROWTH[size], values, marker="o", label=name, color=color(name))
     axis.set(xlabel=size.replace("_", " "), ylabel="symbols per second")
+    axis.set_xticks(tables.GROWTH[size], tables.GROWTH[size])
+    axis.set_xticks([], minor=True)
     axis.grid(alpha=0.3)
     axis.legend()
 

@@ -172,6 +172,14 @@ FOR_PAIRS = {
     "batch_size": 64,
     "keep": "best",
 }
+FEW_PAIRS = 2000  # to learn; up to so many, these are the defaults in place of those above
+FOR_FEW_PAIRS = {
+    "encoder_hidden_units": 32,
+    "input_embedding_size": 32,
+    "dropout": 0.3,
+    "learning_rate": 0.03,
+    "batch_size": 32,
+}
 DATA_FILES = ("data", "validation_data", "test_data")
 MAY_CHANGE = {*DATA_FILES, "names", "untrained", "max_answer", "started_from", "batches_in_epoch", "samples", "plot"}
 ALWAYS_SAVED = ("seed", "max_batches", "vocab_size", "encoder_hidden_units")  # by every version of this program

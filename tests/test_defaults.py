@@ -10,7 +10,7 @@ import pytest
 from seq2seq_copy import Config
 from support.data import pairs
 from support.run.run_folder import RunFolder
-from support.settings import FOR_PAIRS, Settings
+from support.settings import FOR_FEW_PAIRS, FOR_PAIRS, Settings
 from support.terminal import training
 from support.terminal.command import read_command
 from support.terminal.report import data_report
@@ -20,20 +20,33 @@ TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-s
 
 @pytest.fixture
 def data(tmp_path):
+    """A hundred pairs."""
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{a} {b}\t{b}\n" for a in "abcdefghij" for b in "abcdefghij"))
     return path
 
 
-def test_own_data_has_defaults_of_its_own_and_flags_override_each(data, tmp_path):
+@pytest.fixture
+def many(tmp_path):
+    """More than 2,000 pairs to learn."""
+    path = tmp_path / "many.tsv"
+    path.write_text("".join(f"{number:d}\t{number % 7}\n" for number in range(2600)))
+    return path
+
+
+def test_own_data_has_defaults_of_its_own_and_flags_override_each(many, data, tmp_path):
     plain = {name: getattr(Settings, name) for name in FOR_PAIRS}
-    config = read_command(["--data", str(data)]).config
+    config = read_command(["--data", str(many)]).config
     assert {name: getattr(config, name) for name in FOR_PAIRS} == FOR_PAIRS
     assert not any(FOR_PAIRS[name] == value for name, value in plain.items())
+    config = read_command(["--data", str(data)]).config
+    for_few = FOR_PAIRS | FOR_FEW_PAIRS
+    assert {name: getattr(config, name) for name in for_few} == for_few
+    assert not any(FOR_FEW_PAIRS[name] == FOR_PAIRS[name] for name in FOR_FEW_PAIRS)
     (tmp_path / "settings.json").write_text(json.dumps({"dropout": 0.1, "keep": "last", "max_batches": 7}))
     typed = ["--settings", str(tmp_path / "settings.json"), "--attention", "none", "--dropout", "0"]
     changed = read_command(["--data", str(data), *typed]).config
-    expected = FOR_PAIRS | {"keep": "last", "attention": "none", "dropout": 0.0, "max_batches": 7}
+    expected = for_few | {"keep": "last", "attention": "none", "dropout": 0.0, "max_batches": 7}
     assert {name: getattr(changed, name) for name in expected} == expected
 
 
@@ -53,15 +66,16 @@ def test_the_first_lines_show_the_settings_as_flags_that_give_the_same_run(data)
 
 
 def test_the_number_of_batches_depends_on_the_pairs():
-    def batches(lines, length, target_length):
+    def batches(lines, length, target_length, batch_size=64):
         bounds = np.arange(2 * lines + 1) // 2 * (length + target_length) + np.arange(2 * lines + 1) % 2 * length
         fields = {name: None for name in pairs.Pairs._fields}
         made = pairs.Pairs(**fields | {"bounds": bounds, "training_lines": np.arange(lines)})
-        return pairs.default_batches(made)
+        return pairs.default_batches(made, batch_size)
 
     assert batches(100, 5, 5) == 1000
     assert batches(3600, 7, 7) == 2400
     assert batches(90_000, 3, 4) == 12_000
+    assert batches(3600, 7, 7, 32) == 4800, "as many examples"
     assert batches(90_000, 50, 47) == 1500, "long pairs take longer"
     assert batches(9, 9000, 9000) == 100
 

@@ -37,7 +37,7 @@ MOST_WRONG_LINES = 1_000  # with so many, it is not a file of pairs
 MOST_WARNINGS = 5
 MOST_BUCKETS = 4  # of similar lengths; XLA compiles a program for each
 LEAST_SAVING = 0.1  # the share of all steps that one more bucket must save
-MOST_STEPS = 150_000  # by default, in all batches
+MOST_STEPS = 150_000  # by default, in all batches of 64
 DISTINCT_LENGTHS = 100  # at most, after rounding up, when the buckets are chosen
 
 log = logging.getLogger(__name__)
@@ -379,12 +379,12 @@ def lengths_of(pairs, lines):
     return np.diff(pairs.bounds).reshape(-1, 2)[lines]
 
 
-def default_batches(pairs):
+def default_batches(pairs, batch_size):
     """Returns on how many batches to train: few passes over many pairs, many over a few, fewer over long ones."""
     lengths = lengths_of(pairs, pairs.training_lines)
     steps = lengths.sum(axis=1).mean() + EXTRA_DECODER_STEPS  # of encoder and decoder
-    batches = min(max(1000, 40 * len(lengths) ** 0.5), MOST_STEPS / steps)
-    return max(100, int(round(batches, -2)))
+    batches_of_64 = min(max(1000, 40 * len(lengths) ** 0.5), MOST_STEPS / steps)
+    return max(100, int(round(batches_of_64 * 64 / batch_size, -2)))
 
 
 def buckets(lengths, target_lengths):

@@ -254,8 +254,10 @@ def new_run(given):
         if "held_out_sequences" in given and config.validation_data is not None:
             raise UserError("--held-out-sequences cannot be combined with --validation-data: no lines are drawn then")
         user_pairs = pairs.read(config)
+        if defaults and start_from is None and user_pairs.training_lines.size <= settings.FEW_PAIRS:
+            config = replace(config, **settings.FOR_FEW_PAIRS | given)
         if defaults and "max_batches" not in given:
-            config = replace(config, max_batches=pairs.default_batches(user_pairs))
+            config = replace(config, max_batches=pairs.default_batches(user_pairs, config.batch_size))
         return Train(with_data(config, user_pairs), user_pairs, path=None)
     if config.task == "alphabet" and "vocab_size" not in given:
         config = replace(config, vocab_size=ALPHABET_VOCAB_SIZE)

@@ -5,7 +5,7 @@ import difflib
 import sys
 
 from support import outside
-from support.settings import FOR_PAIRS, KINDS, UNKNOWN_NAME, Settings, flag
+from support.settings import FEW_PAIRS, FOR_FEW_PAIRS, FOR_PAIRS, KINDS, UNKNOWN_NAME, Settings, flag
 from support.values import PICTURE_ENDINGS
 
 # The flags of settings in their groups, each with its help. A setting that is not here has no flag.
@@ -95,5 +95,6 @@ def add_settings(parser, without=(), other_help=None):
                 text = (other_help or {}).get(name, text)
                 default, kind = getattr(Settings, name), KINDS[name]
                 of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
-                text += "" if default is None else f" (default: {default}{of_pairs})"
+                of_few = f", or {FOR_FEW_PAIRS[name]} for at most {FEW_PAIRS} pairs" if name in FOR_FEW_PAIRS else ""
+                text += "" if default is None else f" (default: {default}{of_pairs}{of_few})"
                 group.add_argument(flag(name), type=kind, help=text, metavar=kind.metavar)
