@@ -130,7 +130,13 @@ def concatenate_states(forward_state, backward_state):
     return LSTMStateTuple(c, h)  # [batch, 2 * encoder_hidden_units] each
 
 
-Encoded = namedtuple("Encoded", "embeddings final_state outputs lengths")  # what the decoder may look at
+def most_likely(logits):
+    """Chooses the symbols that the decoder reads next, int32 [batch]. No gradient flows through them."""
+    return tf.argmax(logits, axis=1, output_type=tf.int32)
+
+
+# What the decoder may look at, and how it chooses; answers to a user are chosen without PAD, and by beam search.
+Encoded = namedtuple("Encoded", "embeddings final_state outputs lengths choose", defaults=[most_likely])
 
 
 def make_loop_fn(encoded, decoder_lengths, decoder_targets):
@@ -160,7 +166,7 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
     def loop_fn_transition(time, cell_output, cell_state):
         elements_finished = time >= decoder_lengths  # [batch]
         logits = tf.matmul(cell_output, output_weights) + output_bias  # [batch, vocab_size]
-        prediction = tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]; no gradient flows through it
+        prediction = encoded.choose(logits)  # [batch]
         prediction_embedded = tf.nn.embedding_lookup(embeddings, prediction)  # [batch, input_embedding_size]
         next_input = tf.where(elements_finished, pad_step_embedded, prediction_embedded)
         emit_output = {"decoder_logits": logits, "decoder_prediction": prediction}

@@ -110,8 +110,12 @@ EDITS = {
         "tf.nest.map_structure(lambda x: x / 2, encoded.final_state), emit_structure",
     ),
     "loop_fn_transition: second best": (
-        "prediction = tf.argmax(logits, axis=1, output_type=tf.int32)",
+        "prediction = encoded.choose(logits)",
         "prediction = tf.nn.top_k(logits, 2)[1][:, 1]",
+    ),
+    "most_likely: second best": (
+        "return tf.argmax(logits, axis=1, output_type=tf.int32)",
+        "return tf.nn.top_k(logits, 2)[1][:, 1]",
     ),
     "loop_fn_transition: logits scaled": ("+ output_bias  # [batch", "* 0.5 + output_bias  # [batch"),
     "loop_fn: emits entropy, which is part of the loss": [
@@ -287,8 +291,8 @@ NO_CHANGE = {
     "zero_state made otherwise": ("zeros = tf.zeros([batch_size", "zeros = 0 * tf.ones([batch_size"),
     "constant PAD": ("PAD\nfrom support", "PAD\n\nPAD = 3\nfrom support"),
     "Encoded: a default": (
-        'namedtuple("Encoded", "embeddings final_state outputs lengths")',
-        'namedtuple("Encoded", "embeddings final_state outputs lengths", defaults=[None])',
+        'lengths choose", defaults=[most_likely])',
+        'lengths choose", defaults=[None, most_likely])',
     ),
     "Model.predict": ("self.session.run(self.decoder_prediction,", "0 * self.session.run(self.decoder_prediction,"),
     "evaluate: strict": ("== some.targets  #", "> some.targets  #"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from helpers import EOS, EXTRA_DECODER_STEPS, PAD
 from seq2seq_copy import build_model
+from support.errors import UserError
 from support.model import greedy
 from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
@@ -146,13 +147,22 @@ def search(parts, beam, length_penalty):
     """
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
+        batch_size, (vocab_size, input_embedding_size) = tf.size(decoder_lengths), encoded.embeddings.shape.as_list()
+        of_step = {}  # what the search and the wrapped loop_fn tell each other, while the graph of a step is built
+
+        def choose_in_beam(logits):
+            log_probabilities = tf.reshape(tf.nn.log_softmax(logits), [batch_size, beam, vocab_size])
+            of_step["chosen"] = choose(log_probabilities, of_step["kept"], length_penalty)
+            return tf.reshape(of_step["chosen"].symbols, [-1])
+
         rows = encoded._replace(
             final_state=tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoded.final_state),
             outputs=tf.repeat(encoded.outputs, beam, axis=1),
             lengths=tf.repeat(encoded.lengths, beam),
+            choose=choose_in_beam,
         )
         loop_fn = parts.make_loop_fn(rows, tf.repeat(decoder_lengths, beam), decoder_targets)
-        return keep_the_likeliest(loop_fn, encoded.embeddings, tf.size(decoder_lengths), beam, length_penalty)
+        return keep_the_likeliest(loop_fn, of_step, input_embedding_size, batch_size, beam)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 
@@ -166,24 +176,33 @@ class Kept(NamedTuple):
     inner: tf.Tensor | tuple  # the loop_state of the wrapped loop_fn, () for None
 
 
-def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
+class Chosen(NamedTuple):
+    """How the hypotheses go on after a step."""
+
+    symbols: tf.Tensor  # int32 [batch, beam], the last symbol of each chosen hypothesis
+    parents: tf.Tensor  # int32 [batch, beam], the hypothesis it continues
+    log_probabilities: tf.Tensor  # float32 [batch, beam], of these symbols; -inf for a row without a hypothesis
+    kept: Kept  # the chosen hypotheses
+
+
+def keep_the_likeliest(loop_fn, of_step, input_embedding_size, batch_size, beam):
     """Wraps a loop_fn in one that keeps the likeliest hypotheses of each sequence.
 
     A hypothesis that has ended continues with PAD, at no cost. Before its end it holds no PAD. A sequence is finished
     when all its hypotheses have ended.
 
     Args:
-      loop_fn: the loop_fn to wrap, for batch * beam rows. The first part of its next_input is the embedding of the
-        symbol; it emits decoder_logits and, with attention, alignment.
-      embeddings: float32 [vocab_size, input_embedding_size].
+      loop_fn: the loop_fn to wrap, for batch * beam rows. It chooses by a Kept, of_step["kept"], and leaves a Chosen,
+        of_step["chosen"]. Its next_input begins with the embedding of the symbol chosen for each row. What attention
+        adds behind it, its state and its alignment, if it emits one, are of the rows before the choice.
+      of_step: dict.
+      input_embedding_size: int.
       batch_size: int32 [].
       beam: int.
-      length_penalty: float.
 
     Returns:
       A loop_fn that emits the tensors listed in search().
     """
-    vocab_size, input_embedding_size = embeddings.shape.as_list()
     # At first each sequence has one hypothesis, the empty one.
     no_totals = tf.tile([[0.0] + [-np.inf] * (beam - 1)], [batch_size, 1])
 
@@ -202,24 +221,24 @@ def keep_the_likeliest(loop_fn, embeddings, batch_size, beam, length_penalty):
 
     def transition(time, cell_output, cell_state, kept):
         inner = None if isinstance(kept.inner, tuple) else kept.inner
+        of_step["kept"] = kept
         finished, next_input, state, emit, inner = loop_fn(time, cell_output, cell_state, inner)
-        log_probabilities = tf.nn.log_softmax(emit["decoder_logits"])
-        log_probabilities = tf.reshape(log_probabilities, [batch_size, beam, vocab_size])
-        symbols, parents, log_probabilities, kept = choose(log_probabilities, kept, length_penalty)
+        if "chosen" not in of_step:
+            raise UserError("--beam: the loop_fn of this model does not choose symbols by encoded.choose()")
+        symbols, parents, log_probabilities, kept = of_step.pop("chosen")
         finished |= tf.repeat(tf.reduce_all(kept.has_ended, axis=1), beam)
 
         first_rows = beam * tf.range(batch_size)[:, tf.newaxis]  # [batch, 1]
         rows = tf.reshape(first_rows + parents, [-1])  # [batch * beam], where each hypothesis was before
         alignment = {name: emit[name] for name in emit if name == "alignment"}
-        state, next_input, alignment, inner = tf.nest.map_structure(
-            lambda tensor: tf.gather(tensor, rows), (state, next_input, alignment, () if inner is None else inner)
+        embedded, added = next_input[:, :input_embedding_size], next_input[:, input_embedding_size:]
+        state, added, alignment, inner = tf.nest.map_structure(
+            lambda tensor: tf.gather(tensor, rows), (state, added, alignment, () if inner is None else inner)
         )
-        symbols = tf.reshape(symbols, [-1])
-        embedded = tf.nn.embedding_lookup(embeddings, symbols)
-        next_input = tf.concat([embedded, next_input[:, input_embedding_size:]], axis=1)  # what attention added stays
-        log_probabilities, parents = tf.reshape(log_probabilities, [-1]), tf.reshape(parents, [-1])
-        emit = {"log_probabilities": log_probabilities, "symbols": symbols, "parents": parents} | alignment
-        return finished, next_input, state, emit, kept._replace(inner=inner)
+        next_input = tf.concat([embedded, added], axis=1)
+        traces = {"log_probabilities": log_probabilities, "symbols": symbols, "parents": parents}
+        traces = {name: tf.reshape(trace, [-1]) for name, trace in traces.items()}
+        return finished, next_input, state, traces | alignment, kept._replace(inner=inner)
 
     def searching_loop_fn(time, cell_output, cell_state, loop_state):
         return initial(time) if cell_output is None else transition(time, cell_output, cell_state, loop_state)
@@ -236,9 +255,7 @@ def choose(log_probabilities, kept, length_penalty):
       length_penalty: float.
 
     Returns:
-      symbols, parents: int32 [batch, beam], the last symbol of each chosen hypothesis and the hypothesis it continues.
-      log_probabilities: float32 [batch, beam], of these symbols; -inf for a row without a hypothesis.
-      kept: a Kept of the chosen hypotheses.
+      A Chosen.
     """
     _, beam, vocab_size = log_probabilities.shape.as_list()
     is_pad = tf.equal(tf.range(vocab_size), PAD)
@@ -256,4 +273,5 @@ def choose(log_probabilities, kept, length_penalty):
     totals, log_probabilities = of_chosen(totals), of_chosen(log_probabilities)
     lengths, has_ended = (tf.gather(tensor, parents, batch_dims=1) for tensor in (lengths, kept.has_ended))
     log_probabilities = tf.where(tf.is_finite(totals), log_probabilities, totals)
-    return symbols, parents, log_probabilities, Kept(totals, lengths, has_ended | tf.equal(symbols, EOS), kept.inner)
+    kept = Kept(totals, lengths, has_ended | tf.equal(symbols, EOS), kept.inner)
+    return Chosen(symbols, parents, log_probabilities, kept)

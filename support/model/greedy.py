@@ -27,21 +27,20 @@ def question(sequences, config, steps=None):
 def answer(parts):
     """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
 
-    def make_loop_fn(encoded, decoder_lengths, decoder_targets):
-        loop_fn, embeddings = parts.make_loop_fn(encoded, decoder_lengths, decoder_targets), encoded.embeddings
-        input_embedding_size = embeddings.shape[1]
+    def make_loop_fn(encoded, *arguments):
+        loop_fn = parts.make_loop_fn(encoded._replace(choose=most_likely_but_pad), *arguments)
 
         def answering_loop_fn(time, cell_output, cell_state, loop_state):
             finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
             if cell_output is not None:
-                logits = emit["decoder_logits"][:, PAD + 1 :]  # [batch, vocab_size - 1]
-                prediction = PAD + 1 + tf.argmax(logits, axis=1, output_type=tf.int32)  # [batch]
-                embedded = tf.nn.embedding_lookup(embeddings, prediction)
-                from_attention = next_input[:, input_embedding_size:]
-                next_input = tf.concat([embedded, from_attention], axis=1)
-                finished, emit = finished | tf.equal(prediction, EOS), emit | {"decoder_prediction": prediction}
+                finished |= tf.equal(emit["decoder_prediction"], EOS)
             return finished, next_input, next_state, emit, loop_state
 
         return answering_loop_fn
 
     return parts._replace(make_loop_fn=make_loop_fn)
+
+
+def most_likely_but_pad(logits):
+    """Chooses a symbol as seq2seq_copy.most_likely() does, but never PAD."""
+    return PAD + 1 + tf.argmax(logits[:, PAD + 1 :], axis=1, output_type=tf.int32)
