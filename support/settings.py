@@ -172,7 +172,7 @@ FOR_PAIRS = {
     "batch_size": 64,
     "keep": "best",
 }
-FEW_PAIRS = 2000  # to learn; up to so many, these are the defaults in place of those above
+FEW_PAIRS = 1000  # to learn; up to so many, these are the defaults in place of those above
 FOR_FEW_PAIRS = {
     "encoder_hidden_units": 32,
     "input_embedding_size": 32,

@@ -28,9 +28,9 @@ def data(tmp_path):
 
 @pytest.fixture
 def many(tmp_path):
-    """More than 2,000 pairs to learn."""
+    """More than 1,000 pairs to learn."""
     path = tmp_path / "many.tsv"
-    path.write_text("".join(f"{number:d}\t{number % 7}\n" for number in range(2600)))
+    path.write_text("".join(f"{number:d}\t{number % 7}\n" for number in range(1500)))
     return path
 
 

@@ -312,14 +312,19 @@ def edited(edits):
     return text
 
 
-def trained(text, xla, folder):
-    """Trains a script of this text; returns its losses, and which shares of sequences and symbols it gets right."""
+def copy_script(text, folder):
+    """Makes a folder with a script of this text and what it needs; returns the path of the script, a str."""
     folder.mkdir()
     shutil.copytree(ROOT / "support", folder / "support")
     shutil.copy(ROOT / "helpers.py", folder)
     (folder / "seq2seq_copy.py").write_text(text)
-    script = str(folder / "seq2seq_copy.py")
-    status, _, stderr = run([*FLAGS.split(), "--xla", xla], folder, script=script)
+    return str(folder / "seq2seq_copy.py")
+
+
+def trained(text, xla, folder, *flags):
+    """Trains a script of this text; returns its losses, and which shares of sequences and symbols it gets right."""
+    script = copy_script(text, folder)
+    status, _, stderr = run([*FLAGS.split(), "--xla", xla, *flags], folder, script=script)
     assert (status, stderr) == (0, ""), stderr
     with open(folder / "run/history.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
@@ -348,6 +353,39 @@ def test_an_edit_that_changes_nothing_in_training_changes_nothing(name, tmp_path
     for xla in ("on", "off"):
         losses, _ = trained(edited(NO_CHANGE[name]), xla, tmp_path / xla)
         np.testing.assert_allclose(losses, unedited, rtol=1e-5)
+
+
+FEEDBACK = "next_input = tf.where(elements_finished, pad_step_embedded, prediction_embedded)"
+
+
+@pytest.mark.parametrize("attention", ["none", pytest.param("luong", marks=pytest.mark.long)])
+def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
+    """The weights of one run, asked by the script as it is and by edited ones, greedily and with a beam."""
+    scripts = {
+        "as it is": TEXT,
+        "the same, otherwise": edited((FEEDBACK, "next_input = prediction_embedded")),
+        "PAD": edited((FEEDBACK, "next_input = pad_step_embedded")),
+        "twice": edited((FEEDBACK, "next_input = 2 * prediction_embedded")),
+    }
+    answers = {}
+    for name, text in scripts.items():
+        folder = tmp_path / name
+        if not answers:
+            trained(text, "off", folder, "--attention", attention)
+        else:
+            copy_script(text, folder)
+            shutil.copytree(tmp_path / "as it is/run", folder / "run")
+        script = str(folder / "seq2seq_copy.py")
+        for flags in ("--predict", "--beam 3 --predict"):
+            arguments = ["--json", "--run-dir", "run", *flags.split(), "4 8 5 2 7"]
+            status, stdout, stderr = run(arguments, folder, script=script)
+            assert (status, stderr) == (0, ""), stderr
+            (answer,) = json.loads(stdout)["predictions"]
+            answers[name, flags] = answer["log_probability"]
+    for flags in ("--predict", "--beam 3 --predict"):
+        as_it_is, same, pad, twice = (answers[name, flags] for name in scripts)
+        assert same == pytest.approx(as_it_is, abs=1e-5)
+        assert len({round(number, 4) for number in (as_it_is, pad, twice)}) == 3, "the edit is lost"
 
 
 def test_each_function_class_and_constant_is_edited():
