@@ -109,7 +109,8 @@ class LSTMCell:
 def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """Reads the sequences from left to right and from right to left, each up to its true length. parts: see below.
 
-    Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from.
+    Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from. Its
+    state has the same form, and as many units.
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
     """
     forward_cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)

@@ -50,7 +50,8 @@ def convert(form, text):
             try:
                 inputs, target = FORMS[form](line)
             except ValueError:
-                raise UserError(f"line {number} is not of the form {form}") from None
+                known = FORMS[form].__doc__.partition(".")[0]
+                raise UserError(f"line {number} is not of the form {form}: {known}") from None
             yield f"{inputs}\t{target}\n"
 
 

@@ -26,7 +26,7 @@ def test_a_public_file_becomes_pairs(form, tmp_path, capsys):
 
 def test_a_file_of_another_form_is_one_line_and_nothing_is_written(tmp_path, capsys):
     (tmp_path / "public").write_text("a\tb\tN\nlemma\tform\n")
-    with pytest.raises(UserError, match="public': line 2 is not of the form inflection$"):
+    with pytest.raises(UserError, match="public': line 2 is not of the form inflection: lemma TAB form TAB tags$"):
         public_pairs.main(["inflection", str(tmp_path / "public")])
     with pytest.raises(UserError, match="none': No such file or directory$"):
         public_pairs.main(["scan", str(tmp_path / "none")])
