@@ -131,6 +131,8 @@ FLAGS = {  # what is typed, and how the message begins
     "--predict 3 --resume": "--resume cannot be combined with --predict",
     "--predict 3 --predict -": "--predict: - (standard input) cannot be combined with other sequences",
     "--predict 3 --predict x --run-dir run": "--predict 'x': 'x' is not a symbol from 2 to 4",
+    "--predict 3,4 --run-dir run": "--predict '3,4': '3,4' is not a symbol from 2 to 4; put spaces between symbols",
+    "--predict 35 --run-dir run": "--predict '35': '35' is not a symbol from 2 to 4 (see",
     "--predict= --run-dir run": "--predict '': no symbols",
     "--predict 3 --run-dir run --beam 0": "--beam: '0' is not a whole number from 1 to 1000",
     "--predict 3 --run-dir run --beam 2 --n-best 3": "--n-best: 3 is more than --beam 2",

@@ -74,7 +74,10 @@ def reader(config):
             raise ValueError(f"{len(words)} symbols; at most {LONGEST_SEQUENCE} are allowed")
         for word in words:
             if word not in symbols and unknown is None:
-                raise ValueError(f"{word[:20]!r} is not a symbol {known}")
+                letters = [letter for letter in word if letter.isalnum()]
+                joined = len(words) == 1 < len(letters) and symbols.keys() >= {*letters}
+                hint = "; put spaces between symbols" if joined else ""
+                raise ValueError(f"{word[:20]!r} is not a symbol {known}{hint}")
         return np.array([symbols.get(word, unknown) for word in words], dtype=np.int32)
 
     return read
