@@ -10,9 +10,11 @@ import pytest
 import reference
 
 from helpers import EOS, PAD
+from seq2seq_copy import PLAIN, build_model
 from support.model import beam_search, greedy, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from support.tensorflow.sharing import reusing
 from support.terminal import predict
 from support.terminal.predict_flags import PredictFlags
 from tests.running import run
@@ -27,9 +29,9 @@ def make_ask():
     """Returns a function that builds a model with random weights, and returns its search and the weights."""
     sessions = []
 
-    def make(config, attention="none", cell="lstm", scale=1.5, pad=0.0):
+    def make(config, attention="none", cell="lstm", scale=1.5, pad=0.0, parts=PLAIN):
         config = dataclasses.replace(config, attention=attention, cell=cell, layers=1 + (attention == "luong"))
-        model = variants.open_model(config)
+        model = variants.open_model(config, parts)
         sessions.append(model.session)
         generator = np.random.default_rng(0)
         for variable in tf.trainable_variables():
@@ -41,6 +43,7 @@ def make_ask():
         def ask(sequences, *search):
             return beam_search.make_search(model, *search)(greedy.question(sequences, config))
 
+        ask.model = model
         return ask, reference.weights_of(model.session)
 
     yield make
@@ -73,6 +76,54 @@ def test_a_wide_beam_finds_what_an_exhaustive_search_finds(attention, cell, leng
     assert [tuple(hypothesis.symbols) for hypothesis in hypotheses] == ranked[:20]
     for hypothesis, answer in zip(hypotheses, ranked):
         assert hypothesis.log_probability == pytest.approx(expected[answer], abs=1e-4)
+
+
+def feed_back_more(encoded, decoder_lengths, decoder_targets):
+    """A loop_fn that feeds back a part of the state too, and finishes a sequence with its EOS."""
+    loop_fn = PLAIN.make_loop_fn(encoded, decoder_lengths, decoder_targets)
+
+    def feeding_loop_fn(time, cell_output, cell_state, loop_state):
+        finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
+        if cell_output is not None:
+            next_input += 3 * cell_output[:, : next_input.shape[1]]
+            finished |= tf.equal(emit["decoder_prediction"], EOS)
+        return finished, next_input, next_state, emit, loop_state
+
+    return feeding_loop_fn
+
+
+def read(parts, symbols):
+    """Returns Parts whose decoder chooses these symbols, int [steps], one after the other."""
+
+    def make_loop_fn(encoded, *arguments):
+        now = {}
+        choose = lambda logits: tf.constant(symbols, tf.int32)[now["time"] - 1 :][:1]  # noqa: E731
+        loop_fn = parts.make_loop_fn(encoded._replace(choose=choose), *arguments)
+
+        def reading_loop_fn(time, *others):
+            now["time"] = time
+            return loop_fn(time, *others)
+
+        return reading_loop_fn
+
+    return parts._replace(make_loop_fn=make_loop_fn)
+
+
+@pytest.mark.parametrize("width", [3, 100])
+def test_a_beam_goes_on_as_the_loop_fn_says(width, make_ask):
+    """Each answer has the log-probabilities that its symbols have when the decoder reads them, one by one."""
+    parts = PLAIN._replace(make_loop_fn=feed_back_more)
+    ask, _ = make_ask(CONFIG, parts=parts)
+    model, sequence = ask.model, [3]
+    for hypothesis in ask([sequence], width, min(width, 12))[0]:
+        steps = hypothesis.symbols.size
+        with reusing(model.variables):
+            padded = np.pad(hypothesis.symbols, [0, 4 - steps], constant_values=EOS)
+            questions = model.placeholders._replace(targets=None)
+            logits = build_model(questions, CONFIG, read(parts, padded))["decoder_logits"]
+        rows = model.session.run(logits, model.feed(greedy.question([sequence], CONFIG)))[:steps, 0]
+        expected = [np.log(reference.softmax(row)[symbol]) for row, symbol in zip(rows, hypothesis.symbols)]
+        np.testing.assert_allclose(hypothesis.log_probabilities, expected, atol=1e-4)
 
 
 def search_by_hand(weights, sequence, vocab_size, width, length_penalty):

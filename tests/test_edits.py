@@ -222,8 +222,8 @@ EDITS = {
     "LSTMCell.__call__: makes a variable": [
         (
             "        gates = tf.nn.bias_add(",
-            "        half = tf.constant_initializer(0.5)\n"
-            '        scale = tf.get_variable("scale", [4 * self.output_size], initializer=half)\n'
+            "        uniform = tf.random_uniform_initializer(0.1, 2.0)\n"
+            '        scale = tf.get_variable("scale", [4 * self.output_size], initializer=uniform)\n'
             "        gates = tf.nn.bias_add(",
         ),
         ("i, j, f, o = tf.split(gates,", "i, j, f, o = tf.split(gates * scale,"),
@@ -366,6 +366,7 @@ def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
         "the same, otherwise": edited((FEEDBACK, "next_input = prediction_embedded")),
         "PAD": edited((FEEDBACK, "next_input = pad_step_embedded")),
         "twice": edited((FEEDBACK, "next_input = 2 * prediction_embedded")),
+        "second best": edited(EDITS["most_likely: second best"]),
     }
     answers = {}
     for name, text in scripts.items():
@@ -383,9 +384,13 @@ def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
             (answer,) = json.loads(stdout)["predictions"]
             answers[name, flags] = answer["log_probability"]
     for flags in ("--predict", "--beam 3 --predict"):
-        as_it_is, same, pad, twice = (answers[name, flags] for name in scripts)
+        as_it_is, same, pad, twice, second = (answers[name, flags] for name in scripts)
         assert same == pytest.approx(as_it_is, abs=1e-5)
         assert len({round(number, 4) for number in (as_it_is, pad, twice)}) == 3, "the edit is lost"
+        assert "beam" in flags or abs(second - as_it_is) > 0.01, "the edit is lost"  # a beam chooses by itself
+    itself = copy_script(edited(EDITS["loop_fn_transition: second best"]), tmp_path / "itself")
+    status, _, stderr = run(["--run-dir", "run", "--beam", "2", "--predict", "4 8"], folder, script=itself)
+    assert status == 2 and "does not choose symbols by encoded.choose()" in stderr and stderr.count("\n") == 1
 
 
 def test_each_function_class_and_constant_is_edited():

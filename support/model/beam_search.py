@@ -147,22 +147,23 @@ def search(parts, beam, length_penalty):
     """
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
-        batch_size, (vocab_size, input_embedding_size) = tf.size(decoder_lengths), encoded.embeddings.shape.as_list()
+        batch_size, vocab_size = tf.size(decoder_lengths), int(encoded.embeddings.shape[0])
         of_step = {}  # what the search and the wrapped loop_fn tell each other, while the graph of a step is built
 
-        def choose_in_beam(logits):
-            log_probabilities = tf.reshape(tf.nn.log_softmax(logits), [batch_size, beam, vocab_size])
-            of_step["chosen"] = choose(log_probabilities, of_step["kept"], length_penalty)
+        def choose_once(logits):
+            if "kept" in of_step:
+                log_probabilities = tf.reshape(tf.nn.log_softmax(logits), [batch_size, beam, vocab_size])
+                of_step["chosen"] = choose(log_probabilities, of_step.pop("kept"), length_penalty)
             return tf.reshape(of_step["chosen"].symbols, [-1])
 
         rows = encoded._replace(
             final_state=tf.nest.map_structure(lambda part: tf.repeat(part, beam, axis=0), encoded.final_state),
             outputs=tf.repeat(encoded.outputs, beam, axis=1),
             lengths=tf.repeat(encoded.lengths, beam),
-            choose=choose_in_beam,
+            choose=choose_once,
         )
         loop_fn = parts.make_loop_fn(rows, tf.repeat(decoder_lengths, beam), decoder_targets)
-        return keep_the_likeliest(loop_fn, of_step, input_embedding_size, batch_size, beam)
+        return keep_the_likeliest(loop_fn, of_step, batch_size, beam)
 
     return parts._replace(make_loop_fn=make_loop_fn)
 
@@ -185,18 +186,17 @@ class Chosen(NamedTuple):
     kept: Kept  # the chosen hypotheses
 
 
-def keep_the_likeliest(loop_fn, of_step, input_embedding_size, batch_size, beam):
+def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
     """Wraps a loop_fn in one that keeps the likeliest hypotheses of each sequence.
 
     A hypothesis that has ended continues with PAD, at no cost. Before its end it holds no PAD. A sequence is finished
     when all its hypotheses have ended.
 
     Args:
-      loop_fn: the loop_fn to wrap, for batch * beam rows. It chooses by a Kept, of_step["kept"], and leaves a Chosen,
-        of_step["chosen"]. Its next_input begins with the embedding of the symbol chosen for each row. What attention
-        adds behind it, its state and its alignment, if it emits one, are of the rows before the choice.
+      loop_fn: the loop_fn to wrap, for batch * beam rows. It is called twice for a step. The first call chooses by a
+        Kept, of_step["kept"], and leaves a Chosen, of_step["chosen"]. The second goes on from the hypotheses that were
+        chosen, with their last symbols.
       of_step: dict.
-      input_embedding_size: int.
       batch_size: int32 [].
       beam: int.
 
@@ -222,23 +222,24 @@ def keep_the_likeliest(loop_fn, of_step, input_embedding_size, batch_size, beam)
     def transition(time, cell_output, cell_state, kept):
         inner = None if isinstance(kept.inner, tuple) else kept.inner
         of_step["kept"] = kept
-        finished, next_input, state, emit, inner = loop_fn(time, cell_output, cell_state, inner)
-        if "chosen" not in of_step:
+        loop_fn(time, cell_output, cell_state, inner)
+        if "kept" in of_step:
             raise UserError("--beam: the loop_fn of this model does not choose symbols by encoded.choose()")
-        symbols, parents, log_probabilities, kept = of_step.pop("chosen")
-        finished |= tf.repeat(tf.reduce_all(kept.has_ended, axis=1), beam)
+        symbols, parents, log_probabilities, kept = of_step["chosen"]
 
         first_rows = beam * tf.range(batch_size)[:, tf.newaxis]  # [batch, 1]
         rows = tf.reshape(first_rows + parents, [-1])  # [batch * beam], where each hypothesis was before
-        alignment = {name: emit[name] for name in emit if name == "alignment"}
-        embedded, added = next_input[:, :input_embedding_size], next_input[:, input_embedding_size:]
-        state, added, alignment, inner = tf.nest.map_structure(
-            lambda tensor: tf.gather(tensor, rows), (state, added, alignment, () if inner is None else inner)
+        cell_output, cell_state, inner = tf.nest.map_structure(
+            lambda tensor: tf.gather(tensor, rows), (cell_output, cell_state, kept.inner)
         )
-        next_input = tf.concat([embedded, added], axis=1)
+        inner = None if isinstance(inner, tuple) else inner
+        finished, next_input, state, emit, inner = loop_fn(time, cell_output, cell_state, inner)
+        has_ended = tf.reshape(finished, [batch_size, beam]) | kept.has_ended
+        finished = tf.repeat(tf.reduce_all(has_ended, axis=1), beam)
         traces = {"log_probabilities": log_probabilities, "symbols": symbols, "parents": parents}
         traces = {name: tf.reshape(trace, [-1]) for name, trace in traces.items()}
-        return finished, next_input, state, traces | alignment, kept._replace(inner=inner)
+        alignment = {name: emit[name] for name in emit if name == "alignment"}
+        return finished, next_input, state, traces | alignment, kept._replace(inner=() if inner is None else inner)
 
     def searching_loop_fn(time, cell_output, cell_state, loop_state):
         return initial(time) if cell_output is None else transition(time, cell_output, cell_state, loop_state)

@@ -28,7 +28,11 @@ def answer(parts):
     """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
 
     def make_loop_fn(encoded, *arguments):
-        loop_fn = parts.make_loop_fn(encoded._replace(choose=most_likely_but_pad), *arguments)
+        def choose(logits):
+            is_pad = tf.equal(tf.range(tf.shape(logits)[1]), PAD)
+            return encoded.choose(tf.where_v2(is_pad, -np.inf, logits))
+
+        loop_fn = parts.make_loop_fn(encoded._replace(choose=choose), *arguments)
 
         def answering_loop_fn(time, cell_output, cell_state, loop_state):
             finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
@@ -39,8 +43,3 @@ def answer(parts):
         return answering_loop_fn
 
     return parts._replace(make_loop_fn=make_loop_fn)
-
-
-def most_likely_but_pad(logits):
-    """Chooses a symbol as seq2seq_copy.most_likely() does, but never PAD."""
-    return PAD + 1 + tf.argmax(logits[:, PAD + 1 :], axis=1, output_type=tf.int32)

@@ -10,7 +10,7 @@ import types
 from support.tensorflow import tensorflow_v1 as tf
 
 
-def bounded_raw_rnn(cell, loop_fn, steps):
+def bounded_raw_rnn(cell, loop_fn, steps, scope=None):
     """Does the same as tf.nn.raw_rnn, in a number of steps that is known in advance.
 
     Args:
@@ -18,6 +18,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
       loop_fn: as for tf.nn.raw_rnn. All shapes that it returns must be known, and its loop_state must be always None or
         always of the same shape.
       steps: int, as many as the longest sequence can need.
+      scope: str, of the variables that cell or loop_fn may make.
 
     Returns:
       emit: a TensorArray [steps] for each tensor that loop_fn emits, zero past the end of a sequence.
@@ -25,7 +26,7 @@ def bounded_raw_rnn(cell, loop_fn, steps):
       loop_state: the last one.
     """
     map_structure = tf.nest.map_structure
-    with tf.variable_scope("rnn"):
+    with tf.variable_scope(scope or "rnn"):
         finished, cell_input, state, emit_structure, loop_state = loop_fn(tf.constant(0), None, None, None)
         has_loop_state = loop_state is not None
         zeros = map_structure(lambda emit: tf.zeros([finished.shape[0], *emit.shape], emit.dtype), emit_structure)
@@ -72,10 +73,10 @@ def usual_options(inputs):
     return {"dtype": inputs.dtype, "time_major": True}
 
 
-def bounded_dynamic_rnn(cell, inputs, sequence_length=None, *others, **options):
+def bounded_dynamic_rnn(cell, inputs, sequence_length=None, *others, scope=None, **options):
     """Does the same as tf.nn.dynamic_rnn, for inputs [time, batch, input_size] whose shape is known in advance."""
     if others or options != usual_options(inputs):
-        return tf.nn.dynamic_rnn(cell, inputs, sequence_length, *others, **options)
+        return tf.nn.dynamic_rnn(cell, inputs, sequence_length, *others, scope=scope, **options)
     (steps, batch_size, input_size), dtype = inputs.shape.as_list(), inputs.dtype
     lengths = tf.fill([batch_size], steps) if sequence_length is None else sequence_length
     # bounded_raw_rnn calls loop_fn once more than the cell, and a list gives its last element first.
@@ -91,7 +92,7 @@ def bounded_dynamic_rnn(cell, inputs, sequence_length=None, *others, **options):
         next_input.set_shape([batch_size, input_size])
         return time >= lengths, next_input, cell_state, cell_output, unread
 
-    outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps)
+    outputs, state, _ = bounded_raw_rnn(cell, loop_fn, steps, scope)
     return outputs.stack(), state
 
 
@@ -105,9 +106,12 @@ def bounded_bidirectional_dynamic_rnn(cell_fw, cell_bw, inputs, sequence_length=
             return tf.reverse(sequences, [0])
         return tf.reverse_sequence(sequences, sequence_length, seq_axis=0, batch_axis=1)
 
-    forward_outputs, forward_state = bounded_dynamic_rnn(cell_fw, inputs, sequence_length, **options)
-    outputs, backward_state = bounded_dynamic_rnn(cell_bw, reverse(inputs), sequence_length, **options)
-    return (forward_outputs, reverse(outputs)), (forward_state, backward_state)
+    with tf.variable_scope("bidirectional_rnn"):
+        outputs, forward_state = bounded_dynamic_rnn(cell_fw, inputs, sequence_length, scope="fw", **options)
+        reversed_outputs, backward_state = bounded_dynamic_rnn(
+            cell_bw, reverse(inputs), sequence_length, scope="bw", **options
+        )
+    return (outputs, reverse(reversed_outputs)), (forward_state, backward_state)
 
 
 def loops_of_length(decoder_steps):
