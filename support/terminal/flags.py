@@ -11,7 +11,7 @@ from support.values import PICTURE_ENDINGS
 # The flags of settings in their groups, each with its help. A setting that is not here has no flag.
 FLAGS = {
     "training": {
-        "max_batches": "batches to train on; with --data the default depends on its pairs",
+        "max_batches": "batches to train on; with --data the default depends on its pairs and on --batch-size",
         "batch_size": "sequences in a batch",
         "learning_rate": "peak learning rate; the rate rises to it, then falls linearly to 0",
         "until": "end training when two evaluations in a row find at least this share of the validation sequences "
@@ -19,7 +19,7 @@ FLAGS = {
         "patience": "end training after N evaluations without a better one (default: off)",
         "keep": "weights to end with: the last, or those of the best evaluation",
         "seed": "decides the initial weights and all random data",
-        "xla": "on: compile the training step; off: run tf.nn.raw_rnn as it is",
+        "xla": "on: compile the training step; off: run TensorFlow's own loops",
         "device": "where to train; auto: on a GPU if there is one and it is faster at these sizes, else on the CPU",
         "feedback": "what the decoder reads in training: argmax: its own prediction; teacher: the true symbol; "
         "scheduled: either",
@@ -95,6 +95,6 @@ def add_settings(parser, without=(), other_help=None):
                 text = (other_help or {}).get(name, text)
                 default, kind = getattr(Settings, name), KINDS[name]
                 of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
-                of_few = f", or {FOR_FEW_PAIRS[name]} for at most {FEW_PAIRS} pairs" if name in FOR_FEW_PAIRS else ""
+                of_few = f", or {FOR_FEW_PAIRS[name]} for at most {FEW_PAIRS:,} pairs" if name in FOR_FEW_PAIRS else ""
                 text += "" if default is None else f" (default: {default}{of_pairs}{of_few})"
                 group.add_argument(flag(name), type=kind, help=text, metavar=kind.metavar)
