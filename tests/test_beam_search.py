@@ -97,7 +97,10 @@ def read(parts, symbols):
 
     def make_loop_fn(encoded, *arguments):
         now = {}
-        choose = lambda logits: tf.constant(symbols, tf.int32)[now["time"] - 1 :][:1]  # noqa: E731
+
+        def choose(logits):
+            return tf.constant(symbols, tf.int32)[now["time"] - 1 :][:1]
+
         loop_fn = parts.make_loop_fn(encoded._replace(choose=choose), *arguments)
 
         def reading_loop_fn(time, *others):

@@ -206,8 +206,13 @@ def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
     # At first each sequence has one hypothesis, the empty one.
     no_totals = tf.tile([[0.0] + [-np.inf] * (beam - 1)], [batch_size, 1])
 
+    def call(time, cell_output, cell_state, inner):
+        # A loop carries () in place of a loop_state that is None.
+        *results, inner = loop_fn(time, cell_output, cell_state, None if isinstance(inner, tuple) else inner)
+        return *results, () if inner is None else inner
+
     def initial(time):
-        finished, next_input, state, emit, inner = loop_fn(time, None, None, None)
+        finished, next_input, state, emit, inner = call(time, None, None, ())
         symbol = tf.zeros([], tf.int32)
         traces = {"log_probabilities": tf.zeros([]), "symbols": symbol, "parents": symbol}
         emit_structure = traces | {name: emit[name] for name in emit if name == "alignment"}
@@ -215,14 +220,13 @@ def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
             no_totals,
             tf.zeros([batch_size, beam], tf.int32),
             tf.zeros([batch_size, beam], tf.bool),
-            () if inner is None else inner,
+            inner,
         )
         return finished, next_input, state, emit_structure, kept
 
     def transition(time, cell_output, cell_state, kept):
-        inner = None if isinstance(kept.inner, tuple) else kept.inner
         of_step["kept"] = kept
-        loop_fn(time, cell_output, cell_state, inner)
+        call(time, cell_output, cell_state, kept.inner)
         if "kept" in of_step:
             raise UserError("--beam: the loop_fn of this model does not choose symbols by encoded.choose()")
         symbols, parents, log_probabilities, kept = of_step["chosen"]
@@ -232,14 +236,13 @@ def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
         cell_output, cell_state, inner = tf.nest.map_structure(
             lambda tensor: tf.gather(tensor, rows), (cell_output, cell_state, kept.inner)
         )
-        inner = None if isinstance(inner, tuple) else inner
-        finished, next_input, state, emit, inner = loop_fn(time, cell_output, cell_state, inner)
+        finished, next_input, state, emit, inner = call(time, cell_output, cell_state, inner)
         has_ended = tf.reshape(finished, [batch_size, beam]) | kept.has_ended
         finished = tf.repeat(tf.reduce_all(has_ended, axis=1), beam)
         traces = {"log_probabilities": log_probabilities, "symbols": symbols, "parents": parents}
         traces = {name: tf.reshape(trace, [-1]) for name, trace in traces.items()}
         alignment = {name: emit[name] for name in emit if name == "alignment"}
-        return finished, next_input, state, traces | alignment, kept._replace(inner=() if inner is None else inner)
+        return finished, next_input, state, traces | alignment, kept._replace(inner=inner)
 
     def searching_loop_fn(time, cell_output, cell_state, loop_state):
         return initial(time) if cell_output is None else transition(time, cell_output, cell_state, loop_state)
@@ -260,7 +263,7 @@ def choose(log_probabilities, kept, length_penalty):
     """
     _, beam, vocab_size = log_probabilities.shape.as_list()
     is_pad = tf.equal(tf.range(vocab_size), PAD)
-    before_end, after_end = tf.where_v2(is_pad, -np.inf, log_probabilities), tf.where_v2(is_pad, 0.0, -np.inf)
+    before_end, after_end = greedy.without_pad(log_probabilities), tf.where_v2(is_pad, 0.0, -np.inf)
     log_probabilities = tf.where_v2(kept.has_ended[:, :, tf.newaxis], after_end, before_end)
     totals = kept.totals[:, :, tf.newaxis] + log_probabilities  # [batch, beam, vocab_size]
     lengths = kept.lengths + tf.cast(~kept.has_ended, tf.int32)  # [batch, beam], with the next symbol

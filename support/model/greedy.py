@@ -28,11 +28,8 @@ def answer(parts):
     """Puts the rules for answers around the decoder's loop_fn; returns a seq2seq_copy.Parts."""
 
     def make_loop_fn(encoded, *arguments):
-        def choose(logits):
-            is_pad = tf.equal(tf.range(tf.shape(logits)[1]), PAD)
-            return encoded.choose(tf.where_v2(is_pad, -np.inf, logits))
-
-        loop_fn = parts.make_loop_fn(encoded._replace(choose=choose), *arguments)
+        choosing = encoded._replace(choose=lambda logits: encoded.choose(without_pad(logits)))
+        loop_fn = parts.make_loop_fn(choosing, *arguments)
 
         def answering_loop_fn(time, cell_output, cell_state, loop_state):
             finished, next_input, next_state, emit, loop_state = loop_fn(time, cell_output, cell_state, loop_state)
@@ -43,3 +40,8 @@ def answer(parts):
         return answering_loop_fn
 
     return parts._replace(make_loop_fn=make_loop_fn)
+
+
+def without_pad(scores):
+    """Returns scores, float32 [..., vocab_size], in which that of PAD is -inf."""
+    return tf.where_v2(tf.equal(tf.range(tf.shape(scores)[-1]), PAD), -np.inf, scores)
