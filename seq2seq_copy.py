@@ -115,8 +115,7 @@ def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """
     forward_cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
     backward_cell = parts.cell("backward", config.encoder_hidden_units, config.input_embedding_size)
-    loops = parts.loops or tf.nn
-    (forward_outputs, backward_outputs), (forward_state, backward_state) = loops.bidirectional_dynamic_rnn(
+    (forward_outputs, backward_outputs), (forward_state, backward_state) = parts.loops.bidirectional_dynamic_rnn(
         forward_cell, backward_cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True
     )
     # [time, batch, 2 * encoder_hidden_units], zero past a sequence's length
@@ -181,7 +180,7 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
 
 
 def decode(decoder_cell, loop_fn, loops):
-    """Writes the sequences, one symbol per step. loops is tf.nn, or what replaces it.
+    """Writes the sequences, one symbol per step. loops: those of Parts, see below.
 
     Returns what loop_fn emits, a dict: decoder_logits float32 [decoder_time, batch, vocab_size], decoder_prediction
     int32 [decoder_time, batch], and whatever a variant adds.
@@ -219,7 +218,7 @@ class Parts(NamedTuple):
     concatenate_states: Callable = concatenate_states  # (forward_state, backward_state) -> final state
     make_loop_fn: Callable = make_loop_fn  # (encoded, decoder_lengths, decoder_targets) -> loop_fn
     context_size: int = 0  # what loop_fn adds to the size of an embedding, to make its next_input
-    loops: Any = None  # in place of tf.nn: for XLA, loops over time with a length that is known in advance
+    loops: Any = None  # in place of tf.nn: for XLA, loops over time whose length is known in advance
 
 
 PLAIN = Parts()
@@ -230,6 +229,7 @@ def build_model(batch, config, parts=PLAIN):
 
     Returns a dict: what decode() returns, decoder_lengths int32 [batch] and, with targets, loss float32 [].
     """
+    parts = parts._replace(loops=parts.loops or tf.nn)
     embeddings, encoder_inputs_embedded = embed(batch.inputs, config.vocab_size, config.input_embedding_size)
     with tf.variable_scope("encoder"):
         encoder_outputs, encoder_final_state = parts.encode(encoder_inputs_embedded, batch.lengths, config, parts)
@@ -239,7 +239,7 @@ def build_model(batch, config, parts=PLAIN):
         loop_fn = parts.make_loop_fn(encoded, decoder_lengths, batch.targets)
         decoder_input_size = config.input_embedding_size + parts.context_size
         decoder_cell = parts.cell("cell", encoder_final_state.h.shape[1], decoder_input_size)
-        results = decode(decoder_cell, loop_fn, parts.loops or tf.nn)
+        results = decode(decoder_cell, loop_fn, parts.loops)
     if batch.targets is not None:
         # The targets have room for the longest possible sequence. If no sequence is as long, the loop ends before.
         with tf.name_scope("fill_up"):

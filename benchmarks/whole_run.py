@@ -1,7 +1,8 @@
 """Where the time of the default run goes, and the time to 99 %. Each run is a process, started by make bench:
 
     python -m benchmarks.whole_run START script     the default run of seq2seq_copy.py, which is looked at all the time
-    python -m benchmarks.whole_run START script-99  the same with --max-batches 1001, until 99 % is reached
+    python -m benchmarks.whole_run START script-off the same with --xla off
+    python -m benchmarks.whole_run START script-99  the default run with --max-batches 1001, until 99 % is reached
     python -m benchmarks.whole_run START talk-99    the tutorials' recipe until then: one cell, Adam with 0.001
 
 START is the time.perf_counter() of the start. 99 % is reached when 99 % of 10,000 held-out sequences are exact. Every
@@ -70,8 +71,8 @@ def part_of(frame):
     return PART_OF_CODE[frame.f_code] if frame is not None else "all else"
 
 
-def run_default(start):
-    """Returns the seconds of each part of the default run, and of all of it."""
+def run_command(start, arguments):
+    """Returns the seconds of each part of a run of the command, and of all of it."""
     seconds, ended, main_thread = collections.Counter(), threading.Event(), threading.get_ident()
     before = time.perf_counter()
     seconds["import"] = before - start
@@ -87,7 +88,7 @@ def run_default(start):
     watcher.start()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.chdir(folder)
-        training.run_training(*read_command([]))
+        training.run_training(*read_command(arguments))
     ended.set()
     watcher.join()
     return {**seconds, "all": before - start}
@@ -124,9 +125,10 @@ def run_json(cache, form):
 
 
 def default_run(folder, quiet):
-    """Prints where the time of the default run goes, cold and warm."""
+    """Prints where the time of the default run goes, cold, warm, and without XLA."""
     quiet.wait()
-    runs = [run_json(folder / "default-run", "script") for _ in ("cold", "warm")]
+    forms = {"cold [s]": "script", "warm [s]": "script", "--xla off [s]": "script-off"}
+    runs = [run_json(folder / "default-run", form) for form in forms.values()]
     print("## The default run\n\nTrace: the graph of the step, for XLA; batches: noting them and their feed_dicts;")
     print(f"evaluation: decoding held-out sequences. {quiet.note()}\n")
     rows = [[part, *(f"{run.get(part, 0):.2f}" for run in runs)] for part in PARTS]
@@ -135,7 +137,7 @@ def default_run(folder, quiet):
         sums = [sum(run.get(part, 0) for part in parts) for run in runs]
         cells = [f"{seconds:.2f}, {percent(seconds / run['all'], 1)} of all" for seconds, run in zip(sums, runs)]
         rows.append([", ".join(parts), *cells])
-    print_table(["part", "cold [s]", "warm [s]"], rows)
+    print_table(["part", *forms], rows)
 
 
 def time_to_99(folder, quiet):
@@ -154,5 +156,5 @@ def time_to_99(folder, quiet):
 
 
 if __name__ == "__main__":
-    start, (form, _, goal) = float(sys.argv[1]), sys.argv[2].partition("-")
-    print(json.dumps(run_to_99(start, form) if goal else run_default(start)))
+    start, (form, _, rest) = float(sys.argv[1]), sys.argv[2].partition("-")
+    print(json.dumps(run_to_99(start, form) if rest == "99" else run_command(start, ["--xla", "off"] if rest else [])))

@@ -81,7 +81,7 @@ EDITS = {
         "encoder_inputs_length,\n        initial_state_bw=LSTMStateTuple(*[encoder_inputs_embedded[0]] * 2), dtype",
     ),
     "encode: TensorFlow's own loop, half the inputs": (
-        "= loops.bidirectional_dynamic_rnn(\n        forward_cell, backward_cell, encoder",
+        "= parts.loops.bidirectional_dynamic_rnn(\n        forward_cell, backward_cell, encoder",
         "= tf.nn.bidirectional_dynamic_rnn(\n        forward_cell, backward_cell, 0.5 * encoder",
     ),
     "concatenate_states: c twice": (

@@ -118,5 +118,6 @@ def replace_parts(parts, config, training=False, columns=None):
 def encode_forward(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """Reads the sequences from left to right only. Arguments and results as for seq2seq_copy.encode()."""
     cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
-    loops = parts.loops or tf.nn
-    return loops.dynamic_rnn(cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True)
+    return parts.loops.dynamic_rnn(
+        cell, encoder_inputs_embedded, encoder_inputs_length, dtype=tf.float32, time_major=True
+    )
