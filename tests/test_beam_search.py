@@ -112,7 +112,7 @@ def read(parts, symbols):
     return parts._replace(make_loop_fn=make_loop_fn)
 
 
-@pytest.mark.parametrize("width", [3, 100])
+@pytest.mark.parametrize("width", [3, pytest.param(100, marks=pytest.mark.long)])
 def test_a_beam_goes_on_as_the_loop_fn_says(width, make_ask):
     """Each answer has the log-probabilities that its symbols have when the decoder reads them, one by one."""
     parts = PLAIN._replace(make_loop_fn=feed_back_more)
@@ -187,7 +187,7 @@ def test_a_beam_is_never_worse_than_greedy_and_often_better(attention, cell, mak
     assert (gains > 1e-3).mean() > 0.2
 
 
-@pytest.mark.parametrize(("attention", "cell"), [MODELS[0], MODELS[-1]])
+@pytest.mark.parametrize(("attention", "cell"), [pytest.param(*MODELS[0], marks=pytest.mark.long), MODELS[-1]])
 def test_the_company_in_a_batch_makes_no_difference(attention, cell, make_ask):
     ask, _ = make_ask(LARGER, attention, cell)
     sequences = [[3, 4, 5], [6], [2, 2, 8, 7, 3]]

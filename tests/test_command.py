@@ -85,10 +85,9 @@ def test_a_run_prints_samples_and_figures_and_not_one_line_of_noise(short_run):
 
 
 def test_the_same_seed_prints_and_keeps_the_same(short_run):
-    """In its own process, and in a fork like most tests."""
     folder, first = short_run
     picture = (folder / "plots/loss.png").read_bytes()
-    again = run(REPORTED, folder)
+    again = run_process(REPORTED, folder)
     assert again[1].split("the run in")[0] == first[1].split("the run in")[0]
     assert files(folder) == PLOTS
     assert (folder / "plots/loss.png").read_bytes() == picture

@@ -301,7 +301,7 @@ NO_CHANGE = {
     "fit": ("if len(losses) % config", "if 2 * len(losses) % config"),
     "the last lines": ('if __name__ == "__main__":', 'if __name__ == "__main__" and EOS:'),
 }
-QUICK = ["masked_loss: no mask", "PLAIN", "training_step: weight decay", "embed: tf.Variable, as in the talk"]
+QUICK = ["masked_loss: no mask", "PLAIN", "embed: tf.Variable, as in the talk"]
 
 
 def edited(edits):

@@ -126,7 +126,9 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
 
 
 @pytest.mark.parametrize(
-    ("batches", "variant"), [(400, {}), (150, {"task": "reverse", "attention": "luong"})], ids=["copy", "reverse"]
+    ("batches", "variant"),
+    [(400, {}), pytest.param(150, {"task": "reverse", "attention": "luong"}, marks=pytest.mark.long)],
+    ids=["copy", "reverse"],
 )
 def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
     """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""

@@ -318,6 +318,7 @@ def learned(tmp_path_factory):
     lines[17] = "zero rare\t0\n"
     (folder / "numbers.tsv").write_text("".join(lines))
     settings = ["--data", "numbers.tsv", "--plain", "--max-batches", "400", "--samples", "1", "--seed", "21"]
+    settings += ["--xla", "off"]
     return folder, run([*settings, "--run-dir", "whole"], folder)
 
 

@@ -16,7 +16,7 @@ from support import limits
 from support.model import beam_search
 from support.settings import Settings
 from support.terminal import predict
-from tests.running import open_terminal, posix, run, run_process, start, start_process, termios
+from tests.running import QUICK, open_terminal, posix, run, run_process, start, start_process, termios
 
 EASY = ["--max-batches", "400", "--vocab-size", "5", "--length-to", "5", "--samples", "0", "--xla", "off"]
 
@@ -25,7 +25,7 @@ EASY = ["--max-batches", "400", "--vocab-size", "5", "--length-to", "5", "--samp
 def folder(tmp_path_factory):
     """A folder with a run that has learned to repeat 3 to 5 symbols from 2 to 4."""
     folder = tmp_path_factory.mktemp("trained")
-    status, stdout, _ = run([*EASY, "--run-dir", "runs/easy"], folder)
+    status, stdout, _ = run([*EASY, "--run-dir", "runs/easy"], folder, settings=QUICK)
     assert status == 0
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 99
     return folder

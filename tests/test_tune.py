@@ -33,7 +33,7 @@ from tests.running import ROOT
 
 TINY = ["--max-batches", "40", "--batch-size", "20", "--encoder-hidden-units", "2", "--xla", "off"]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# The command, but a trial takes 20 ms and no TensorFlow.
+# The command, but a trial takes 20 ms, and nothing imports TensorFlow.
 QUICK = """
 import math, time
 from experiments import tune
@@ -44,7 +44,7 @@ def errors_of_run(task, chosen, seed, stop):
         raise KeyboardInterrupt
     yield min(1.0, 0.001 * (1 + abs(math.log(chosen["learning_rate"] / 0.01)) + seed % 10))
 
-tune.errors_of_run, tune.draw = errors_of_run, lambda *_: None
+tune.errors_of_run, tune.draw, tune.device.choose = errors_of_run, lambda *_: None, lambda _: None
 """
 
 

@@ -67,7 +67,14 @@ def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
 
 @pytest.mark.parametrize(
     ("attention", "cell", "layers"),
-    [("bahdanau", "lstm", 1), ("luong", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2), ("bahdanau", "gru", 2)],
+    [
+        ("luong", "lstm", 1),
+        ("bahdanau", "gru", 2),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("bahdanau", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2))
+        ),
+    ],
 )
 def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
     model = build(attention=attention, cell=cell, layers=layers)
