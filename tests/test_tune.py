@@ -130,7 +130,8 @@ def task_of(*arguments):
     ["--xla off", *(pytest.param(each, marks=pytest.mark.long) for each in ("--xla on", "--cell gru --layers 2"))],
 )
 def test_the_error_of_a_trial_is_that_of_a_run_with_its_settings(flags):
-    task = task_of("--max-batches", "120", "--vocab-size", "4", "--length-to", "4", "--seeds", "2", *flags.split())
+    sizes = "--max-batches 120 --vocab-size 4 --length-to 4 --held-out-sequences 1000 --seeds 2"
+    task = task_of(*sizes.split(), *flags.split())
     study = optuna.create_study()
     other = {"learning_rate": 0.1, "1 - adam_beta2": 0.01, "clip_norm": 0.1, "warm_up": 0.0}
     params = {"learning_rate": 0.05, "1 - adam_beta2": 0.01, "clip_norm": 0.1, "warm_up": 0.2}

@@ -41,7 +41,8 @@ def build(**changes):
 @pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize(
-    ("encoder", "layers"), [("bidirectional", 1), ("forward", 1), ("bidirectional", 3), ("forward", 2)]
+    ("encoder", "layers"),
+    [("bidirectional", 1), pytest.param("forward", 1, marks=pytest.mark.long), ("bidirectional", 3), ("forward", 2)],
 )
 def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
     model = build(attention=attention, cell=cell, encoder=encoder, layers=layers)
