@@ -38,6 +38,7 @@ def kill_one(children, victim):
 
 def main(path, count, times, xla):
     path, chance = Path(path).resolve(), random.Random(0)
+    path.mkdir(parents=True, exist_ok=True)
 
     def start(name):
         is_resumable = (path / name / "config.json").exists()
