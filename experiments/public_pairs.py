@@ -31,7 +31,7 @@ def inflection(line):
 
 
 def lexicon(line):
-    """WORD  S OU1 N D Z, and WORD(1) for another pronunciation. The digits, which mark stress, are left out."""
+    """SOUND  S AW1 N D, and SOUND(1) for another pronunciation. The digits, which mark stress, are left out."""
     word, sounds = line.split(maxsplit=1)
     return " ".join(re.sub(r"\(\d+\)$", "", word)), re.sub(r"\d| *#.*", "", sounds)
 

@@ -14,18 +14,14 @@ import sys
 import time
 from pathlib import Path
 
+from support.run.run_folder import RunFolder
 from tests.running import batches_saved
 from tests.same_end import assert_same_end
 from tests.workers import start_workers
 
 BOUND = 30  # seconds
-BATCHES = 60
-ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", str(BATCHES)]
+ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", "60"]
 SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so that many kills meet one being written
-
-
-def is_finished(run):
-    return run.exists() and batches_saved(run) == BATCHES and (run / "metrics.json").exists()
 
 
 def kill_one(children, victim):
@@ -57,7 +53,7 @@ def main(path, count, times, xla):
     run_to_the_end("whole")
     duration = time.monotonic() - start_of_whole
     for name in (f"stopped-{number}" for number in itertools.count()):
-        while not is_finished(path / name):
+        while not RunFolder(path / name).has_ended:
             if len(kills) == times:
                 run_to_the_end(name)
                 break

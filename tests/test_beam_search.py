@@ -22,7 +22,7 @@ from tests.running import run
 CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
 MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]  # the last in two layers
-LAST_FIRST = [MODELS[-1], *(pytest.param(*model, marks=pytest.mark.long) for model in MODELS[:-1])]  # the others are long
+LAST_FIRST = [MODELS[-1], *(pytest.param(*model, marks=pytest.mark.long) for model in MODELS[:-1])]
 
 
 @pytest.fixture

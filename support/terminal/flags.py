@@ -95,6 +95,7 @@ def add_settings(parser, without=(), other_help=None):
                 text = (other_help or {}).get(name, text)
                 default, kind = getattr(Settings, name), KINDS[name]
                 of_pairs = f"; with --data: {FOR_PAIRS[name]}" if name in FOR_PAIRS else ""
-                of_few = f", or {FOR_FEW_PAIRS[name]} for at most {FEW_PAIRS:,} pairs" if name in FOR_FEW_PAIRS else ""
-                text += "" if default is None else f" (default: {default}{of_pairs}{of_few})"
+                if name in FOR_FEW_PAIRS:
+                    of_pairs += f", or {FOR_FEW_PAIRS[name]} for at most {FEW_PAIRS:,} pairs to learn"
+                text += "" if default is None else f" (default: {default}{of_pairs})"
                 group.add_argument(flag(name), type=kind, help=text, metavar=kind.metavar)
