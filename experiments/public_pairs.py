@@ -8,7 +8,7 @@ FORM is scan, cogs, inflection (SIGMORPHON) or lexicon (CMUdict). SIGMORPHON's p
 import re
 import sys
 
-from support.errors import UserError, reason
+from support.errors import UserError, as_user_error
 from support.terminal import process
 from support.terminal.flags import OneLineErrorParser
 from support.values import file_path
@@ -61,10 +61,8 @@ def main(arguments=None):
     parser.add_argument("form", choices=FORMS)
     parser.add_argument("file", type=file_path, metavar="FILE")
     form, path = parser.parse(arguments).values()
-    try:
+    with as_user_error(repr(str(path)), UnicodeDecodeError, UserError):
         lines = list(convert(form, path.read_text(encoding="utf-8-sig")))
-    except (OSError, UnicodeDecodeError, UserError) as error:
-        raise UserError(f"{str(path)!r}: {reason(error)}") from None
     sys.stdout.writelines(lines)
     return 0
 

@@ -222,10 +222,8 @@ def errors_of_run(task, chosen, seed, stop):
         yield float(max(0.5, (~right).sum()) / right.size)
 
 
-@functools.lru_cache(maxsize=FINALISTS + 1)
-def open_trainer(config):
-    """Does the same as variants.open_trainer(). Compiling takes as long as training, so seeds share what it made."""
-    return variants.open_trainer(config)
+# Compiling takes as long as training, so seeds share what it made.
+open_trainer = functools.lru_cache(maxsize=FINALISTS + 1)(variants.open_trainer)
 
 
 def restart(trainer, config):

@@ -1,5 +1,7 @@
 """Errors that are reported to the user, as opposed to bugs in the program."""
 
+import contextlib
+
 
 class UserError(Exception):
     """The message is one line for the user, and names the flag or file.
@@ -14,7 +16,16 @@ class UserError(Exception):
 
 def reason(error):
     """Returns the reason why a file cannot be read or written, one line, from an exception."""
-    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    return (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
+
+
+@contextlib.contextmanager
+def as_user_error(what, *kinds):
+    """Turns an OSError, or an error of other kinds, into a UserError that says what, and the reason."""
+    try:
+        yield
+    except (OSError, *kinds) as error:
+        raise UserError(f"{what}: {reason(error)}") from None
 
 
 def counted(number, noun):

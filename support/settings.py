@@ -17,7 +17,7 @@ import numpy as np
 from helpers import ALPHABET_VOCAB_SIZE, EXTRA_DECODER_STEPS, FIRST_SYMBOL, LETTERS, TASKS
 from seq2seq_copy import Config
 from support import limits, outside
-from support.errors import UserError, reason
+from support.errors import UserError, as_user_error
 from support.limits import LARGEST_LAYER, LARGEST_VOCABULARY, LONGEST_SEQUENCE, MOST_LAYERS
 from support.values import (
     below_one,
@@ -199,11 +199,9 @@ def check(config):
     """Raises UserError if settings contradict each other, or a default in an edited script is out of its range."""
     for name, kind in KINDS.items():
         value = getattr(config, name)
-        try:
+        with as_user_error(name, ValueError):
             if not is_off(name, value):
                 kind(str(value))
-        except ValueError as error:
-            raise UserError(f"{name}: {error}") from None
     if config.length_from > config.length_to:
         raise UserError(f"--length-from: {config.length_from} is more than --length-to {config.length_to}")
     if config.task == "alphabet" and config.vocab_size != ALPHABET_VOCAB_SIZE:
@@ -279,10 +277,8 @@ def read_file(path):
     Raises:
       UserError: it cannot be read, or holds something else.
     """
-    try:
+    with as_user_error(f"--settings: cannot read {str(path)!r}", ValueError):
         values = outside.read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--settings: cannot read {str(path)!r}: {reason(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"--settings: {str(path)!r} holds no JSON object")
     kinds = {name: kind for name, kind in KINDS.items() if name not in (*DATA_FILES, "plot")}
@@ -294,8 +290,6 @@ def read_file(path):
         raise UserError(f"--settings: {str(path)!r}: {wrong}")
     settings = {}
     for name, value in values.items():
-        try:
+        with as_user_error(f"--settings: {str(path)!r}: {name}", ValueError, RecursionError):
             settings[name] = kinds[name](str(value))
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"--settings: {str(path)!r}: {name}: {error}") from None
     return settings

@@ -37,20 +37,15 @@ def whole_number(minimum, maximum=INT32_MAX):
     return checked(int, lambda value: minimum <= value <= maximum, description, "N")
 
 
-def decimal_number(is_allowed, description, metavar="X"):
-    """Returns a function from text to a float that is allowed. description names these numbers."""
-    return checked(float, is_allowed, description, metavar)
-
-
 def one_of(*words):
     """Returns a function that takes one of the words and nothing else."""
     return checked(str, words.__contains__, f"one of {' '.join(words)}", "|".join(words))
 
 
-positive_number = decimal_number(lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0")
-probability = decimal_number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
-below_one = decimal_number(lambda value: 0 <= value < 1, "a number from 0 to below 1")
-share = decimal_number(lambda value: 0 < value <= 1, "a number above 0 and at most 1", "SHARE")
+positive_number = checked(float, lambda value: 0 < value < FLOAT32_MAX, "a finite number above 0", "X")
+probability = checked(float, lambda value: 0 <= value <= 1, "a number from 0 to 1", "X")
+below_one = checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1", "X")
+share = checked(float, lambda value: 0 < value <= 1, "a number above 0 and at most 1", "SHARE")
 
 
 def file_path(text):

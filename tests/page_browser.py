@@ -1,13 +1,14 @@
 """Pages in a headless Chromium, for the tests: the result of a script in a page, and the console."""
 
 import base64
-import hashlib
 import json
 import re
 import shutil
 import subprocess
 
 import pytest
+
+from support.pictures.page import sha256
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((name for name in NAMES if shutil.which(name)), None)
@@ -53,7 +54,3 @@ const finish = (value) => {
   document.body.append(result);
 };
 """
-
-
-def sha256(text):
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from multiprocessing import reduction
 from pathlib import Path
 from unittest import mock
@@ -200,3 +201,14 @@ def open_terminal():
     user, process = os.openpty()
     fcntl.ioctl(user, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     return user, process
+
+
+def wait_for(condition, *passing):
+    """Waits until a condition holds, and returns its value. passing: kinds of errors that it may raise at first."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        with contextlib.suppress(*passing):
+            if value := condition():
+                return value
+        time.sleep(0.01)
+    raise TimeoutError

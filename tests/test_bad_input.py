@@ -1,5 +1,6 @@
 """Every error is one line on stderr and status 2, before TensorFlow is loaded; nothing is written or changed."""
 
+import functools
 import hashlib
 import json
 import os
@@ -222,7 +223,8 @@ DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\n\nc\td\n": "line 2: empty",
     b"a\tb\r\n\r\nc\td\r\n": "line 2: empty",
     b"a\tb\nc d\n": "line 2: needs one TAB between input and target, has 0",
-    b"a\tb\tc\n": "line 1: needs one TAB between input and target, has 2; cut -f 1,2 would keep the first two",
+    b"a\tb\tc\n": "line 1: needs one TAB between input and target, has 2; cut -f 1,2 would keep the first two "
+    "of 3 columns, and docs/own-data.md joins columns (see --help)",
     b"a\tb\na\t \n": "line 2: no symbols in the target; there must be 1 to 10000",
     b"a\tb\n\t a\n": "line 2: no symbols in the input; there must be 1 to 10000",
     b"a\tb\nc \xff\td\n": "line 2: byte 3 is not UTF-8",
@@ -272,13 +274,16 @@ SETTINGS = {  # what config.json says; what is typed; and how the message begins
 }
 
 
-def set_file(path, content):
-    def damage(folder):
-        shutil.rmtree(folder / path) if (folder / path).is_dir() else (folder / path).unlink(missing_ok=True)
-        if content is not None:
-            (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+def damage(function):
+    """Makes a function of some arguments and a folder one of the arguments, which returns one of the folder."""
+    return functools.partial(functools.partial, function)
 
-    return damage
+
+@damage
+def set_file(path, content, folder):
+    shutil.rmtree(folder / path) if (folder / path).is_dir() else (folder / path).unlink(missing_ok=True)
+    if content is not None:
+        (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def finish(folder):
@@ -286,43 +291,30 @@ def finish(folder):
     (folder / "run/ended").touch()
 
 
+@damage
+def lead(path, target, folder):
+    """Makes a link."""
+    set_file(path, None)(folder)
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).symlink_to(target)
+
+
 def loop(path):
-    def damage(folder):
-        set_file(path, None)(folder)
-        (folder / path).symlink_to(Path(path).name)
-
-    return damage
+    return lead(path, Path(path).name)
 
 
-def lead(path, target):
-    """Returns a damage: a link."""
-
-    def damage(folder):
-        set_file(path, None)(folder)
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).symlink_to(target)
-
-    return damage
+@damage
+def elsewhere(path, folder):
+    """Makes a link to a file with the right contents."""
+    (folder / path).rename(folder / "elsewhere")
+    (folder / path).symlink_to(folder / "elsewhere")
 
 
-def elsewhere(path):
-    """Returns a damage: a link to a file with the right contents."""
-
-    def damage(folder):
-        (folder / path).rename(folder / "elsewhere")
-        (folder / path).symlink_to(folder / "elsewhere")
-
-    return damage
-
-
-def pipe(path):
-    """Returns a damage: a pipe that nobody writes into."""
-
-    def damage(folder):
-        set_file(path, None)(folder)
-        os.mkfifo(folder / path)
-
-    return damage
+@damage
+def pipe(path, folder):
+    """Makes a pipe that nobody writes into."""
+    set_file(path, None)(folder)
+    os.mkfifo(folder / path)
 
 
 NO_RUN = "'run' holds no run: config.json: "
@@ -363,14 +355,6 @@ RUNS = {  # what is done to the folder, what is typed, and how the message begin
 }
 
 
-def closed(*descriptors):
-    def close():
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-    return {"preexec_fn": close}
-
-
 def no_folder():
     os.mkdir("gone")
     os.chdir("gone")
@@ -383,7 +367,11 @@ PROCESSES = {  # what is typed, what is different, and how the message begins
     "data": ("--data file", {}, FLAGS["--data file"]),
     "a run": ("--resume run --dropout 0.5", {}, FLAGS["--resume run --dropout 0.5"]),
     "no run": ("--predict 3", {}, FLAGS["--predict 3"]),
-    "no standard input": ("--predict - --run-dir run", closed(0), "--predict: standard input is closed"),
+    "no standard input": (
+        "--predict - --run-dir run",
+        {"preexec_fn": functools.partial(os.close, 0)},
+        "--predict: standard input is closed",
+    ),
     "no working folder": ("--resume", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
     "no working folder to train in": ("", {"preexec_fn": no_folder}, "cannot use the working folder: No such file"),
     "ASCII": ("--run-dir \u00e4", C_LOCALE, "--run-dir: '\\udcc3\\udca4' is not UTF-8"),
@@ -486,36 +474,27 @@ def test_the_command_ends_with_that_line_before_tensorflow_is_loaded(arguments, 
     assert everything(folder) == before
 
 
-def edit(path, **values):
-    """Returns a damage: other values in a JSON file. A generator state is named by its two numbers."""
-
-    def damage(folder):
-        state = json.loads((folder / path).read_text())
-        state.get("generator", {}).get("state", {}).update(values.pop("numbers", {}))
-        (folder / path).write_text(json.dumps(state | values))
-
-    return damage
+@damage
+def edit(path, folder, numbers=(), **values):
+    """Writes other values into a JSON file. numbers are those of the state of a generator."""
+    state = json.loads((folder / path).read_text())
+    state.get("generator", {}).get("state", {}).update(numbers)
+    (folder / path).write_text(json.dumps(state | values))
 
 
-def cut(path, share=0.5):
-    """Returns a damage: only a part of a file is left."""
-
-    def damage(folder):
-        content = (folder / path).read_bytes()
-        (folder / path).write_bytes(content[: int(share * len(content))])
-
-    return damage
+@damage
+def cut(path, share, folder):
+    """Leaves only a part of a file."""
+    content = (folder / path).read_bytes()
+    (folder / path).write_bytes(content[: int(share * len(content))])
 
 
-def replace(path, old, new):
-    """Returns a damage: what follows a line break in a file becomes something else."""
-
-    def damage(folder):
-        text, count = re.subn(f"(?<=\n){old}", new, (folder / path).read_text(), count=1)
-        assert count == 1
-        (folder / path).write_text(text)
-
-    return damage
+@damage
+def replace(path, old, new, folder):
+    """Makes something else of what follows a line break in a file."""
+    text, count = re.subn(f"(?<=\n){old}", new, (folder / path).read_text(), count=1)
+    assert count == 1
+    (folder / path).write_text(text)
 
 
 STATE, INDEX, WEIGHTS = (
@@ -525,10 +504,10 @@ DAMAGED = "the checkpoint 'run/checkpoints/11' is damaged ("
 OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
 DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
     "no index": (set_file(INDEX, None), DAMAGED),
-    "half an index": (cut(INDEX), DAMAGED),
+    "half an index": (cut(INDEX, 0.5), DAMAGED),
     "no weights": (set_file(WEIGHTS, None), DAMAGED),
     "no state": (set_file(STATE, None), f"{DAMAGED}FileNotFoundError in state.json"),
-    "half a state": (cut(STATE), f"{DAMAGED}JSONDecodeError in state.json"),
+    "half a state": (cut(STATE, 0.5), f"{DAMAGED}JSONDecodeError in state.json"),
     "a list as state": (set_file(STATE, "[]"), f"{DAMAGED}TypeError in state.json"),
     "a nested state": (set_file(STATE, MANY), f"{DAMAGED}ValueError in state.json"),
     "a negative number": (edit(STATE, numbers={"state": -1}), f"{DAMAGED}OverflowError in state.json"),
@@ -538,16 +517,14 @@ DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
     "a map of a late batch": (edit(STATE, memory={"7": [[1]]}), f"{DAMAGED}ValueError in state.json"),
     "memory": (edit(STATE, memory=[1]), f"{DAMAGED}AttributeError in state.json"),
     "another seed": (edit(STATE, settings={"seed": 3}), f"'{STATE}' was written with seed 3, but"),
-    "half a history": (cut("run/history.csv"), "'run/history.csv' "),
+    "half a history": (cut("run/history.csv", 0.5), "'run/history.csv' "),
     "no history": (set_file("run/history.csv", None), "'run/history.csv' cannot be read: No such file"),
     "a blank line": (replace("run/history.csv", "1,", "\n1,"), "'run/history.csv' does not hold"),
     "a word": (replace("run/history.csv", "1,", "1,x"), "'run/history.csv' cannot be read: "),
     "not a number": (replace("run/history.csv", r"0,\d\.\d+", "0,nan"), "'run/history.csv' "),
 }  # fmt: skip
 DAMAGES_OF_COMMANDS = {
-    "half an index": (cut(INDEX), "--resume run", DAMAGED),
-    "no state": (set_file(STATE, None), "--resume run", f"{DAMAGED}FileNotFoundError in state.json"),
-    "no history": (set_file("run/history.csv", None), "--resume run", "'run/history.csv' cannot be read: No such file"),
+    "half an index": (cut(INDEX, 0.5), "--resume run", DAMAGED),
     "an index of nothing": (set_file(INDEX, ""), "--export new --run-dir run", DAMAGED),
     "a tenth of the weights": (cut(WEIGHTS, 0.1), "--predict 3 --run-dir run", DAMAGED),
     "other symbols": (edit("run/config.json", vocab_size=7), "--resume run", OTHER),

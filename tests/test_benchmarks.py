@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,11 +10,10 @@ import numpy as np
 import pytest
 
 import helpers
-from benchmarks import machine, own_data, peer_tensorflow, tables, whole_run, work
+from benchmarks import machine, own_data, peer_tensorflow, peers, tables, whole_run, work
 from benchmarks.peers import Job
 from support.model import variants
 from support.settings import Settings
-from support.tensorflow import compile_cache
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import ROOT
 
@@ -24,20 +22,17 @@ from tests.running import ROOT
 def test_the_peers_have_equal_losses(tmp_path):
     work.make(tmp_path / "work.npz", Settings(batch_size=60, encoder_hidden_units=4))
     program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
-    environment = os.environ | {compile_cache.SETTING: str(tmp_path / "cache")}
-    peers = [
-        subprocess.run(
-            [*program, form, str(work.CHECKED_LOSSES)],
-            cwd=ROOT,
-            env=environment,
-            input="",
-            capture_output=True,
-            text=True,
-        )
-        for form in ("talk", "raw_rnn", "compiled")
-    ]
-    assert [peer.stderr for peer in peers] == [""] * 3
-    talk, raw_rnn, compiled = (json.loads(peer.stdout)["losses"] for peer in peers)
+    options = {
+        "cwd": ROOT,
+        "env": peers.environment(tmp_path / "cache"),
+        "input": "",
+        "capture_output": True,
+        "text": True,
+    }
+    forms = ("talk", "raw_rnn", "compiled")
+    ended = [subprocess.run([*program, form, str(work.CHECKED_LOSSES)], **options) for form in forms]
+    assert [peer.stderr for peer in ended] == [""] * 3
+    talk, raw_rnn, compiled = (json.loads(peer.stdout)["losses"] for peer in ended)
     assert len(talk) == work.CHECKED_LOSSES
     np.testing.assert_allclose(raw_rnn, talk, rtol=1e-5)
     np.testing.assert_allclose(compiled, talk, rtol=1e-5)

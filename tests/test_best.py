@@ -14,7 +14,7 @@ import helpers
 from seq2seq_copy import evaluate
 from support.model import variants
 from support.pictures import pictures
-from support.run.history import EARLY_BATCHES, Row, has_lost_patience, is_best
+from support.run.history import EARLY_BATCHES, Row, best_row, has_lost_patience
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
@@ -30,11 +30,11 @@ def rows(*evaluations):
 
 
 def test_the_best_evaluation_by_hand():
-    assert is_best(rows((0.5,)))
-    assert is_best(rows((0.5,), (), (0.6,)))
-    assert not is_best(rows((0.5,), (0.5,)))
-    assert not is_best(rows((0.5,), ()))
-    assert is_best(rows((0.5, 2.0), (0.5, 1.9))), "the loss decides between equal shares"
+    assert best_row(rows((0.5,), (), (0.6,))).batch == 2
+    assert best_row(rows((0.5,), (0.5,))).batch == 0
+    assert best_row(rows((0.5,), ())).batch == 0
+    assert best_row(rows((0.5, 2.0), (0.5, 1.9))).batch == 1, "the loss decides between equal shares"
+    assert best_row(rows(())) is None
 
 
 def test_patience_by_hand():

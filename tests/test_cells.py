@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import reference
 
 from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.model.cells import GRUCell, GRUStateTuple
@@ -41,17 +40,6 @@ def results_of(name):
         for variable, array in zip(weights, arrays[1 + parts_of_state :]):
             variable.load(array, session)
         return arrays, session.run([output, *next_state]), session.run(gradients)
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_a_cell_equals_numpy(name):
-    (inputs, *others), (output, *next_state), _ = results_of(name)
-    parts_of_state = CELLS[name][3]
-    states, weights = others[:parts_of_state], others[parts_of_state:]
-    for row in range(BATCH):
-        expected = reference.step(inputs[row], [state[row] for state in states], weights)
-        np.testing.assert_allclose([part[row] for part in next_state], expected, atol=1e-5)
-        np.testing.assert_allclose(output[row], expected[-1], atol=1e-5)
 
 
 def test_the_cells_equal_those_of_tf_keras_with_their_gradients(tmp_path):

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
 from support.terminal import main
-from tests.running import ROOT, batches_saved, files, start_with_files, started
+from tests.running import ROOT, batches_saved, files, start_with_files, started, wait_for
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]
@@ -45,10 +44,6 @@ def run_workers(arguments, folder, count, expected=0, **options):
     printed = [outputs(folder, index) for index in range(count)]
     assert statuses == [expected] * count, printed
     return printed
-
-
-def run_alone(arguments, folder):
-    assert start_with_files(arguments, folder).wait() == 0, (folder / "alone.err").read_text()
 
 
 def history(run):
@@ -87,7 +82,8 @@ def test_workers_make_the_run_of_one_machine(count, more, tmp_path):
     """The batch size is not a multiple of their number. The workers check that their weights are the same."""
     arguments = [*SETTINGS, *more.split()]
     (tmp_path / "pairs.tsv").write_text("".join(f"{a} {b} {a}\t{b} {a}\n" for a in "abcdefgh" for b in "stuvwxyz"))
-    run_alone([*arguments, "--run-dir", "alone"], tmp_path)
+    alone = start_with_files([*arguments, "--run-dir", "alone"], tmp_path)
+    assert alone.wait() == 0, (tmp_path / "alone.err").read_text()
     (first, *others) = run_workers([*arguments, "--run-dir", "together"], tmp_path, count)
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     assert (tmp_path / "together/config.json").read_bytes() == (tmp_path / "alone/config.json").read_bytes()
@@ -186,13 +182,6 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, tmp_pat
     np.testing.assert_allclose(losses, expected, rtol=0, atol=0.1)  # rounding has changed a prediction by then
 
 
-def wait_for(condition):
-    give_up_at = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
-
-
 @pytest.mark.long
 def test_killed_workers_and_resumed_runs(tmp_path):
     command = [sys.executable, "-m", "tests.kill_workers", str(tmp_path), "2", "2", "off"]
@@ -218,9 +207,6 @@ PAIRS = {"a.tsv": "x y\ty x\ny x\tx y\nx x\tx x\n", "b.tsv": "x y\ty x\ny x\tx y
     "more_of, message",
     [
         ({1: ["--seed", "1"]}, "worker 1 has --seed 1, but worker 0 has --seed 0"),
-        pytest.param(
-            {2: ["--resume", "nowhere"]}, "worker 2 has --resume, but worker 0 does not", marks=pytest.mark.long
-        ),
         (
             {0: ["--data", "a.tsv"], 1: ["--data", "a.tsv"], 2: ["--data", "b.tsv"]},
             "worker 2 has another file as --data",

@@ -93,12 +93,6 @@ def test_an_entry_of_another_program_is_forgotten(first, cache, tmp_path):
     assert train(tmp_path, "again", cache) == (first[1], "")
 
 
-@pytest.mark.long
-def test_a_cache_that_cannot_be_costs_no_run(first, tmp_path):
-    (tmp_path / "a file").write_text("")
-    assert train(tmp_path, "run", tmp_path / "a file" / "cache") == (first[1], "")
-
-
 def test_a_cache_that_cannot_be_is_not_used(tmp_path, monkeypatch, caplog):
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv(compile_cache.SETTING, str(tmp_path / "a file" / "cache"))

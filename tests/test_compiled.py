@@ -42,27 +42,12 @@ def is_compiled(session):
     return any(operation.name.startswith("compiled_steps/") for operation in session.graph.get_operations())
 
 
-@pytest.fixture
-def reference():
-    """Logits, predictions, loss and gradients of the plain graph for a batch with sequences of all lengths."""
+@pytest.mark.short
+def test_logits_and_gradients_are_the_same():
+    """For a batch with sequences of all lengths."""
     model = Model(CONFIG)
     (batch,) = random_batches(CONFIG, 1)
     assert len(set(batch.lengths)) > 2 and len(batch.inputs) == CONFIG.length_to
-    results, gradients = core.results_of(model)
-    wanted = [model.decoder_logits, model.decoder_prediction, results["loss"], gradients]
-    with model.session as session:
-        yield model, session, batch, session.run(wanted, model.feed(batch))
-
-
-def check_gradients(gradients, expected):
-    for variable, ours, theirs in zip(tf.trainable_variables(), gradients, expected):
-        assert np.abs(theirs).max() > 1e-4
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6, err_msg=variable.name)
-
-
-@pytest.mark.short
-def test_logits_and_gradients_are_the_same(reference):
-    model, session, batch, (logits, prediction, loss, gradients) = reference
 
     @tf.function(jit_compile=True, autograph=False)
     def step(*arguments):
@@ -71,13 +56,19 @@ def test_logits_and_gradients_are_the_same(reference):
             _, gradients = seq2seq_copy.loss_and_gradients(batch, CONFIG, parts)
             return seq2seq_copy.build_model(batch, CONFIG, parts), gradients
 
-    results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
+    results, gradients = core.results_of(model)
+    expected = [model.decoder_logits, model.decoder_prediction, results["loss"], gradients]
+    with model.session as session:
+        logits, prediction, loss, gradients = session.run(expected, model.feed(batch))
+        results, compiled_gradients = session.run(step(*map(tf.constant, batch)))
     longest = logits.shape[0]
     np.testing.assert_allclose(results["decoder_logits"][:longest], logits, atol=1e-6)
     np.testing.assert_array_equal(results["decoder_prediction"][:longest], prediction)
     assert not results["decoder_logits"][longest:].any()
     assert results["loss"] == pytest.approx(loss, rel=1e-6)
-    check_gradients(compiled_gradients, gradients)
+    for variable, ours, theirs in zip(tf.trainable_variables(), compiled_gradients, gradients):
+        assert np.abs(theirs).max() > 1e-4
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6, err_msg=variable.name)
 
 
 @pytest.mark.short
@@ -105,17 +96,6 @@ def test_50_training_steps_are_the_same():
         np.testing.assert_allclose(ours, theirs, rtol=1e-3)
     losses = expected[0]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5]), "nothing was learned"
-
-
-@pytest.mark.long
-def test_the_default_model_takes_50_equal_steps():
-    losses = []
-    for xla in ("on", "off"):
-        config = Settings(xla=xla)
-        trainer = variants.open_trainer(config)
-        with trainer.model.session:
-            losses.append(take_steps(trainer, [random_batches(config, 50)])[0])
-    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 @pytest.mark.short

@@ -17,7 +17,7 @@ def anchors_of(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "docs/walkthrough.py"], ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     assert links

@@ -7,6 +7,7 @@ shorter than the size that XLA knows, so that an edit that looks at the padding 
 import ast
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -304,27 +305,21 @@ NO_CHANGE = {
 QUICK = ["masked_loss: no mask", "PLAIN", "embed: tf.Variable, as in the talk"]
 
 
-def edited(edits):
-    text = TEXT
-    for old, new in [edits] if isinstance(edits, tuple) else edits:
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
-
-
-def copy_script(text, folder):
-    """Makes a folder with a script of this text and what it needs; returns the path of the script, a str."""
-    folder.mkdir()
+def copy_script(edits, folder):
+    """Copies the script and what it needs into a new folder, after edits; returns its path there, a str."""
     shutil.copytree(ROOT / "support", folder / "support")
-    shutil.copy(ROOT / "helpers.py", folder)
-    (folder / "seq2seq_copy.py").write_text(text)
+    texts = {name: (ROOT / name).read_text() for name in ("seq2seq_copy.py", "helpers.py")}
+    for old, new in [edits] if isinstance(edits, tuple) else edits:
+        (name, *_) = [name for name, text in texts.items() if old in text]
+        texts[name] = texts[name].replace(old, new)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
     return str(folder / "seq2seq_copy.py")
 
 
-def trained(text, xla, folder, *flags):
-    """Trains a script of this text; returns its losses, and which shares of sequences and symbols it gets right."""
-    script = copy_script(text, folder)
-    status, _, stderr = run([*FLAGS.split(), "--xla", xla, *flags], folder, script=script)
+def trained(edits, xla, folder, *flags):
+    """Trains an edited script; returns its losses, and which shares of sequences and symbols it gets right."""
+    status, _, stderr = run([*FLAGS.split(), "--xla", xla, *flags], folder, script=copy_script(edits, folder))
     assert (status, stderr) == (0, ""), stderr
     with open(folder / "run/history.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
@@ -334,14 +329,14 @@ def trained(text, xla, folder, *flags):
 
 @pytest.fixture(scope="module")
 def unedited(tmp_path_factory):
-    return trained(TEXT, "off", tmp_path_factory.mktemp("unedited") / "off")[0]
+    return trained([], "off", tmp_path_factory.mktemp("unedited") / "off")[0]
 
 
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in EDITS]
 )
 def test_an_edit_is_what_trains_with_xla_and_without(name, tmp_path, unedited):
-    (on, right_on), (off, right_off) = (trained(edited(EDITS[name]), xla, tmp_path / xla) for xla in ("on", "off"))
+    (on, right_on), (off, right_off) = (trained(EDITS[name], xla, tmp_path / xla) for xla in ("on", "off"))
     np.testing.assert_allclose(on, off, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(right_on, right_off, atol=2e-3)  # rounding decides between equally likely symbols
     assert on.size == 20 and np.abs(off - unedited).max() > 2e-3, "the edit changes nothing"
@@ -351,7 +346,7 @@ def test_an_edit_is_what_trains_with_xla_and_without(name, tmp_path, unedited):
 @pytest.mark.parametrize("name", NO_CHANGE)
 def test_an_edit_that_changes_nothing_in_training_changes_nothing(name, tmp_path, unedited):
     for xla in ("on", "off"):
-        losses, _ = trained(edited(NO_CHANGE[name]), xla, tmp_path / xla)
+        losses, _ = trained(NO_CHANGE[name], xla, tmp_path / xla)
         np.testing.assert_allclose(losses, unedited, rtol=1e-5)
 
 
@@ -362,19 +357,19 @@ FEEDBACK = "next_input = tf.where(elements_finished, pad_step_embedded, predicti
 def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
     """The weights of one run, asked by the script as it is and by edited ones, greedily and with a beam."""
     scripts = {
-        "as it is": TEXT,
-        "the same, otherwise": edited((FEEDBACK, "next_input = prediction_embedded")),
-        "PAD": edited((FEEDBACK, "next_input = pad_step_embedded")),
-        "twice": edited((FEEDBACK, "next_input = 2 * prediction_embedded")),
-        "second best": edited(EDITS["most_likely: second best"]),
+        "as it is": [],
+        "the same, otherwise": (FEEDBACK, "next_input = prediction_embedded"),
+        "PAD": (FEEDBACK, "next_input = pad_step_embedded"),
+        "twice": (FEEDBACK, "next_input = 2 * prediction_embedded"),
+        "second best": EDITS["most_likely: second best"],
     }
     answers = {}
-    for name, text in scripts.items():
+    for name, edits in scripts.items():
         folder = tmp_path / name
         if not answers:
-            trained(text, "off", folder, "--attention", attention)
+            trained(edits, "off", folder, "--attention", attention)
         else:
-            copy_script(text, folder)
+            copy_script(edits, folder)
             shutil.copytree(tmp_path / "as it is/run", folder / "run")
         script = str(folder / "seq2seq_copy.py")
         for flags in ("--predict", "--beam 3 --predict"):
@@ -388,7 +383,7 @@ def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
         assert same == pytest.approx(as_it_is, abs=1e-5)
         assert len({round(number, 4) for number in (as_it_is, pad, twice)}) == 3, "the edit is lost"
         assert "beam" in flags or abs(second - as_it_is) > 0.01, "the edit is lost"  # a beam chooses by itself
-    itself = copy_script(edited(EDITS["loop_fn_transition: second best"]), tmp_path / "itself")
+    itself = copy_script(EDITS["loop_fn_transition: second best"], tmp_path / "itself")
     status, _, stderr = run(["--run-dir", "run", "--beam", "2", "--predict", "4 8"], folder, script=itself)
     assert status == 2 and "does not choose symbols by encoded.choose()" in stderr and stderr.count("\n") == 1
 
@@ -403,3 +398,25 @@ def test_each_function_class_and_constant_is_edited():
     for node in ast.parse(TEXT).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Assign)):
             assert touched & set(range(node.lineno, node.end_lineno + 1)), ast.unparse(node)[:60]
+
+
+SECTION = (ROOT / "docs/variants.md").read_text().split("\n## Change it\n")[1].split("\n## ")[0]
+OF_THE_PAGE = re.findall(r"```diff\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(0, marks=pytest.mark.long), 1, pytest.param(2, marks=pytest.mark.long)],
+    ids=["task", "cell", "loop_fn"],
+)
+def test_an_edit_does_what_docs_variants_says(tmp_path, number):
+    """With the compiled step, which must follow the edit. On another processor the figure may differ."""
+    lines = OF_THE_PAGE[number].splitlines(keepends=True)
+    edits = [tuple("".join(line[1:] for line in lines if line.startswith(sign)) for sign in "-+")]
+    script = copy_script(edits, tmp_path / "edited")
+    arguments = ["--max-batches", "301", "--samples", "0", "--run-dir", "run"]
+    assert run(arguments, tmp_path, script=script)[::2] == (0, "")
+    exact = json.loads((tmp_path / "run/metrics.json").read_text())["exact_match"]["share"]
+    said = re.findall(r"([\d.]+) % after 301 batches", SECTION)
+    assert len(said) == len(OF_THE_PAGE) == 3
+    assert 100 * exact == pytest.approx(float(said[number]), abs=10)

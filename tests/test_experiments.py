@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import helpers
-from experiments import capacity, claims, common, exchange, memory, recipes, states
+from experiments import answers, capacity, claims, common, exchange, memory, recipes, states
 from seq2seq_copy import Model, Trainer, train
 from support.settings import Settings
-from support.tensorflow import tensorflow_v1 as tf
 from tests.running import ROOT, posix, run
 
 KINDS = 5
@@ -258,10 +257,6 @@ def test_the_command_about_capacity(monkeypatch, tmp_path, capsys):
     assert Path("plots/capacity.png").exists() and Path("plots/memory-length.png").exists()
 
 
-def weights_of(model):
-    return {variable.op.name: model.session.run(variable) for variable in tf.trainable_variables()}
-
-
 def test_a_variant_of_a_claim_has_the_parts_that_it_names():
     batch = helpers.task_batch("copy", list(np.random.default_rng(0).integers(2, 10, [50, 8], np.int32)))
     predictions = []
@@ -269,7 +264,7 @@ def test_a_variant_of_a_claim_has_the_parts_that_it_names():
         variant = claims.Variant(encoder_hidden_units=3, decoder_units=5, forget_bias=1.0, decode_above=threshold)
         model = Model(variant, claims.parts_of(variant)[0])
         predictions.append(model.predict(batch))
-    weights = weights_of(model)
+    weights = answers.weights_of(model)
     biases = [value for name, value in weights.items() if name.endswith("lstm_cell/bias")]
     assert [bias.tolist() for bias in biases] == [np.repeat([0, 0, 1, 0], units).tolist() for units in (3, 3, 5)]
     assert weights["encoder/bridge/c"].shape == weights["encoder/bridge/h"].shape == (6, 5)
@@ -283,7 +278,7 @@ def test_the_first_recipe_is_the_tutorials_and_the_last_one_is_this_script():
     for recipe in (recipes.Recipe(), recipes.Recipe(**changes), Settings()):
         is_recipe = isinstance(recipe, recipes.Recipe)
         trainer = recipes.open_trainer(recipe) if is_recipe else Trainer(Model(recipe))
-        weights = weights_of(trainer.model)
+        weights = answers.weights_of(trainer.model)
         batches = itertools.islice(helpers.task_batches(recipe, recipe.batch_size, 0), 3)
         steps[recipe] = [figures for _, *figures in train(trainer, batches)]
         if recipe == recipes.Recipe():

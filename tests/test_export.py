@@ -44,20 +44,6 @@ assert not {"seq2seq_copy", "helpers", "support"} & sys.modules.keys()
 print(json.dumps([answer, dtypes, vocabulary]))
 """
 
-ASK_IN_TENSORFLOW_1 = """
-import json, sys
-import tensorflow.compat.v1 as tf
-asked = json.loads(sys.argv[1])
-with tf.Session(graph=tf.Graph()) as session:
-    signature = tf.saved_model.load(session, ["serve"], "served").signature_def["serving_default"]
-    fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
-    outputs = session.run(fetches, {signature.inputs[name].name: value for name, value in asked.items()})
-answer = {name: array.tolist() for name, array in outputs.items()}
-dtypes = {name: array.dtype.name for name, array in outputs.items()}
-assert not {"seq2seq_copy", "helpers", "support"} & sys.modules.keys()
-print(json.dumps([answer, dtypes, None]))
-"""
-
 
 @pytest.fixture(
     scope="module",
@@ -85,25 +71,23 @@ def up_to_eos(symbols):
     return symbols[: ends[0]] if ends.size else symbols
 
 
-def ask(program, sequences, where):
+def ask(sequences, where):
     """Returns predictions [batch, time] and probabilities [batch, time], their dtypes, and the vocabulary file."""
     padded = np.zeros([len(sequences), max(map(len, sequences))], int)
     for row, sequence in zip(padded, sequences):
         row[: len(sequence)] = sequence
     asked = {"sequences": padded.tolist(), "lengths": [len(sequence) for sequence in sequences]}
-    answer, dtypes, vocabulary = json.loads(printed_by(program, json.dumps(asked), where))
+    answer, dtypes, vocabulary = json.loads(printed_by(json.dumps(asked), where))
     return {name: np.array(values) for name, values in answer.items()}, dtypes, vocabulary
 
 
 @functools.cache  # two tests read the same answers, and TensorFlow 2 takes seconds to import
-def printed_by(program, asked, where):
-    process = subprocess.run([sys.executable, "-c", program, asked], cwd=where, capture_output=True, text=True)
+def printed_by(asked, where):
+    process = subprocess.run(
+        [sys.executable, "-c", ASK_IN_TENSORFLOW_2, asked], cwd=where, capture_output=True, text=True
+    )
     assert process.returncode == 0, process.stderr
     return process.stdout.splitlines()[-1]
-
-
-def test_it_answers_like_predict(exported):
-    check_answers(ASK_IN_TENSORFLOW_2, exported)
 
 
 @pytest.mark.long
@@ -123,22 +107,16 @@ def test_the_code_of_the_docs_reads_the_vocabulary_whatever_spaces_it_holds(tmp_
     assert ast.literal_eval(names)[: len(vocabulary)] == vocabulary
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("exported", ["pairs"], indirect=True)
-def test_it_answers_like_predict_in_tensorflow_1(exported):
-    check_answers(ASK_IN_TENSORFLOW_1, exported)
-
-
-def check_answers(program, exported):
+def test_it_answers_like_predict(exported):
     config = RunFolder(exported / "run").read_settings()
     names, sequences = config.vocabulary, sequences_for(config)
     asked = [argument for sequence in sequences for argument in ("--predict", " ".join(names[s] for s in sequence))]
     status, stdout, _ = run([*asked, "--run-dir", "run"], exported)
     assert status == 0
 
-    answer, dtypes, vocabulary = ask(program, sequences, exported)
+    answer, dtypes, vocabulary = ask(sequences, exported)
     assert dtypes == {"predictions": "int32", "probabilities": "float32"}
-    assert vocabulary in (None, "".join(f"{name}\n" for name in names))
+    assert vocabulary == "".join(f"{name}\n" for name in names)
     predicted = []
     for sequence, symbols in zip(sequences, answer["predictions"]):
         answer = up_to_eos(symbols[: config.answer_steps(len(sequence))])
@@ -151,7 +129,7 @@ def check_answers(program, exported):
 def test_the_probabilities_are_those_of_numpy(exported):
     config = RunFolder(exported / "run").read_settings()
     sequences = sequences_for(config)
-    answer, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
+    answer, *_ = ask(sequences, exported)
     with variants.open_model(config).session as session:
         RunFolder(exported / "run").restore_final(session, tf.train.Saver())
         weights = reference.weights_of(session)
@@ -205,9 +183,9 @@ def test_it_holds_the_model_and_nothing_of_its_training(exported):
 def test_sequences_asked_together_and_alone_get_the_same(exported):
     """A server joins requests along the first axis."""
     sequences = sequences_for(RunFolder(exported / "run").read_settings())
-    together, *_ = ask(ASK_IN_TENSORFLOW_2, sequences, exported)
+    together, *_ = ask(sequences, exported)
     for row in (0, 2):
-        alone, *_ = ask(ASK_IN_TENSORFLOW_2, [sequences[row]], exported)
+        alone, *_ = ask([sequences[row]], exported)
         for name, values in alone.items():
             np.testing.assert_allclose(together[name][row, : values.shape[1]], values[0], atol=1e-6)
 

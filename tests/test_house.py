@@ -50,11 +50,7 @@ FILES = [
 ]
 
 
-def module_of(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
-
-
-MODULES = {module_of(path): path for path in FILES}
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
 
 
 def room_of(module):

@@ -160,11 +160,6 @@ def test_a_word_is_said_if_every_symbol_is_unknown(tmp_path, caplog):
     assert caplog.messages == ["--min-count: every symbol of the training pairs is rarer, so all of them are <UNK>"]
 
 
-def test_three_columns_are_refused_with_a_way_to_go_on(tmp_path):
-    with pytest.raises(UserError, match="has 2; cut -f 1,2 would keep the first two of 3 columns, and docs/own-"):
-        read(tmp_path, "Go.\tVa !\tCC-BY\nRun!\tCours !\tCC-BY\n")
-
-
 def test_a_space_that_is_not_ascii_is_no_white_space(tmp_path):
     made = read(tmp_path, "a \u00a0 b\tc\u3000d\nb\ta\n")
     assert made.names == ["a", "\u00a0", "b", "c\u3000d"]

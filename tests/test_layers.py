@@ -6,27 +6,10 @@ tests/test_variants.py compares the model with NumPy, and the compiled step with
 import pytest
 from same_end import assert_same_end, stopped_copy
 
-from seq2seq_copy import PLAIN, LSTMStateTuple, Model
-from support.model import variants
+from seq2seq_copy import LSTMStateTuple
 from support.model.cells import StackedState
-from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
 from tests.running import SHORT, run
-
-
-def test_each_layer_has_its_own_weights():
-    config = Settings(layers=2, encoder_hidden_units=3, input_embedding_size=5)
-    Model(config, variants.replace_parts(PLAIN, config))
-    shapes = {variable.op.name: variable.shape.as_list() for variable in tf.trainable_variables()}
-    expected = {
-        "encoder/forward/layer_0/lstm_cell/kernel": [5 + 3, 12],
-        "encoder/forward/layer_1/lstm_cell/kernel": [3 + 3, 12],
-        "encoder/backward/layer_0/lstm_cell/kernel": [5 + 3, 12],
-        "encoder/backward/layer_1/lstm_cell/kernel": [3 + 3, 12],
-        "decoder/cell/layer_0/lstm_cell/kernel": [5 + 6, 24],
-        "decoder/cell/layer_1/lstm_cell/kernel": [6 + 6, 24],
-    }
-    assert {name: shape for name, shape in shapes.items() if name.endswith("/kernel")} == expected
 
 
 def test_a_state_of_layers_keeps_its_kind_and_its_h():

@@ -45,14 +45,6 @@ def test_what_is_no_run_is_not_the_newest(begin):
     assert RunFolder.newest() is None
 
 
-@pytest.mark.parametrize("arguments", ["--resume", "--predict 3", "--export new", "--resume --samples 2"])
-def test_no_run_is_one_line(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs/20260101-000000").mkdir(parents=True)
-    message = "there is no run in 'runs': train one first, or name the folder of another"
-    assert refusal(arguments.split(), capsys) == f"seq2seq_copy.py: {message} (see --help)\n"
-
-
 @pytest.fixture
 def two_runs(stopped, tmp_path):
     """A folder with two stopped runs: the one with seed 7 started last, the other one was saved last."""

@@ -69,14 +69,6 @@ def test_the_gradient_by_hand_is_that_of_tensorflow():
     assert len(sizes) == 6 and (np.diff(sizes) > 0).all()
 
 
-def test_every_link_leads_somewhere():
-    text = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
-    links = re.findall(r"\]\(([^)\s]+)\)", text)
-    assert links
-    for link in links:
-        assert (ROOT / "docs" / link.partition("#")[0]).exists(), link
-
-
 def test_it_runs_from_start_to_end(tmp_path, monkeypatch):
     """With 30 batches, from the folder in which Jupyter would run it."""
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):

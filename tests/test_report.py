@@ -106,12 +106,6 @@ def test_a_small_loss_does_not_look_like_none(loss, text):
     assert report.decimals(loss) == text
 
 
-def test_moving_average():
-    middles, means = pictures.moving_average([1.0, 2.0, 6.0, 4.0], window=3)
-    np.testing.assert_allclose(middles, [1, 2])
-    np.testing.assert_allclose(means, [3, 4])
-
-
 def test_the_picture_shows_the_history():
     losses = np.geomspace(2, 0.01, 120)
     shares = {0: 0.0, 40: 0.98, 80: 1.0}
@@ -209,14 +203,11 @@ def test_labels_on_an_axis_are_named_as_far_as_there_is_room(length, steps):
             labels = [label.get_text() for label in axis.get_ticklabels()]
             assert labels == [names[symbol - 2] for symbol in (inputs if side == "x" else symbols)[places.astype(int)]]
             assert len(labels) >= min(3, shown.size)
-            ends = sorted((getattr(box, f"{side}0"), getattr(box, f"{side}1")) for box in boxes(axis))
+            boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+            ends = sorted((getattr(box, f"{side}0"), getattr(box, f"{side}1")) for box in boxes)
             assert all(end <= start for (_, end), (start, _) in zip(ends, ends[1:])), (side, ends)
         box = axes.images[0].get_window_extent()
         assert min(box.width, box.height) > 20, "a bar, not a map"
-
-
-def boxes(axis):
-    return [label.get_window_extent() for label in axis.get_ticklabels()]
 
 
 def test_a_file_and_symbols_that_look_like_formulas_are_drawn_as_they_are(tmp_path):

@@ -27,12 +27,10 @@ from support.errors import UserError
 from support.model import variants
 from support.settings import Settings, flag
 from support.terminal import process
-from support.terminal.command import read_command
 from tests import running
 from tests.running import ROOT
 
 TINY = ["--max-batches", "40", "--batch-size", "20", "--encoder-hidden-units", "2", "--xla", "off"]
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 # The command, but a trial takes 20 ms, and nothing imports TensorFlow.
 QUICK = """
 import math, time
@@ -63,13 +61,6 @@ def start(arguments, folder, code=QUICK):
     return command
 
 
-def run(arguments, folder, code=QUICK):
-    """Runs the command until it ends; returns exit status, stdout and stderr."""
-    command = start(arguments, folder, code)
-    stdout, stderr = command.communicate(timeout=300)
-    return command.returncode, stdout, stderr
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty working folder for tune.main() in this process, with what main() changes restored afterwards."""
@@ -96,18 +87,12 @@ def load(folder, place=None):
 
 
 def wait_for(condition):
-    """Waits until a condition holds, and returns its value. The study may not exist at first."""
-    end = time.monotonic() + 100
-    while time.monotonic() < end:
-        with contextlib.suppress(KeyError, OSError, RuntimeError, sqlalchemy.exc.SQLAlchemyError):
-            if value := condition():
-                return value
-        time.sleep(0.01)
-    raise TimeoutError
+    """Does the same as running.wait_for(). The study may not exist at first."""
+    return running.wait_for(condition, KeyError, OSError, RuntimeError, sqlalchemy.exc.SQLAlchemyError)
 
 
 def finished(study):
-    return study.get_trials(states=FINISHED)
+    return study.get_trials(states=tune.FINISHED)
 
 
 def running_trials(study):
@@ -285,10 +270,8 @@ def test_a_search_on_files_of_pairs_to_the_settings_of_a_run(here, monkeypatch, 
     (here / "matplotlibrc").write_text("backend: TkAgg\ntext.usetex: True\n")
     files = files_of_pairs(here, "data", "validation_data", "test_data")
     fixed = ["--input-embedding-size", "2", "--layers", "1", "--attention", "none", "--max-batches", "4"]
-    monkeypatch.setattr(
-        sys, "argv", ["tune", *TINY, *files, *fixed, "--trials", "2", "--seeds", "1", "--fresh-seeds", "1"]
-    )
-    assert tune.main() == 0
+    few = ["--trials", "2", "--seeds", "1", "--fresh-seeds", "1"]
+    assert call(monkeypatch, *files, *fixed, *few, quick=False) == 0
     stdout = capsys.readouterr().out
     assert stdout.startswith("study data: 2 trials to the end, 0 pruned, 0 lost\n")
     assert "  not exact, 1 fresh seeds     median      worst\n" in stdout
@@ -357,8 +340,9 @@ def test_two_processes_share_the_trials_of_a_file(tmp_path):
 @running.posix
 def test_a_full_disk_is_one_line_and_no_trial_is_lost(here, monkeypatch):
     full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{QUICK}"
-    status, stdout, stderr = run(["--trials", "1000"], here, code=full)
-    assert (status, stdout) == (1, "")
+    command = start(["--trials", "1000"], here, code=full)
+    stdout, stderr = command.communicate(timeout=300)
+    assert (command.returncode, stdout) == (1, "")
     assert stderr.startswith("tune: --storage: cannot use 'studies/tune.db': ") and stderr.count("\n") == 1
     before = len(finished(load(here)))
     assert before > 0
@@ -408,9 +392,3 @@ def test_a_wrong_file_of_settings_is_one_line(text, reason, tmp_path, monkeypatc
     Path("x.json").write_text(text)
     stderr = running.refusal(["--settings", "x.json"], capsys)
     assert stderr.count("\n") == 1 and reason in stderr
-
-
-def test_flags_win_over_the_file_of_settings(tmp_path):
-    (tmp_path / "x.json").write_text(json.dumps({"learning_rate": 0.5, "batch_size": 7, "adam_beta2": 0.5}))
-    config = read_command(["--settings", str(tmp_path / "x.json"), "--batch-size", "5"]).config
-    assert (config.learning_rate, config.batch_size, config.adam_beta2) == (0.5, 5, 0.5)

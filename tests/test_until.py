@@ -10,7 +10,6 @@ from same_end import assert_same_end
 
 from support.run.history import Row, has_reached
 from support.run.run_folder import RunFolder
-from support.settings import Settings
 from tests.running import batches_saved, posix, run, start
 
 SHARE = 0.8
@@ -115,9 +114,3 @@ def test_a_run_that_has_reached_its_share_is_not_resumed(ended, tmp_path):
     message = f"--resume: this run ended at batch {last}: two evaluations in a row reached --until 0.8"
     assert (status, stdout, stderr) == (2, "", f"seq2seq_copy.py: {message} (see --help)\n")
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
-
-
-def test_off_is_null(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", Settings())
-    assert json.loads((folder.path / "config.json").read_text())["until"] is None
-    assert folder.read_settings() == Settings()

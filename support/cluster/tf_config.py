@@ -6,7 +6,7 @@ A "chief", as Kubeflow sets it, is worker 0, and the others follow it.
 """
 
 from support import outside
-from support.errors import UserError
+from support.errors import UserError, as_user_error
 
 
 def read(text):
@@ -15,10 +15,8 @@ def read(text):
     Returns the addresses of all workers, a list of str "host:port", and the index of this one; None if it is alone.
     Raises UserError if the value is malformed, or asks for something that is not supported.
     """
-    try:
+    with as_user_error("TF_CONFIG: not JSON", ValueError):
         config = outside.parse_json(text) if text.strip() else {}
-    except ValueError as error:
-        raise UserError(f"TF_CONFIG: not JSON: {error}") from None
     expect(isinstance(config, dict), 'must be an object with "cluster" and "task"')
     cluster, task = config.get("cluster"), config.get("task")
     if not cluster:

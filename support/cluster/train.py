@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import logging
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +27,6 @@ from support.terminal import command, process, report, training
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120.0  # seconds
-
-
-def check_weights(run, cluster):
-    """Lets worker 0 write a checkpoint only if all workers have the same weights."""
-    check_variables(cluster, run.model.session, run.early_end() is not None)
 
 
 def run():
@@ -154,7 +148,8 @@ def lead(cluster, asked, trainer, stop, batches, held_out, generator):
     has_ended, done = run.early_end() is not None, len(run.history.rows)
     cluster.exchange({"has_ended": has_ended, "done": done, "generator": generator.bit_generator.state})
     share_variables(cluster, session)
-    run.before_checkpoint.insert(0, partial(check_weights, cluster=cluster))
+    # Worker 0 writes a checkpoint only if all workers have the same weights.
+    run.before_checkpoint.insert(0, lambda run: check_variables(cluster, session, run.early_end() is not None))
     print(report.opening(run, asked.resumes), end="")
     with process.stop_at_signal(stop):
         batches_per_second = training.train_until_stopped(trainer, batches, run, stop, most=1)

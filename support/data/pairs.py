@@ -6,7 +6,6 @@ holds only the vocabulary, about 40 bytes per line, and 1,000 validation pairs.
 
 import array
 import codecs
-import contextlib
 import functools
 import hashlib
 import logging
@@ -22,7 +21,7 @@ from tqdm import tqdm
 import helpers
 from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
 from support import outside
-from support.errors import UserError, counted
+from support.errors import UserError, as_user_error, counted
 from support.limits import LARGEST_VOCABULARY, LONGEST_SEQUENCE
 from support.settings import RESERVED, UNKNOWN_NAME, DataFacts
 
@@ -91,7 +90,7 @@ def read(config):
     names = list(config.facts.names)
     if config.min_count > 1 and UNKNOWN_NAME not in names:
         names.append(UNKNOWN_NAME)
-    with clear_errors("--data", config.data):
+    with as_user_error(f"--data: cannot write a temporary file for {str(config.data)!r}"):
         reader = _Reader(config.symbols, names)
         lines = reader.add("--data", config.data)
         if hint := reader.hint_of_spaces():
@@ -134,15 +133,6 @@ def draw(pairs, config):
     return pairs
 
 
-@contextlib.contextmanager
-def clear_errors(flag, path):
-    """Turns the OSError of a temporary file into a UserError that names the file of pairs."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{flag}: cannot write a temporary file for {str(path)!r}: {error.strerror}") from None
-
-
 def without_rare(pairs, min_count, known):
     """Replaces symbols that occur fewer than min_count times in the training pairs by one, UNKNOWN_NAME.
 
@@ -173,7 +163,7 @@ def read_known(flag, path, names, symbols="words"):
     The model reads other symbols as UNKNOWN, or as UNKNOWN_NAME if that is among the names. Raises the same errors as
     read().
     """
-    with clear_errors(flag, path):
+    with as_user_error(f"{flag}: cannot write a temporary file for {str(path)!r}"):
         reader, none = _Reader(symbols, names), np.arange(0)
         return reader.pairs(none, none, reader.add(flag, path, may_add_symbols=False))
 
@@ -284,14 +274,10 @@ def warn_of_look_alikes(names):
 
 def lines_of(path, flag):
     """Yields the lines of a file as bytes. Raises UserError if it cannot be read."""
-    try:
-        with outside.open_file(path) as lines:
-            every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
-            yield from tqdm(
-                every_line, desc=outside.printable(f"reading {path}"), unit=" lines", disable=None, dynamic_ncols=True
-            )
-    except OSError as error:
-        raise UserError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
+    title = outside.printable(f"reading {path}")
+    with as_user_error(f"{flag}: cannot read {str(path)!r}"), outside.open_file(path) as lines:
+        every_line = iter(functools.partial(lines.readline, LONGEST_LINE + 1), b"")
+        yield from tqdm(every_line, desc=title, unit=" lines", disable=None, dynamic_ncols=True)
 
 
 def by_side(symbols):

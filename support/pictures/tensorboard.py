@@ -74,7 +74,12 @@ class TensorBoard:
     def write_projector(self, run):
         """Writes the embeddings for the projector. An edited script may have none."""
         for embeddings in tf.trainable_variables("embedding/")[:1]:
-            write_embeddings(self.folder, run.model.session.run(embeddings), label_names(run.config))
+            rows = io.StringIO()
+            np.savetxt(rows, run.model.session.run(embeddings)[:MOST_PROJECTED], fmt="%.7g", delimiter="\t")
+            symbols = "".join(f"{name}\n" for name in label_names(run.config)[:MOST_PROJECTED])
+            write_whole(self.folder / "projector/embeddings.tsv", rows.getvalue().encode())
+            write_whole(self.folder / "projector/symbols.tsv", symbols.encode())
+            write_whole(self.folder / "projector_config.pbtxt", PROJECTOR_CONFIG.encode())
 
     def clear_errors(self):
         return clear_write_errors(self.folder, IndexError, tf.errors.OpError)  # tf.io.TFRecordWriter raises the first
@@ -103,19 +108,3 @@ def png_of(values):
     cells, png = np.kron(values, np.ones([CELL, CELL])), io.BytesIO()
     image.imsave(png, cells, cmap="Blues", vmin=0, vmax=1, format="png")
     return png.getvalue(), *cells.shape
-
-
-def write_embeddings(folder, embeddings, names):
-    """Writes the files that TensorBoard's projector reads.
-
-    Args:
-      folder: pathlib.Path of the run's folder.
-      embeddings: float32 [vocab_size, input_embedding_size].
-      names: list of str, how each symbol is written.
-    """
-    rows = io.StringIO()
-    np.savetxt(rows, embeddings[:MOST_PROJECTED], fmt="%.7g", delimiter="\t")
-    symbols = "".join(f"{name}\n" for name in names[:MOST_PROJECTED])
-    write_whole(folder / "projector/embeddings.tsv", rows.getvalue().encode())
-    write_whole(folder / "projector/symbols.tsv", symbols.encode())
-    write_whole(folder / "projector_config.pbtxt", PROJECTOR_CONFIG.encode())

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers
-from support.errors import UserError, reason
+from support.errors import UserError, as_user_error
 from support.run.whole_files import flush
 
 EARLY_BATCHES = (0, 100, 300, 1000)  # after which an occlusion map is drawn, besides at the end
@@ -89,32 +89,21 @@ def has_reached(rows, share):
     return len(last_two) == 2 and min(last_two) >= share
 
 
-def evaluations(rows):
-    """Returns how good each evaluation is, in order: larger is better. The loss decides between equal shares."""
-    found = [row for row in rows if row.validation_exact_match is not None]
-    return [(row.validation_exact_match, -(row.validation_loss or 0)) for row in found]
+def best_row(rows):
+    """Returns the row of the best evaluation, the first of equal ones; None if there is none.
 
-
-def is_best(rows):
-    """Returns whether the last row has an evaluation that is better than all before it."""
-    if rows[-1].validation_exact_match is None:
-        return False
-    *earlier, last = evaluations(rows)
-    return not earlier or last > max(earlier)
-
-
-def best_batch(rows):
-    """Returns the batch of the best evaluation, the first of equal ones."""
-    found = evaluations(rows)
-    return [row.batch for row in rows if row.validation_exact_match is not None][found.index(max(found))]
+    The loss decides between equal shares.
+    """
+    evaluated = (row for row in rows if row.validation_exact_match is not None)
+    return max(evaluated, key=lambda row: (row.validation_exact_match, -(row.validation_loss or 0)), default=None)
 
 
 def has_lost_patience(rows, patience):
     """Returns whether `patience` evaluations have passed since the best one; False if patience is None."""
-    if patience is None:
+    best = best_row(rows)
+    if patience is None or best is None:
         return False
-    found = evaluations(rows)
-    return bool(found) and len(found) - 1 - found.index(max(found)) >= patience
+    return sum(row.validation_exact_match is not None for row in rows if row.batch > best.batch) >= patience
 
 
 def early_end(rows, config):
@@ -151,24 +140,18 @@ def read_rows(path, batches):
     Raises:
       UserError: it cannot be read, or its first rows are not those of these batches.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            records = itertools.islice(csv.reader(file), 1, batches + 1)
-            rows = [
-                Row(int(batch), *map(np.float32, figures), *map(number_or_none, (share, loss)))
-                for batch, *figures, share, loss in filter(None, records)
-            ]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{str(path)!r} cannot be read: {reason(error)}") from None
+    unreadable = as_user_error(f"{str(path)!r} cannot be read", ValueError, TypeError, csv.Error)
+    with unreadable, open(path, newline="", encoding="utf-8") as file:
+        records = itertools.islice(csv.reader(file), 1, batches + 1)
+        rows = [
+            Row(int(batch), *map(np.float32, figures), *(float(text) if text else None for text in (share, loss)))
+            for batch, *figures, share, loss in filter(None, records)
+        ]
     if not np.isfinite([row[1:4] for row in rows]).all():
         raise UserError(f"{str(path)!r} holds a number that is not finite")
     if [row.batch for row in rows] != list(range(batches)):
         raise UserError(f"{str(path)!r} does not hold the {batches} batches before the checkpoint")
     return rows
-
-
-def number_or_none(text):
-    return float(text) if text else None
 
 
 def cut_rows(path, batches):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import helpers
 from seq2seq_copy import Model
 from support.data.pairs import Pairs
-from support.run.history import History, append_rows, best_batch, cut_rows, early_end, is_best, read_rows
+from support.run.history import History, append_rows, best_row, cut_rows, early_end, read_rows
 from support.run.run_folder import BEST, ENDED, RunFolder
 from support.run.whole_files import clear_write_errors
 from support.tensorflow import tensorflow_v1 as tf
@@ -55,7 +55,7 @@ class Run:
         """The batch that the final weights are from: the best evaluation's, with --keep best, else the last."""
         rows = self.history.rows
         is_best = self.config.keep == "best" and self.folder.final_checkpoint().path.name == BEST
-        return best_batch(rows) if is_best else rows[-1].batch
+        return (best_row(rows) if is_best else rows[-1]).batch
 
     def early_end(self):
         """Returns the line that says why --until or --patience ends the run; None if they do not."""
@@ -73,7 +73,7 @@ class Run:
             return
         for look in self.before_checkpoint:
             look(self)
-        is_best_now = self.config.keep == "best" and bool(rows) and is_best(self.history.rows)
+        is_best_now = self.config.keep == "best" and bool(rows) and best_row(self.history.rows) is rows[-1]
         with (
             clear_write_errors(self.folder.path, tf.errors.OpError),
             self.folder.new_checkpoint(batches, self.saved, is_best_now) as checkpoint,

@@ -19,7 +19,7 @@ from pathlib import Path
 import filelock
 
 from support import outside, settings
-from support.errors import UserError, reason
+from support.errors import UserError, as_user_error, reason
 from support.run.checkpoints import Checkpoint
 from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flush, flush_all, write_json, write_whole
 
@@ -97,15 +97,11 @@ class RunFolder:
             not those of the newest checkpoint.
         """
         path = self.path / "config.json"
-        try:
+        with as_user_error(f"{str(self.path)!r} holds no run: config.json", ValueError):
             values = outside.read_json(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{str(self.path)!r} holds no run: config.json: {reason(error)}") from None
         check_own(self.path)
-        try:
+        with as_user_error(f"{str(path)!r} does not hold the settings of a run", ValueError):
             config = settings.from_json(values)
-        except ValueError as error:
-            raise UserError(f"{str(path)!r} does not hold the settings of a run: {error}") from None
         for newest in self.checkpoints()[-1:]:
             newest.check_names(config)
         return config
@@ -232,7 +228,7 @@ def check_new(path):
     Args:
       path: pathlib.Path of the folder; None for a new one in runs/.
     """
-    try:
+    with as_user_error(f"cannot write in {str(path or RUNS)!r}"):
         if path is None:
             path = RUNS
         elif os.path.abspath(path) == os.path.abspath(RUNS):
@@ -240,8 +236,6 @@ def check_new(path):
         elif path.exists():
             check_empty(path)
         check_writable(path / "config.json")
-    except OSError as error:
-        raise UserError(f"cannot write in {str(path)!r}: {error.strerror}") from None
     if path.exists() and path != RUNS:
         check_own(path)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from helpers import ALPHABET_VOCAB_SIZE, FIRST_SYMBOL
 from support import settings
 from support.data import pairs
-from support.errors import UserError
+from support.errors import UserError, as_user_error
 from support.pictures import pictures
 from support.run import whole_files
 from support.run.history import early_end, read_rows
@@ -204,18 +204,14 @@ def naming(name, is_newest=False):
 
 def check_writable(name, path, check=whole_files.check_writable):
     """Raises UserError if the path of a flag cannot be written."""
-    try:
+    with as_user_error(f"{flag(name)}: cannot write {str(path)!r}"):
         check(path)
-    except OSError as error:
-        raise UserError(f"{flag(name)}: cannot write {str(path)!r}: {error.strerror}") from None
 
 
 def check_working_folder():
     """Raises UserError if another process has removed it."""
-    try:
+    with as_user_error("cannot use the working folder"):
         os.getcwd()
-    except OSError as error:
-        raise UserError(f"cannot use the working folder: {error.strerror}") from None
 
 
 def pairs_of_run(config):
@@ -294,10 +290,8 @@ def start_config(run, given, defaults):
 def with_data(config, user_pairs):
     """Returns a Settings with what is read from the user's pairs, and with absolute paths of their files."""
     paths = {name: getattr(config, name) for name in DATA_FILES}
-    try:
+    with as_user_error("--data", ValueError):
         paths = {name: path and file_path(str(path.absolute())) for name, path in paths.items()}
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from None
     return pairs.with_facts(replace(config, **paths), user_pairs)
 
 

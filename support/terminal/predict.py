@@ -14,7 +14,7 @@ import numpy as np
 from helpers import EOS, FIRST_SYMBOL
 from support import outside
 from support.data.pairs import by_side, split_into_symbols
-from support.errors import UserError, counted
+from support.errors import as_user_error, counted
 from support.limits import LONGEST_SEQUENCE, sequences_at_once
 from support.model import beam_search, greedy
 from support.pictures import heat_maps, occlusion, pictures
@@ -53,10 +53,8 @@ def check(sequences, config):
     """Raises UserError if the model cannot read a sequence of the command line."""
     read = reader(config)
     for sequence in sequences:
-        try:
+        with as_user_error(f"--predict {sequence!r}", ValueError):
             read(sequence)
-        except ValueError as error:
-            raise UserError(f"--predict {sequence!r}: {error}") from None
 
 
 def reader(config):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from helpers import EXTRA_DECODER_STEPS
 from support.errors import UserError
 from support.limits import LONGEST_SEQUENCE
-from support.values import decimal_number, whole_number
+from support.values import checked, whole_number
 
 LARGEST_BEAM = 1_000  # a larger one would try the user's patience
 MOST_DRAWN = 4  # sequences in one picture
@@ -50,7 +50,7 @@ def add_flags(group):
     )
     group.add_argument(
         "--length-penalty",
-        type=decimal_number(lambda value: 0 <= value <= 10, "a number from 0 to 10"),
+        type=checked(float, lambda value: 0 <= value <= 10, "a number from 0 to 10", "X"),
         metavar="X",
         help="with --beam, also with --predict-file: favour long answers; 0.6 to 1 is usual (default: 0.0)",
     )

@@ -88,7 +88,8 @@ def run(main):
     open_closed_streams()
     # Each line of output shows at once, in a pipe as well. A symbol that the terminal cannot show does not end a run.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    show_warnings()
+    logging.getLogger("support").addHandler(Messages())  # all that support/ logs, a line each
+    logging.getLogger("support").propagate = False  # TensorFlow has its own handler for everything that is logged
     os.environ.pop("MPLBACKEND", None)  # of windows; matplotlib stops at one that it does not know
     try:
         status = main()
@@ -118,12 +119,6 @@ class Messages(logging.Handler):
 
     def emit(self, record):
         tqdm.write(f"{PROGRAM}: {outside.message(record.getMessage())}", file=sys.stderr)
-
-
-def show_warnings():
-    """Prints what support/ logs on stderr, a line each, like all other messages."""
-    logging.getLogger("support").addHandler(Messages())
-    logging.getLogger("support").propagate = False  # TensorFlow has its own handler for everything that is logged
 
 
 def explain(error):
