@@ -38,6 +38,7 @@ SHORT = ["--max-batches", "120", "--batches-in-epoch", "50", "--samples", "2", "
 SHORT += ["--held-out-sequences", "200"]
 ENDLESS = ["--max-batches", "1000000", "--xla", "off"]
 QUICK = {"keep_every": 10, "held_out_sequences": 200}  # settings that no flag sets
+long = functools.partial(pytest.param, marks=pytest.mark.long)  # a variant that only make test-all runs
 posix = pytest.mark.skipif(resource is None, reason="needs the signals, limits and terminals of Linux or macOS")
 can_fork = sys.platform == "linux"  # libraries of macOS do not survive a fork
 ALTERED = ("module", "program", "script", "settings", "largest_file", "before")  # what a command gets besides its flags

@@ -17,12 +17,12 @@ from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
 from support.terminal import predict
 from support.terminal.predict_flags import PredictFlags
-from tests.running import run
+from tests.running import long, run
 
 CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
 MODELS = [("none", "lstm"), ("none", "gru"), ("bahdanau", "lstm"), ("luong", "gru")]  # the last in two layers
-LAST_FIRST = [MODELS[-1], *(pytest.param(*model, marks=pytest.mark.long) for model in MODELS[:-1])]
+LAST_FIRST = [MODELS[-1], *(long(*model) for model in MODELS[:-1])]
 
 
 @pytest.fixture
@@ -66,12 +66,7 @@ def all_answers(weights, sequence, vocab_size):
 
 @pytest.mark.parametrize(
     ("attention", "cell", "length_penalty"),
-    [
-        pytest.param("none", "lstm", 0.0, marks=pytest.mark.long),
-        pytest.param("none", "gru", 1.0, marks=pytest.mark.long),
-        ("bahdanau", "lstm", 1.0),
-        ("luong", "gru", 0.0),
-    ],
+    [long("none", "lstm", 0.0), long("none", "gru", 1.0), ("bahdanau", "lstm", 1.0), ("luong", "gru", 0.0)],
 )
 def test_a_wide_beam_finds_what_an_exhaustive_search_finds(attention, cell, length_penalty, make_ask):
     ask, weights = make_ask(CONFIG, attention, cell)
@@ -118,7 +113,7 @@ def read(parts, symbols):
     return parts._replace(make_loop_fn=make_loop_fn)
 
 
-@pytest.mark.parametrize("width", [3, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("width", [3, long(100)])
 def test_a_beam_goes_on_as_the_loop_fn_says(width, make_ask):
     """Each answer has the log-probabilities that its symbols have when the decoder reads them, one by one."""
     parts = PLAIN._replace(make_loop_fn=feed_back_more)

@@ -26,7 +26,7 @@ from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
 from support.terminal import main
-from tests.running import ROOT, batches_saved, files, start_with_files, started, wait_for
+from tests.running import ROOT, batches_saved, files, long, start_with_files, started, wait_for
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]
@@ -73,9 +73,9 @@ OTHER_VARIANT = "--feedback scheduled --attention bahdanau --task reverse"
     "count, more",
     [
         (2, "--batch-size 25 --xla off"),
-        pytest.param(3, f"--batch-size 20 --xla off {VARIANT}", marks=pytest.mark.long),
-        pytest.param(2, f"--batch-size 25 --xla on {OTHER_VARIANT}", marks=pytest.mark.long),
-        pytest.param(2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv", marks=pytest.mark.long),
+        long(3, f"--batch-size 20 --xla off {VARIANT}"),
+        long(2, f"--batch-size 25 --xla on {OTHER_VARIANT}"),
+        long(2, "--batch-size 11 --xla off --feedback teacher --data pairs.tsv"),
     ],
 )
 def test_workers_make_the_run_of_one_machine(count, more, tmp_path):
@@ -119,9 +119,7 @@ def test_if_xla_cannot_compile_the_run_is_the_one_without_it(tmp_path):
 def test_the_same_number_of_workers_gives_the_same_bits(tmp_path):
     for name in ("first", "second"):
         run_workers(
-            [*SETTINGS, "--batch-size", "7", "--max-batches", "20", "--xla", "off", "--run-dir", name],
-            tmp_path,
-            3,
+            [*SETTINGS, "--batch-size", "7", "--max-batches", "20", "--xla", "off", "--run-dir", name], tmp_path, 3
         )
     assert_same_end(tmp_path / "first", tmp_path / "second")
 

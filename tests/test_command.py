@@ -25,6 +25,7 @@ from tests.running import (
     ENDLESS,
     SHORT,
     files,
+    long,
     only_run,
     open_terminal,
     posix,
@@ -112,7 +113,7 @@ def test_never_seen_in_training_is_what_it_says(short_run):
     [
         "--max-batches 2 --batch-size 1 --input-embedding-size 1 --encoder-hidden-units 1",
         *(
-            pytest.param(arguments, marks=pytest.mark.long)
+            long(arguments)
             for arguments in (
                 "--max-batches 1",
                 "--max-batches 2 --vocab-size 3 --length-from 1 --length-to 1 --samples 0",

@@ -11,14 +11,15 @@ from seq2seq_copy import PLAIN
 from support.model import dropout, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import long
 
 CONFIG = Settings(vocab_size=7, input_embedding_size=9, encoder_hidden_units=8, length_to=6, batch_size=4, xla="off")
 BATCH = helpers.task_batch("copy", [[3, 2, 6, 5, 4], [5], [2, 2, 6], [6, 4, 3, 5, 2]])
 VARIANTS = [
     {"attention": "luong", "cell": "gru", "feedback": "teacher"},
-    pytest.param({}, marks=pytest.mark.long),
-    pytest.param({"attention": "bahdanau", "layers": 2}, marks=pytest.mark.long),
-    pytest.param({"encoder": "forward", "layers": 3, "cell": "gru"}, marks=pytest.mark.long),
+    long({}),
+    long({"attention": "bahdanau", "layers": 2}),
+    long({"encoder": "forward", "layers": 3, "cell": "gru"}),
 ]
 
 
@@ -48,7 +49,7 @@ def test_without_dropout_the_parts_are_as_they_were():
     assert variants.replace_parts(PLAIN, dataclasses.replace(CONFIG, dropout=0.5)) == PLAIN
 
 
-@pytest.mark.parametrize("xla", [pytest.param("on", marks=pytest.mark.long), "off"])
+@pytest.mark.parametrize("xla", [long("on"), "off"])
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_almost_no_dropout_is_none(changes, xla):
     """Everything is kept, in every variant, so the loss is the same. With half of it dropped, only answers are."""

@@ -13,7 +13,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.running import ROOT, run
+from tests.running import ROOT, long, run
 
 TEXT = (ROOT / "seq2seq_copy.py").read_text()
 FLAGS = "--max-batches 20 --batch-size 5 --learning-rate 0.003 --samples 0 --run-dir run"
@@ -39,10 +39,7 @@ EDITS = {
     "constant EOS": ("PAD\nfrom support", "PAD\n\nEOS = 2\nfrom support"),
     "constant EXTRA_DECODER_STEPS": ("PAD\nfrom support", "PAD\n\nEXTRA_DECODER_STEPS = 2\nfrom support"),
     # embedding
-    "embed: scaled": (
-        "return embeddings, encoder_inputs_embedded ",
-        "return embeddings, 3 * encoder_inputs_embedded ",
-    ),
+    "embed: scaled": ("return embeddings, encoder_inputs_embedded ", "return embeddings, 3 * encoder_inputs_embedded "),
     "embed: another start": ("tf.random_uniform_initializer(-0.2, 0.2)", "tf.random_uniform_initializer(-1, 1)"),
     "embed: a table for the encoder": (
         "encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, ",
@@ -332,9 +329,7 @@ def unedited(tmp_path_factory):
     return trained([], "off", tmp_path_factory.mktemp("unedited") / "off")[0]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in EDITS]
-)
+@pytest.mark.parametrize("name", [name if name in QUICK else long(name) for name in EDITS])
 def test_an_edit_is_what_trains_with_xla_and_without(name, tmp_path, unedited):
     (on, right_on), (off, right_off) = (trained(EDITS[name], xla, tmp_path / xla) for xla in ("on", "off"))
     np.testing.assert_allclose(on, off, rtol=1e-3, atol=1e-3)
@@ -353,7 +348,7 @@ def test_an_edit_that_changes_nothing_in_training_changes_nothing(name, tmp_path
 FEEDBACK = "next_input = tf.where(elements_finished, pad_step_embedded, prediction_embedded)"
 
 
-@pytest.mark.parametrize("attention", ["none", pytest.param("luong", marks=pytest.mark.long)])
+@pytest.mark.parametrize("attention", ["none", long("luong")])
 def test_an_edit_of_what_is_fed_back_holds_for_answers(tmp_path, attention):
     """The weights of one run, asked by the script as it is and by edited ones, greedily and with a beam."""
     scripts = {
@@ -404,11 +399,7 @@ SECTION = (ROOT / "docs/variants.md").read_text().split("\n## Change it\n")[1].s
 OF_THE_PAGE = re.findall(r"```diff\n(.*?)```", SECTION, re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(0, marks=pytest.mark.long), 1, pytest.param(2, marks=pytest.mark.long)],
-    ids=["task", "cell", "loop_fn"],
-)
+@pytest.mark.parametrize("number", [long(0), 1, long(2)], ids=["task", "cell", "loop_fn"])
 def test_an_edit_does_what_docs_variants_says(tmp_path, number):
     """With the compiled step, which must follow the edit. On another processor the figure may differ."""
     lines = OF_THE_PAGE[number].splitlines(keepends=True)

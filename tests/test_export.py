@@ -21,7 +21,7 @@ from support.model import variants
 from support.run.run_folder import RunFolder
 from support.run.whole_files import new_folder
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ROOT, SHORT, posix, run
+from tests.running import ROOT, SHORT, long, posix, run
 
 TINY = [*SHORT, "--encoder-hidden-units", "8", "--input-embedding-size", "6", "--samples", "0"]
 SETTINGS = {
@@ -45,10 +45,7 @@ print(json.dumps([answer, dtypes, vocabulary]))
 """
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param("plain", marks=pytest.mark.short), pytest.param("luong", marks=pytest.mark.long), "pairs"],
-)
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.short), long("luong"), "pairs"])
 def exported(request, tmp_path_factory):
     """A folder with a run `run`, the SavedModel `served`, and a file that the export must not treat as its own."""
     where = tmp_path_factory.mktemp(request.param)

@@ -10,7 +10,7 @@ from same_end import assert_same_end
 
 from support.run.run_folder import RunFolder
 from tests import soak
-from tests.running import batches_saved, posix, start
+from tests.running import batches_saved, long, posix, start
 
 MODELS = {"plain": ["--xla", "off"], "compiled": ["--xla", "on"], "pairs": ["--xla", "off", "--data", "pairs.tsv"]}
 
@@ -21,7 +21,7 @@ def finish(arguments, folder):
     assert process.returncode == 0
 
 
-LONG = [pytest.param(model, marks=pytest.mark.long) for model in MODELS if model != "plain"]
+LONG = [long(model) for model in MODELS if model != "plain"]
 
 
 @pytest.fixture(scope="module", params=["plain", *LONG])
@@ -43,11 +43,7 @@ def wait_for_a_moment(process, run, chance):
 
 @posix
 @pytest.mark.parametrize(
-    ("name", "times"),
-    [
-        ("SIGKILL", 2),
-        *(pytest.param(name, 12, marks=pytest.mark.long) for name in ("SIGKILL", "SIGINT", "SIGTERM")),
-    ],
+    ("name", "times"), [("SIGKILL", 2), *(long(name, 12) for name in ("SIGKILL", "SIGINT", "SIGTERM"))]
 )
 def test_a_run_stopped_at_random_comes_to_the_same_end(name, times, whole, tmp_path):
     (expected, new), number, chance, stops = whole, signal.Signals[name], random.Random(times), 0

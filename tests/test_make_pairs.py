@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from experiments import make_pairs
-from tests.running import ROOT, posix, run
+from tests.running import ROOT, long, posix, run
 
 TINY = ["--max-batches", "2", "--batch-size", "5", "--encoder-hidden-units", "4", "--samples", "0", "--xla", "off"]
 OPTIONS = {form: ["--symbols", "characters"] for form in ("dates", "numbers")}
@@ -48,7 +48,7 @@ def test_commands_say_what_to_do():
                 assert target == f"{made[then]} {made[first]}"
 
 
-LONG = [pytest.param(form, marks=pytest.mark.long) for form in make_pairs.FORMS if form != "numbers"]
+LONG = [long(form) for form in make_pairs.FORMS if form != "numbers"]
 
 
 @pytest.mark.parametrize("form", ["numbers", *LONG])

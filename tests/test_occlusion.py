@@ -16,6 +16,7 @@ from support.model import variants
 from support.pictures import occlusion
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
+from tests.running import long
 
 CONFIG = Settings(vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, length_to=6)
 
@@ -126,9 +127,7 @@ def test_a_vocabulary_of_one_symbol_depends_on_nothing():
 
 
 @pytest.mark.parametrize(
-    ("batches", "variant"),
-    [(400, {}), pytest.param(150, {"task": "reverse", "attention": "luong"}, marks=pytest.mark.long)],
-    ids=["copy", "reverse"],
+    ("batches", "variant"), [(400, {}), long(150, {"task": "reverse", "attention": "luong"})], ids=["copy", "reverse"]
 )
 def test_a_model_that_has_learned_shows_where_each_symbol_goes(batches, variant):
     """The main diagonal for copy, which never looks at its inputs again, and the other diagonal for reverse."""

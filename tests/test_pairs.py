@@ -22,7 +22,7 @@ from support.model import greedy, variants
 from support.settings import DataFacts, Settings
 from support.tensorflow import tensorflow_v1 as tf
 from support.terminal import report
-from tests.running import ROOT, posix, run, run_process
+from tests.running import ROOT, long, posix, run, run_process
 
 LINES = "a b c\tc b a\r\nd\te é f g h\nb  d\ta\n1 0\tEOS\n"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "\u4e5d"]
@@ -259,11 +259,7 @@ def test_every_batch_depends_only_on_the_state_of_the_generator(small_file, tmp_
 
 
 @pytest.mark.parametrize(
-    "variant",
-    [
-        {"feedback": "scheduled"},
-        *(pytest.param(v, marks=pytest.mark.long) for v in ({}, {"attention": "bahdanau", "layers": 2})),
-    ],
+    "variant", [{"feedback": "scheduled"}, *(long(v) for v in ({}, {"attention": "bahdanau", "layers": 2}))]
 )
 def test_xla_takes_the_same_steps_in_every_bucket(variant):
     """A program for each size: all of them train the same weights, as without XLA."""

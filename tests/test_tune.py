@@ -28,7 +28,7 @@ from support.model import variants
 from support.settings import Settings, flag
 from support.terminal import process
 from tests import running
-from tests.running import ROOT
+from tests.running import ROOT, long
 
 TINY = ["--max-batches", "40", "--batch-size", "20", "--encoder-hidden-units", "2", "--xla", "off"]
 # The command, but a trial takes 20 ms, and nothing imports TensorFlow.
@@ -110,10 +110,7 @@ def task_of(*arguments):
 # What a trial does
 
 
-@pytest.mark.parametrize(
-    "flags",
-    ["--xla off", *(pytest.param(each, marks=pytest.mark.long) for each in ("--xla on", "--cell gru --layers 2"))],
-)
+@pytest.mark.parametrize("flags", ["--xla off", *(long(each) for each in ("--xla on", "--cell gru --layers 2"))])
 def test_the_error_of_a_trial_is_that_of_a_run_with_its_settings(flags):
     sizes = "--max-batches 120 --vocab-size 4 --length-to 4 --held-out-sequences 1000 --seeds 2"
     task = task_of(*sizes.split(), *flags.split())

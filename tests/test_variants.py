@@ -16,7 +16,7 @@ from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple
 from support.model import attention, teacher_forcing, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import SHORT, files, run
+from tests.running import SHORT, files, long, run
 
 CONFIG = Settings(
     vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4
@@ -41,8 +41,7 @@ def build(**changes):
 @pytest.mark.parametrize("attention", ["none", "bahdanau", "luong"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize(
-    ("encoder", "layers"),
-    [("bidirectional", 1), pytest.param("forward", 1, marks=pytest.mark.long), ("bidirectional", 3), ("forward", 2)],
+    ("encoder", "layers"), [("bidirectional", 1), long("forward", 1), ("bidirectional", 3), ("forward", 2)]
 )
 def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
     model = build(attention=attention, cell=cell, encoder=encoder, layers=layers)
@@ -71,10 +70,7 @@ def test_forward_pass_equals_numpy(attention, cell, encoder, layers):
     [
         ("luong", "lstm", 1),
         ("bahdanau", "gru", 2),
-        *(
-            pytest.param(*each, marks=pytest.mark.long)
-            for each in (("bahdanau", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2))
-        ),
+        *(long(*each) for each in (("bahdanau", "lstm", 1), ("none", "gru", 1), ("none", "lstm", 2))),
     ],
 )
 def test_gradients_equal_finite_differences_of_numpy(attention, cell, layers):
@@ -217,11 +213,11 @@ def test_scheduled_sampling_compiled():
     "changes",
     [
         {"layers": 2, "cell": "gru", "attention": "bahdanau", "feedback": "teacher"},
-        pytest.param({"attention": "bahdanau"}, marks=pytest.mark.long),
-        pytest.param({"attention": "luong", "feedback": "teacher"}, marks=pytest.mark.long),
-        pytest.param({"cell": "gru", "encoder": "forward"}, marks=pytest.mark.long),
-        pytest.param({"layers": 3}, marks=pytest.mark.long),
-        pytest.param({"layers": 2, "encoder": "forward", "attention": "luong"}, marks=pytest.mark.long),
+        long({"attention": "bahdanau"}),
+        long({"attention": "luong", "feedback": "teacher"}),
+        long({"cell": "gru", "encoder": "forward"}),
+        long({"layers": 3}),
+        long({"layers": 2, "encoder": "forward", "attention": "luong"}),
     ],
 )
 def test_the_compiled_step_is_the_same(changes):
