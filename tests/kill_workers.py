@@ -19,8 +19,10 @@ from tests.running import batches_saved
 from tests.same_end import assert_same_end
 from tests.workers import start_workers
 
-BOUND = 30  # seconds
+TIMEOUT = 30  # seconds, after which a worker is missed that was killed before it could listen
+BOUND = TIMEOUT + 30
 ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", "60"]
+ARGUMENTS += ["--cluster-timeout", str(TIMEOUT)]
 SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so that many kills meet one being written
 
 
@@ -38,7 +40,9 @@ def main(path, count, times, xla):
 
     def start(name):
         is_resumable = (path / name / "config.json").exists()
-        arguments = ["--resume", name] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
+        arguments = (
+            ["--resume", name, *ARGUMENTS[-2:]] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
+        )
         return start_workers(arguments, [path] * count, settings=SETTINGS)
 
     def messages():
@@ -71,6 +75,7 @@ def main(path, count, times, xla):
                 assert status in (0, -signal.SIGKILL) or is_told, (statuses, messages())
             kept = batches_saved(path / name) if (path / name).exists() else None
             kills.append((victim, kept))
+            print(f"kill {len(kills)}: worker {victim}, {kept} batches kept, {seconds:.1f} s", file=sys.stderr)
             slowest = max(slowest, seconds)
         assert_same_end(path / "whole", path / name)
         if len(kills) == times:

@@ -224,7 +224,9 @@ DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\r\n\r\nc\td\r\n": "line 2: empty",
     b"a\tb\nc d\n": "line 2: needs one TAB between input and target, has 0",
     b"a\tb\tc\n": "line 1: needs one TAB between input and target, has 2; cut -f 1,2 would keep the first two "
-    "of 3 columns, and docs/own-data.md joins columns (see --help)",
+    "of 3 columns (see --help)",
+    b'"a","b"\nc,d\n': "line 1: needs one TAB between input and target, has 0; docs/own-data.md makes pairs of CSV and "
+    "JSON, and 1 more wrong line",
     b"a\tb\na\t \n": "line 2: no symbols in the target; there must be 1 to 10000",
     b"a\tb\n\t a\n": "line 2: no symbols in the input; there must be 1 to 10000",
     b"a\tb\nc \xff\td\n": "line 2: byte 3 is not UTF-8",
@@ -253,7 +255,7 @@ SETTINGS = {  # what config.json says; what is typed; and how the message begins
     "no data any more": (
         {"data": "gone", "names": ["a", "b", "c"], "buckets": [[4, 4]]},
         "--resume run",
-        "--data: cannot read 'gone': No such file or directory",
+        "--resume: 'gone' is gone; if it has moved, say where it is with --data",
     ),
     "other data": (
         {"data": "pairs", "names": ["a", "b", "c"], "buckets": [[4, 4]]},

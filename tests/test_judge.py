@@ -173,11 +173,16 @@ def test_a_file_without_spaces_between_symbols_is_noticed(tmp_path, caplog):
     caplog.clear()
     lexicon = "".join(f"w{number}\tW {' '.join(str(number))}\n" for number in range(100, 120))
     read(tmp_path, lexicon)
-    assert caplog.messages == ["almost every input is one symbol; --symbols characters:words would split them"]
+    both = "--symbols characters both sides"
+    assert caplog.messages == [
+        f"almost every input is one symbol; --symbols characters:words would split them, and {both}"
+    ]
     caplog.clear()
     turned = "".join("\t".join(line.split("\t")[::-1]) + "\n" for line in lexicon.splitlines())
     read(tmp_path, turned)
-    assert caplog.messages == ["almost every target is one symbol; --symbols words:characters would split them"]
+    assert caplog.messages == [
+        f"almost every target is one symbol; --symbols words:characters would split them, and {both}"
+    ]
     caplog.clear()
     read(tmp_path, lexicon, symbols="characters:words")
     read(tmp_path, turned, symbols="words:characters")
@@ -215,7 +220,11 @@ def learned(tmp_path_factory):
 
 def test_a_run_reports_on_each_part(learned):
     folder, (status, stdout, stderr) = learned
-    assert (status, stderr) == (0, "")
+    known = "the inputs of 3 of {} lines are also trained on"
+    warnings = (
+        f"seq2seq_copy.py: --validation-data: {known.format(3)}\nseq2seq_copy.py: --test-data: {known.format(5)}\n"
+    )
+    assert (status, stderr) == (0, warnings)
     assert stdout.startswith("500 pairs to learn, 3 for validation, 5 for the test; ")
     assert "\n2 validation inputs\n  exact match              100.00%  (2 of 2)\n" in stdout
     assert "\n4 test inputs\n  exact match               25.00%  (1 of 4)\n" in stdout

@@ -181,6 +181,21 @@ def test_symbols_that_look_alike_are_named(tmp_path, caplog):
     (tmp_path / "few.tsv").write_text("\u00e9 a\tb\ne\u0301\ta\na\ta\n", encoding="utf-8")
     assert len(pairs.read(Settings(data=tmp_path / "few.tsv")).names) == 4
     assert caplog.messages == ["'\\xe9' and 'e\\u0301' look alike, but are different symbols"]
+    caplog.clear()
+    pairs.read(Settings(data=tmp_path / "few.tsv", symbols="characters"))
+    assert caplog.messages == ["'\\xe9' is a symbol, and so are 'e' and '\\u0301', which look the same"]
+
+
+def test_a_test_file_of_inputs_that_are_trained_on_is_named(tmp_path, caplog):
+    (tmp_path / "data.tsv").write_text("a b\tb\nb a\ta\na a\tb\n")
+    (tmp_path / "test.tsv").write_text("b b\ta\nb a\tb\na a\ta\n")
+    (tmp_path / "other.tsv").write_text("b b\ta\nb a\tb\n")
+    for validation, test in (("other", "test"), ("test", "other")):
+        files = {"validation_data": tmp_path / f"{validation}.tsv", "test_data": tmp_path / f"{test}.tsv"}
+        config = Settings(data=tmp_path / "data.tsv", **files)
+        pairs.warn_of_known_inputs(pairs.read(config), config)
+    of = "the inputs of 2 of 3 lines are also trained on"
+    assert caplog.messages == [f"--test-data: {of}", f"--validation-data: {of}"]
 
 
 def test_too_many_symbols_are_one_error(small_file, tmp_path, monkeypatch):
@@ -363,7 +378,9 @@ def test_data_that_has_moved_is_named_by_a_flag(learned, stopped):
     (stopped / "numbers.tsv").rename(stopped / "moved.tsv")
     status, _, stderr = run(["--resume", "stopped"], stopped)
     assert status == 2
-    assert re.fullmatch(r"seq2seq_copy.py: --data: cannot read '.*numbers.tsv': No such file .*\n", stderr)
+    assert re.fullmatch(
+        r"seq2seq_copy.py: --resume: '.*numbers.tsv' is gone; if it has moved, .* with --data .*\n", stderr
+    )
     assert run(["--resume", "stopped", "--data", "moved.tsv"], stopped)[0] == 0
 
 

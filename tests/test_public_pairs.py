@@ -1,9 +1,14 @@
-"""Files of public data sets become pairs. The lines are made up in the forms of the real ones."""
+"""Files of public data sets become pairs, and so do other files. The lines are made up in the forms of real ones."""
+
+import re
+import subprocess
+import sys
 
 import pytest
 
 from experiments import public_pairs
 from support.errors import UserError
+from tests.running import ROOT, posix
 
 EXAMPLES = {
     "scan": ("IN: hop twice OUT: I_HOP I_HOP\n", "hop twice\tI_HOP I_HOP\n"),
@@ -34,3 +39,17 @@ def test_a_file_of_another_form_is_one_line_and_nothing_is_written(tmp_path, cap
         public_pairs.main(["poems", "file"])
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
+
+
+@posix
+def test_the_commands_of_the_documentation_make_pairs(tmp_path):
+    commands = re.findall(r"`python (-c '.*?' < FILE > pairs.tsv)`", (ROOT / "docs/own-data.md").read_text())
+    files = (
+        ('"ice cream","5"" of ice, cold"\r\nb,c\r\n', 'ice cream\t5" of ice, cold\nb\tc\n'),
+        ('{"input": "a b", "target": "\\u00e9"}\n{"target": "d", "input": "c"}\n', "a b\t\u00e9\nc\td\n"),
+        ("e\u0301\t\u00e9\n", "\u00e9\t\u00e9\n"),
+    )
+    for command, (content, expected) in zip(commands, files, strict=True):
+        (tmp_path / "FILE").write_text(content, encoding="utf-8", newline="")
+        subprocess.run(f"{sys.executable} {command}", shell=True, check=True, cwd=tmp_path)
+        assert (tmp_path / "pairs.tsv").read_text(encoding="utf-8") == expected

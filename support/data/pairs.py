@@ -23,7 +23,7 @@ from helpers import EOS, EXTRA_DECODER_STEPS, FIRST_SYMBOL, PAD
 from support import outside
 from support.errors import UserError, as_user_error, counted
 from support.limits import LARGEST_VOCABULARY, LONGEST_SEQUENCE
-from support.settings import RESERVED, UNKNOWN_NAME, DataFacts
+from support.settings import RESERVED, UNKNOWN_NAME, DataFacts, flag
 
 SPACE = "\u2423"  # how a space is written where each character is a symbol
 FEWEST_LINES = 10  # of a file that can look unspaced
@@ -236,7 +236,8 @@ class _Reader:
         sides = " and ".join(side for side, unspaced in zip(("input", "target"), is_unspaced) if unspaced)
         kinds = ["characters" if unspaced else kind for kind, unspaced in zip(self.symbols, is_unspaced)]
         symbols = ":".join(dict.fromkeys(kinds))
-        return f"almost every {sides} is one symbol; --symbols {symbols} would split them"
+        both = "" if symbols == "characters" else ", and --symbols characters both sides"
+        return f"almost every {sides} is one symbol; --symbols {symbols} would split them{both}"
 
     def write(self):
         self.numbers.tofile(self.file)
@@ -264,12 +265,16 @@ def further(wrong_lines):
 
 
 def warn_of_look_alikes(names):
-    """Warns of two symbols that differ only in how an accented letter is encoded."""
-    first_of = {}
+    """Warns of symbols that differ only in how an accented letter is encoded."""
+    first_of, known = {}, set(names)
     for name in names:
-        first = first_of.setdefault(unicodedata.normalize("NFC", name), name)
+        first, parts = first_of.setdefault(unicodedata.normalize("NFC", name), name), unicodedata.normalize("NFD", name)
         if first != name:
             log.warning("%s and %s look alike, but are different symbols", ascii(first), ascii(name))
+        elif len(name) == 1 < len(parts) and known.issuperset(parts):
+            log.warning(
+                "%s is a symbol, and so are %s, which look the same", ascii(name), " and ".join(map(ascii, parts))
+            )
 
 
 def lines_of(path, flag):
@@ -317,9 +322,10 @@ def parse(line, symbols):
         raise ValueError("empty")
     columns = text.split("\t")
     if len(columns) != 2:
-        tabs = len(columns) - 1
-        remedy = f"; cut -f 1,2 would keep the first two of {tabs + 1} columns, and docs/own-data.md joins columns"
-        raise ValueError(f"needs one TAB between input and target, has {tabs}{remedy if tabs else ''}")
+        remedy = f"; cut -f 1,2 would keep the first two of {len(columns)} columns"
+        if len(columns) == 1:
+            remedy = "; docs/own-data.md makes pairs of CSV and JSON" if set(text) & set(',;{"') else ""
+        raise ValueError(f"needs one TAB between input and target, has {len(columns) - 1}{remedy}")
     sides = [split_into_symbols(*each) for each in zip(columns, symbols)]
     for side, words, column, kind in zip(("input", "target"), sides, columns, symbols):
         if kind == "characters":
@@ -485,6 +491,14 @@ def warn_of_untrained(pairs, config):
         log.warning("%s, line %d: %r is in no training pair", file, line + 1 - before, name)
     if len(untrained) > MOST_WARNINGS:
         log.warning("and %d more such lines", len(untrained) - MOST_WARNINGS)
+
+
+def warn_of_known_inputs(pairs, config):
+    """Warns of a validation or test file that has mostly inputs that are trained on."""
+    for name, lines in (("validation_data", pairs.validation_lines), ("test_data", pairs.test_lines)):
+        known = np.isin(pairs.input_hashes[lines], pairs.input_hashes[pairs.training_lines]).sum()
+        if getattr(config, name) and known > lines.size / 2:
+            log.warning("%s: the inputs of %d of %d lines are also trained on", flag(name), known, lines.size)
 
 
 def some_of(lines, most):

@@ -216,6 +216,10 @@ def check_working_folder():
 
 def pairs_of_run(config):
     """Reads the data of a stopped run again. Raises UserError if it is not the same."""
+    for name in DATA_FILES:
+        path = getattr(config, name)
+        if path and not os.path.lexists(path):
+            raise UserError(f"--resume: {str(path)!r} is gone; if it has moved, say where it is with {flag(name)}")
     user_pairs = pairs.read(config)
     if user_pairs.sha256 != config.facts.sha256:
         files = " or ".join(repr(str(path)) for path in (getattr(config, name) for name in DATA_FILES) if path)

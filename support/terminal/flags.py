@@ -79,7 +79,7 @@ class OneLineErrorParser(argparse.ArgumentParser):
         """Returns a question that names the flag that was probably meant; an empty str if none is similar."""
         flags = [option for action in self._actions for option in action.option_strings]
         typed = [argument.partition("=")[0] for argument in others if argument.startswith("-")]
-        meant = [found for argument in typed for found in difflib.get_close_matches(argument, flags, 1)]
+        meant = [found for argument in typed for found in difflib.get_close_matches(argument, flags, 1, cutoff=0.72)]
         return f"; did you mean {meant[0]}?" if meant else ""
 
 

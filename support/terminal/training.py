@@ -68,6 +68,7 @@ def examples(config, user_pairs):
     training_generator, _, validation_generator = generators = helpers.generators(config.seed)
     if user_pairs:
         pairs.warn_of_untrained(user_pairs, config)
+        pairs.warn_of_known_inputs(user_pairs, config)
         batches = pairs.training_batches(user_pairs, config, training_generator)
         validation = pairs.batch(user_pairs, pairs.some_of(user_pairs.validation_lines, EVALUATION_BATCH))
         return training_generator, batches, HeldOut(validation, test=None, pairs=user_pairs)
