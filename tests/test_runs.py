@@ -87,6 +87,7 @@ def test_an_interrupted_run_reports_and_goes_on_to_the_same_end(whole, tmp_path)
     assert 20 < kept < 60
     assert re.search(rf"training interrupted\nloss [\d.]+ after {20 * kept} examples", stdout)
     assert f"\nloss curve in plots/loss.png, the run in runs/{run_folder.name}\n" in stdout
+    assert stdout.endswith(f"\nto go on: --resume runs/{run_folder.name}\n")
     assert files(tmp_path) == ["plots/loss.png", "plots/memory.png", "plots/model.html"]
     status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000", "--samples", "1"], tmp_path)
     assert (status, stderr) == (0, "")

@@ -194,10 +194,12 @@ def final_report(metrics):
 
 
 def places(run):
-    """Returns the lines that say where a run.Run has left its pictures, its page and everything else."""
+    """Returns the lines that say where a run.Run has left its pictures, its page and all else, and how it goes on."""
     loss, *others, model = pictures.paths(run.config).items()
     lines = [f"loss curve in {loss[1]}, the run in {run.folder.path}", *(f"{name} in {path}" for name, path in others)]
     lines.append(page.why_none(run.config) or f"look inside: {model[1]}")
+    if len(run.history.rows) < run.config.max_batches and run.early_end() is None:
+        lines.append(f"to go on: --resume {run.folder.path}")
     return "\n".join(map(outside.printable, lines))
 
 
