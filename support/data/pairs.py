@@ -496,8 +496,10 @@ def warn_of_untrained(pairs, config):
 def warn_of_known_inputs(pairs, config):
     """Warns of a validation or test file that has mostly inputs that are trained on."""
     for name, lines in (("validation_data", pairs.validation_lines), ("test_data", pairs.test_lines)):
+        if not getattr(config, name):
+            continue
         known = np.isin(pairs.input_hashes[lines], pairs.input_hashes[pairs.training_lines]).sum()
-        if getattr(config, name) and known > lines.size / 2:
+        if known > lines.size / 2:
             log.warning("%s: the inputs of %d of %d lines are also trained on", flag(name), known, lines.size)
 
 
