@@ -28,9 +28,10 @@ settings.load_profile("shared machine")
 
 # Without LLVM's optimisations and XLA's newer emitters, compiling takes less than half as long; the default run of
 # test_command.py has both. TensorFlow 2.16 prints more if XLA has flags, and older versions do not know the second one.
-if not importlib.metadata.version("tensorflow").startswith("2.16."):
-    older = "" if importlib.metadata.version("tensorflow") < "2.21" else " --xla_cpu_use_fusion_emitters=false"
-    os.environ.setdefault("XLA_FLAGS", f"--xla_backend_optimization_level=0{older}")
+version = importlib.metadata.version("tensorflow")
+if not version.startswith("2.16."):
+    older_emitters = " --xla_cpu_use_fusion_emitters=false" if version >= "2.21" else ""
+    os.environ.setdefault("XLA_FLAGS", f"--xla_backend_optimization_level=0{older_emitters}")
 
 # Tests share compiled programs. The processes of the tests inherit the name of the folder.
 if compile_cache.SETTING not in os.environ:

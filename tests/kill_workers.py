@@ -22,7 +22,7 @@ from tests.workers import start_workers
 TIMEOUT = 30  # seconds, after which a worker is missed that was killed before it could listen
 BOUND = TIMEOUT + 30
 ARGUMENTS = ["--batch-size", "20", "--samples", "0", "--encoder-hidden-units", "10", "--max-batches", "60"]
-ARGUMENTS += ["--cluster-timeout", str(TIMEOUT)]
+OF_EACH_START = ["--cluster-timeout", str(TIMEOUT)]
 SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so that many kills meet one being written
 
 
@@ -40,10 +40,8 @@ def main(path, count, times, xla):
 
     def start(name):
         is_resumable = (path / name / "config.json").exists()
-        arguments = (
-            ["--resume", name, *ARGUMENTS[-2:]] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
-        )
-        return start_workers(arguments, [path] * count, settings=SETTINGS)
+        arguments = ["--resume", name] if is_resumable else [*ARGUMENTS, "--xla", xla, "--run-dir", name]
+        return start_workers([*arguments, *OF_EACH_START], [path] * count, settings=SETTINGS)
 
     def messages():
         return [(path / f"worker-{index}.err").read_text() for index in range(count)]
