@@ -22,7 +22,7 @@ PAD = 0
 EOS = 1
 FIRST_SYMBOL = 2
 
-# The decoder makes this many more steps than its target has symbols: one for EOS, two more to make mistakes in.
+# The decoder makes this many more steps than its target has symbols: one for EOS, two for PAD.
 EXTRA_DECODER_STEPS = 3
 
 TASKS = ("copy", "reverse", "alphabet")

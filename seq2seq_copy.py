@@ -61,7 +61,7 @@ class Config:
 def embed(encoder_inputs, vocab_size, input_embedding_size):
     """Creates a vector for each symbol, initialised uniformly from [-0.2, 0.2], and looks up those of the inputs."""
     with tf.variable_scope("embedding"):
-        uniform = tf.random_uniform_initializer(-0.2, 0.2)  # the talk has 1; a search found 0.2 (docs/accuracy.md)
+        uniform = tf.random_uniform_initializer(-0.2, 0.2)  # the talk: [-1, 1]; a search: 0.2 (docs/accuracy.md)
         embeddings = tf.get_variable("embeddings", [vocab_size, input_embedding_size], initializer=uniform)
         encoder_inputs_embedded = tf.nn.embedding_lookup(embeddings, encoder_inputs, name="encoder_inputs_embedded")
         return embeddings, encoder_inputs_embedded  # the latter [time, batch, input_embedding_size]
@@ -109,8 +109,8 @@ class LSTMCell:
 def encode(encoder_inputs_embedded, encoder_inputs_length, config, parts):
     """Reads the sequences from left to right and from right to left, each up to its true length. parts: see below.
 
-    Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from. Its
-    state has the same form, and as many units.
+    Returns encoder_outputs, which only attention reads, and encoder_final_state, which the decoder starts from. The
+    decoder's state has the same form, and as many units.
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997, section II.
     """
     forward_cell = parts.cell("forward", config.encoder_hidden_units, config.input_embedding_size)
@@ -151,7 +151,7 @@ def make_loop_fn(encoded, decoder_lengths, decoder_targets):
     """
     embeddings, vocab_size = encoded.embeddings, encoded.embeddings.shape[0]
     decoder_hidden_units = encoded.final_state.h.shape[1]
-    uniform = tf.random_uniform_initializer(-2.5, 2.5)  # the talk has 1; a search found 2.5
+    uniform = tf.random_uniform_initializer(-2.5, 2.5)  # the talk: [-1, 1]; a search: 2.5
     output_weights = tf.get_variable("output_weights", [decoder_hidden_units, vocab_size], initializer=uniform)
     output_bias = tf.get_variable("output_bias", [vocab_size], initializer=tf.zeros_initializer())
     batch_shape = tf.shape(decoder_lengths)

@@ -63,7 +63,7 @@ print("lengths", lengths)
 
 # %% [markdown]
 # The targets are what the model should write: the same symbols, then 1, the symbol EOS (end of sequence). The decoder
-# makes three more steps than its input has symbols: one for EOS, and two to make mistakes in.
+# makes three more steps than the sequence has symbols: one for EOS, and two for PAD, to catch an answer that runs on.
 
 # %%
 batch = helpers.task_batch("copy", sequences)
@@ -485,7 +485,7 @@ plt.show()
 #
 # ## 12. Exercises
 #
-# Each of the six takes a few lines. Do not edit the script: replace a part of the model through `Parts`. Say what you
+# Each of the six takes a few lines. To change the model, replace one of its `Parts`, not the script. Say what you
 # expect before you run your lines. [`experiments/answers.py`](../experiments/answers.py) has an answer to each, which a
 # test checks. `python -m experiments.answers` prints what they show; the figures below are from there (seed 0, all else
 # at its default).

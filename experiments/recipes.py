@@ -34,7 +34,7 @@ class Recipe(Settings):
 
 
 CHANGES = {  # what each recipe changes in the one before
-    "the tutorials: one encoder cell, Adam, learning rate 0.001, all steps count": {},
+    "the tutorials: one encoder cell, Adam, learning rate 0.001, padding counted in the loss": {},
     "a cell for each direction": {"one_encoder_cell": False},
     "and learning rate 0.015": {"learning_rate": 0.015},
     "and falling linearly to 0": {"falls": True},

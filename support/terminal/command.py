@@ -103,7 +103,7 @@ def flag_parser():
         type=tensorflow_path,
         metavar="DIR",
         help="folder of the new run (default: a new one in runs/); with --predict, --predict-file or --export: of the "
-        "trained run",
+        "trained run (default: the newest one in runs/)",
     )
     runs.add_argument(
         "--resume",

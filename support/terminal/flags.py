@@ -16,7 +16,7 @@ FLAGS = {
         "learning_rate": "peak learning rate; the rate rises to it, then falls linearly to 0",
         "until": "end training when two evaluations in a row find at least this share of the validation sequences "
         "exact; the learning-rate schedule is not shortened (default: off)",
-        "patience": "end training after N evaluations without a better one (default: off)",
+        "patience": "end training after N evaluations in a row without a better one (default: off)",
         "keep": "weights to end with: the last, or those of the best evaluation",
         "seed": "decides the initial weights and all random data",
         "xla": "on: compile the training step; off: run TensorFlow's own loops",
@@ -31,10 +31,10 @@ FLAGS = {
         "task": "what to learn: copying, reversing, or continuing the alphabet",
         "data": "learn pairs from a file: INPUT TAB TARGET on each line, white space between symbols",
         "validation_data": "validate with the pairs of this file; without it, with a tenth of --data",
-        "test_data": "test with the pairs of this file at the end; without either file, with a tenth of --data",
+        "test_data": "test with the pairs of this file at the end; without it and --validation-data, a tenth of --data",
         "held_out_sequences": "random sequences for the report; with --data: the most lines drawn for the validation "
         "set, and for the test set",
-        "symbols": "with --data: what counts as a symbol, INPUT:TARGET if they differ; a space is the character \u2423",
+        "symbols": "with --data: what counts as a symbol, INPUT:TARGET if they differ; a space is shown as \u2423",
         "min_count": "with --data: symbols that occur less often in the training pairs become "
         f"{UNKNOWN_NAME}, and so do unknown symbols later",
         "length_from": "length of the shortest sequences",
