@@ -29,15 +29,9 @@ class Stop(process.Stop):
 
 
 def open_trainer(config, cluster, stop):
-    """Builds the model of a settings.Settings, and what trains it. If XLA does not compile it, does without XLA.
+    """Returns a seq2seq_copy.Trainer whose run() makes steps with the other workers, without XLA if it must.
 
-    Args:
-      config: a settings.Settings.
-      cluster: the collective.Cluster.
-      stop: the Stop that ends training.
-
-    Returns:
-      A seq2seq_copy.Trainer, whose run() makes steps together with the other workers.
+    A Stop ends training.
     """
     columns = share_of_batch(config.batch_size, cluster.size, cluster.index)
 
@@ -52,11 +46,7 @@ def open_trainer(config, cluster, stop):
 def run_together(step, model, cluster, columns, stop):
     """Does the same as seq2seq_copy.run_in_session(), by calling it, with all workers. XLA compiles the gradients only.
 
-    Args:
-      step, model: as for run_in_session(). Without any feed_dict, the function that is returned only compiles.
-      cluster: the collective.Cluster.
-      columns: slice, the columns of each batch that this worker takes.
-      stop: the Stop that ends training.
+    columns is a slice, those of each batch that this worker takes. Without any feed_dict, the result only compiles.
     """
     wish, own_losses, all_wishes = tf.placeholder(tf.float32, []), [], []
 

@@ -32,6 +32,7 @@ UNKNOWN = -1  # a symbol that is not in the vocabulary
 CHUNK = 1_000_000  # numbers
 LINES_AT_ONCE = 10_000
 LONGEST_LINE = 10_000_000  # bytes
+MOST_WORDS = 1_000_000  # different ones that are read where --min-count leaves out rare ones
 MOST_WRONG_LINES = 1_000  # with so many, it is not a file of pairs
 MOST_WARNINGS = 5
 MOST_BUCKETS = 4  # of similar lengths; XLA compiles a program for each
@@ -91,7 +92,8 @@ def read(config):
     if config.min_count > 1 and UNKNOWN_NAME not in names:
         names.append(UNKNOWN_NAME)
     with as_user_error(f"--data: cannot write a temporary file for {str(config.data)!r}"):
-        reader = _Reader(config.symbols, names)
+        largest = LARGEST_VOCABULARY if config.min_count == 1 else MOST_WORDS
+        reader = _Reader(config.symbols, names, largest)
         lines = reader.add("--data", config.data)
         if hint := reader.hint_of_spaces():
             log.warning(hint)
@@ -99,23 +101,18 @@ def read(config):
         warn_of_look_alikes(reader.names)
         test_lines = reader.add("--test-data", config.test_data, may_add_symbols=False)
         pairs = draw(reader.pairs(lines, validation_lines, test_lines), config)
-        return pairs if config.min_count == 1 else without_rare(pairs, config.min_count, len(names))
+        pairs = pairs if config.min_count == 1 else without_rare(pairs, config.min_count, len(names))
+    if len(pairs.names) > LARGEST_VOCABULARY:
+        remedy = "a higher --min-count leaves out more"
+        raise UserError(f"--min-count: {len(pairs.names)} symbols remain, more than {LARGEST_VOCABULARY}; {remedy}")
+    return pairs
 
 
 def draw(pairs, config):
     """Draws the sets that have no file from the lines of --data; each takes the pairs of a tenth of all inputs.
 
-    With --validation-data alone there is no test set: the report is about the validation set, and says so.
-
-    Args:
-      pairs: Pairs; all lines of --data are its training lines.
-      config: the settings.Settings.
-
-    Returns:
-      Pairs.
-
-    Raises:
-      UserError: there are fewer different inputs than sets.
+    With --validation-data alone there is no test set: the report is about the validation set, and says so. Raises
+    UserError if there are fewer different inputs than sets.
     """
     _, test_generator, validation_generator = helpers.generators(config.seed)
     drawn = {} if config.test_data or config.validation_data else {"test_lines": test_generator}
@@ -136,13 +133,7 @@ def draw(pairs, config):
 def without_rare(pairs, min_count, known):
     """Replaces symbols that occur fewer than min_count times in the training pairs by one, UNKNOWN_NAME.
 
-    Args:
-      pairs: Pairs; UNKNOWN_NAME is among its names.
-      min_count: int.
-      known: int, how many of the first names are kept, however rare they are.
-
-    Returns:
-      Pairs.
+    That is among the names, of which the first known ones are kept, however rare they are.
     """
     is_kept = training_counts(pairs) >= min_count
     unknown = FIRST_SYMBOL + pairs.names.index(UNKNOWN_NAME)
@@ -171,8 +162,8 @@ def read_known(flag, path, names, symbols="words"):
 class _Reader:
     """Reads files of pairs one after the other."""
 
-    def __init__(self, symbols, names):
-        self.symbols, self.digest = by_side(symbols), hashlib.sha256()
+    def __init__(self, symbols, names, largest=LARGEST_VOCABULARY):
+        self.symbols, self.digest, self.largest = by_side(symbols), hashlib.sha256(), largest
         self.spellings = {name: index for index, name in enumerate([*RESERVED, *names])}
         self.known = len(self.spellings)  # so many are symbols of the model
         self.first_symbols = set(), set()  # of the inputs, and of the targets
@@ -197,8 +188,9 @@ class _Reader:
                 continue
             self.add_pair(sides)
             self.known = len(self.spellings) if may_add_symbols else self.known
-            if self.known > FIRST_SYMBOL + LARGEST_VOCABULARY:
-                problem = f"more than {LARGEST_VOCABULARY} different symbols"
+            if self.known > FIRST_SYMBOL + self.largest:
+                remedy = "" if self.largest == MOST_WORDS else "; --min-count 2 leaves out those that occur once"
+                problem = f"more than {self.largest} different symbols{remedy}"
                 raise UserError(f"{flag}: {str(path)!r} line {line_number}: {problem}")
         if wrong_lines:
             raise UserError(f"{flag}: {str(path)!r} {first_problem}{further(wrong_lines)}")
@@ -258,10 +250,8 @@ class _Reader:
 
 def further(wrong_lines):
     """Returns the message about the wrong lines after the first one."""
-    if wrong_lines == MOST_WRONG_LINES:
-        return f", and at least {wrong_lines - 1} more wrong lines"
-    more = counted(wrong_lines - 1, "more wrong line")
-    return f", and {more}" if wrong_lines > 1 else ""
+    at_least = "at least " if wrong_lines == MOST_WRONG_LINES else ""
+    return f", and {at_least}{counted(wrong_lines - 1, 'more wrong line')}" if wrong_lines > 1 else ""
 
 
 def warn_of_look_alikes(names):
@@ -303,15 +293,7 @@ def split_into_symbols(text, symbols):
 
 
 def parse(line, symbols):
-    """Returns the symbols of both sides of a line, two lists of str.
-
-    Args:
-      line: bytes.
-      symbols: what is a symbol of the input, and of the target.
-
-    Raises:
-      ValueError: it holds no pair.
-    """
+    """Returns the symbols of both sides of a line of bytes, two lists of str. Raises ValueError if it holds no pair."""
     if len(line) > LONGEST_LINE:
         raise ValueError(f"longer than {LONGEST_LINE} bytes")
     try:
@@ -328,22 +310,16 @@ def parse(line, symbols):
         raise ValueError(f"needs one TAB between input and target, has {len(columns) - 1}{remedy}")
     sides = [split_into_symbols(*each) for each in zip(columns, symbols)]
     for side, words, column, kind in zip(("input", "target"), sides, columns, symbols):
-        if kind == "characters":
-            check_characters(column, side)
+        if kind == "characters" and "\r" in column:
+            raise ValueError(f"a carriage return in the {side}")
+        if kind == "characters" and SPACE in column:
+            raise ValueError(f"U+{ord(SPACE):04X} in the {side}, which stands for a space")
         if not 1 <= len(words) <= LONGEST_SEQUENCE:
             raise ValueError(f"{len(words) or 'no'} symbols in the {side}; there must be 1 to {LONGEST_SEQUENCE}")
         for name in RESERVED:
             if name in words:
                 raise ValueError(f"{name} is reserved for the model")
     return sides
-
-
-def check_characters(column, side):
-    """Raises ValueError if a column, whose characters are symbols, holds one that could not be told from others."""
-    if "\r" in column:
-        raise ValueError(f"a carriage return in the {side}")
-    if SPACE in column:
-        raise ValueError(f"U+{ord(SPACE):04X} in the {side}, which stands for a space")
 
 
 def with_facts(config, pairs):

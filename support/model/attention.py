@@ -8,15 +8,7 @@ from support.tensorflow import tensorflow_v1 as tf
 
 
 def with_attention(parts, config):
-    """Puts attention around the decoder's loop_fn.
-
-    Args:
-      parts: a seq2seq_copy.Parts.
-      config: a settings.Settings, whose attention is bahdanau or luong.
-
-    Returns:
-      A seq2seq_copy.Parts. Its loop_fn also emits alignment, the weights of each step, float32 [batch, time].
-    """
+    """Lets the decoder's loop_fn attend, and also emit alignment, the weights of each step, float32 [batch, time]."""
     wrap = {"bahdanau": bahdanau, "luong": luong}[config.attention]
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
@@ -45,18 +37,16 @@ def bahdanau(loop_fn, encoder_outputs, encoder_inputs_length):
       A loop_fn whose next_input is [batch, input_size + encoder_units], and which also emits alignment, the weights.
     """
     units = encoder_outputs.shape[2]
-    keys = linear("encoder_weights", encoder_outputs, units)  # [time, batch, units]
+    keys = keys_of(encoder_outputs)  # [time, batch, units]
     state_weights = tf.get_variable("state_weights", [units, units])
     score_weights = tf.get_variable("score_weights", [units])
-
-    def context_and_weights(state):
-        scores = tf.reduce_sum(score_weights * tf.tanh(tf.matmul(state.h, state_weights) + keys), axis=2)
-        return weighted_mean(scores, encoder_outputs, encoder_inputs_length)
 
     def attending_loop_fn(time, cell_output, cell_state, loop_state):
         finished, next_input, next_state, emit, _ = loop_fn(time, cell_output, cell_state, None)
         weights_of_step = tf.zeros(tf.shape(encoder_outputs)[:1]) if cell_output is None else loop_state
-        context, next_weights = context_and_weights(next_state)
+        query = tf.matmul(next_state.h, state_weights)
+        scores = tf.reduce_sum(score_weights * tf.tanh(query + keys), axis=2)  # [time, batch]
+        context, next_weights = weighted_mean(scores, encoder_outputs, encoder_inputs_length)
         next_input = tf.concat([next_input, context], axis=1)
         return finished, next_input, next_state, emit | {"alignment": weights_of_step}, next_weights
 
@@ -73,7 +63,7 @@ def luong(loop_fn, encoder_outputs, encoder_inputs_length):
     Arguments and results are the same as for bahdanau().
     """
     units = encoder_outputs.shape[2]
-    keys = linear("encoder_weights", encoder_outputs, units)  # [time, batch, units]
+    keys = keys_of(encoder_outputs)  # [time, batch, units]
     combining_weights = tf.get_variable("combining_weights", [2 * units, units])
 
     def attending_loop_fn(time, cell_output, cell_state, loop_state):
@@ -111,6 +101,7 @@ def weighted_mean(scores, encoder_outputs, encoder_inputs_length):
     return context, weights
 
 
-def linear(name, tensor, units):
-    """Multiplies the last axis of a tensor by a new matrix of weights; returns [..., units]."""
-    return tf.tensordot(tensor, tf.get_variable(name, [tensor.shape[-1], units]), axes=1)
+def keys_of(encoder_outputs):
+    """Multiplies the encoder's outputs by a new matrix of weights."""
+    units = encoder_outputs.shape[2]
+    return tf.tensordot(encoder_outputs, tf.get_variable("encoder_weights", [units, units]), axes=1)

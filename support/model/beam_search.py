@@ -134,16 +134,10 @@ def trace_back(log_probabilities, symbols, parents, length, alignment=None):
 
 
 def search(parts, beam, length_penalty):
-    """Puts beam search around the decoder's loop_fn.
+    """Puts beam search around the decoder's loop_fn, which then keeps beam hypotheses of each sequence.
 
-    Args:
-      parts: a seq2seq_copy.Parts.
-      beam: int, how many hypotheses are kept.
-      length_penalty: float.
-
-    Returns:
-      A seq2seq_copy.Parts whose loop_fn emits log_probabilities float32, symbols int32 and parents int32, each
-      [batch * beam], and with attention its alignment [batch * beam, time].
+    It emits log_probabilities float32, symbols int32 and parents int32, each [batch * beam], and with attention its
+    alignment [batch * beam, time].
     """
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):
@@ -187,21 +181,12 @@ class Chosen(NamedTuple):
 
 
 def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
-    """Wraps a loop_fn in one that keeps the likeliest hypotheses of each sequence.
+    """Wraps a loop_fn, for batch * beam rows, in one that keeps the likeliest hypotheses of each sequence.
 
     A hypothesis that has ended continues with PAD, at no cost. Before its end it holds no PAD. A sequence is finished
-    when all its hypotheses have ended.
-
-    Args:
-      loop_fn: the loop_fn to wrap, for batch * beam rows. It is called twice for a step. The first call chooses by a
-        Kept, of_step["kept"], and leaves a Chosen, of_step["chosen"]. The second goes on from the hypotheses that were
-        chosen, with their last symbols.
-      of_step: dict.
-      batch_size: int32 [].
-      beam: int.
-
-    Returns:
-      A loop_fn that emits the tensors listed in search().
+    when all its hypotheses have ended. The wrapped loop_fn is called twice for a step. The first call chooses by a
+    Kept, of_step["kept"], and leaves a Chosen, of_step["chosen"]. The second goes on from the hypotheses that were
+    chosen, with their last symbols.
     """
     # At first each sequence has one hypothesis, the empty one.
     no_totals = tf.tile([[0.0] + [-np.inf] * (beam - 1)], [batch_size, 1])
@@ -251,15 +236,9 @@ def keep_the_likeliest(loop_fn, of_step, batch_size, beam):
 
 
 def choose(log_probabilities, kept, length_penalty):
-    """Chooses the likeliest continuations of the hypotheses of each sequence.
+    """Returns the likeliest continuations of the hypotheses of each sequence, as Chosen.
 
-    Args:
-      log_probabilities: float32 [batch, beam, vocab_size], of each symbol after each hypothesis.
-      kept: a Kept.
-      length_penalty: float.
-
-    Returns:
-      A Chosen.
+    log_probabilities, float32 [batch, beam, vocab_size], are those of each symbol after each hypothesis in kept.
     """
     _, beam, vocab_size = log_probabilities.shape.as_list()
     is_pad = tf.equal(tf.range(vocab_size), PAD)

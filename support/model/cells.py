@@ -92,13 +92,6 @@ def with_layers(parts, depth):
     """Stacks the cells of the encoder, in each direction, and of the decoder.
 
     Each layer of the decoder starts from the encoder's final state in the same layer.
-
-    Args:
-      parts: a seq2seq_copy.Parts.
-      depth: int, how many layers.
-
-    Returns:
-      A seq2seq_copy.Parts.
     """
 
     def cell(name, units, input_size):

@@ -13,13 +13,7 @@ from support.tensorflow import tensorflow_v1 as tf
 def with_dropout(parts, config, columns=None):
     """Puts dropout in front of each cell and of the projection. Layers and attention are then added around them.
 
-    Args:
-      parts: a seq2seq_copy.Parts.
-      config: the settings.Settings.
-      columns: slice, which columns of each batch the model gets; None for all.
-
-    Returns:
-      A seq2seq_copy.Parts.
+    columns is a slice, which columns of each batch the model gets; None for all.
     """
 
     def cell(name, units, input_size):

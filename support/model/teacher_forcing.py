@@ -9,15 +9,8 @@ def with_teacher_forcing(parts, config, columns=None):
     Source: always (--feedback teacher): Williams and Zipser, "A learning algorithm for continually running fully
     recurrent neural networks", 1989. By chance (--feedback scheduled): Bengio et al., "Scheduled sampling for sequence
     prediction with recurrent neural networks", 2015, section 2.4. The probability of the true symbol falls linearly,
-    here from config.teacher_probability to 0 over the run.
-
-    Args:
-      parts: a seq2seq_copy.Parts.
-      config: the settings.Settings; its feedback is teacher or scheduled.
-      columns: slice, which columns of each batch the model gets; None for all.
-
-    Returns:
-      A seq2seq_copy.Parts.
+    here from config.teacher_probability to 0 over the run. columns is a slice, which columns of each batch the model
+    gets; None for all.
     """
 
     def make_loop_fn(encoded, decoder_lengths, decoder_targets):

@@ -13,25 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def open_model(config, parts=PLAIN):
-    """Builds the model of some settings, which only predicts; returns a seq2seq_copy.Model with initial weights.
-
-    Args:
-      config: a settings.Settings.
-      parts: the seq2seq_copy.Parts that the variants of the settings are put around.
-    """
+    """Returns a seq2seq_copy.Model of some settings, which only predicts; their variants are put around parts."""
     return Model(config, replace_parts(parts, config))
 
 
 def open_trainer(config, parts=PLAIN, training_parts=None):
-    """Builds the model of some settings, and what trains it.
+    """Returns a seq2seq_copy.Trainer of the model of some settings, as compiled_if_possible() does.
 
-    Args:
-      config: a settings.Settings.
-      parts: the seq2seq_copy.Parts that the variants of the settings are put around.
-      training_parts: the Parts for the training step; None for the same.
-
-    Returns:
-      A seq2seq_copy.Trainer, as compiled_if_possible() returns it.
+    The variants of the settings are put around parts or, for the training step, around training_parts if there are any.
     """
     training = replace_parts(training_parts or parts, config, training=True)
 
@@ -47,32 +36,21 @@ def compiled_if_possible(config, build):
 
     If config.xla is on, XLA has compiled its step. If it cannot, a warning says why, and config.xla is off.
     """
-    if config.xla == "on":
+    while config.xla == "on":
         try:
-            return compile_trainer(lambda: build(config))
-        except tf.errors.ResourceExhaustedError:
-            raise
+            trainer = build(config)
+            with startup.silent_compilation():
+                list(trainer.run([]))
+            return trainer
         except tf.errors.OpError as error:
+            if compile_cache.forget():  # a cached program may be to blame
+                continue
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise
             lines = [line for line in str(error).splitlines() if line and line != "Graph execution error:"]
             log.warning("XLA cannot compile the step; continuing as with --xla off (%s)", lines[0])
-    return build(replace(config, xla="off"))
-
-
-def compile_trainer(build):
-    """Returns the seq2seq_copy.Trainer that build() makes, after XLA has compiled its step.
-
-    Raises:
-      tf.errors.OpError: XLA does not compile it, without a program from the cache either.
-    """
-    trainer = build()
-    try:
-        with startup.silent_compilation():
-            list(trainer.run([]))
-    except tf.errors.OpError:
-        if not compile_cache.forget():  # a cached program may be to blame
-            raise
-        return compile_trainer(build)
-    return trainer
+            config = replace(config, xla="off")
+    return build(config)
 
 
 def validation_loss(model):
@@ -90,15 +68,8 @@ def validation_loss(model):
 def replace_parts(parts, config, training=False, columns=None):
     """Replaces the parts of the model that the settings ask for.
 
-    Args:
-      parts: the seq2seq_copy.Parts of the plain model.
-      config: a settings.Settings.
-      training: bool, whether they are for the training step. Only then may the decoder read true symbols, and does
-        dropout apply; a model that predicts reads its own predictions.
-      columns: slice, which columns of each batch the model gets; None for all.
-
-    Returns:
-      A seq2seq_copy.Parts.
+    In the training step the decoder may read true symbols, and dropout applies. A model that predicts reads its own
+    predictions. columns is a slice, which columns of each batch the model gets; None for all.
     """
     if config.cell == "gru":
         parts = parts._replace(cell=cells.GRUCell, concatenate_states=cells.concatenate_states)

@@ -46,12 +46,7 @@ CHECKED = 4  # of them; the page compares its answers to these with TensorFlow's
 
 
 def of_run(run, metrics):
-    """Returns the page of a run that may have one, UTF-8, with its weights after some early batches.
-
-    Args:
-      run: the run.Run.
-      metrics: dict of the final figures, as in metrics.json.
-    """
+    """Returns the page of a run that may have one, UTF-8, with its weights after some early batches."""
     final_batch, final = run.final_batch, weights_of(run.model)
     early = early_weights(run.folder.path, final_batch)
     if size(run.config, moments=1 + len(early)) > MOST_BYTES:
@@ -180,7 +175,7 @@ def examples_of(held_out):
     has_one_target = np.array([pairs_of_input[each] == 1 for each in inputs])  # else the page would not know all
     fitting = np.flatnonzero((held_out.lengths <= LONGEST) & has_one_target)
     if not fitting.size:
-        yield {"input": held_out.inputs[:LONGEST, 0].tolist(), "target": None}
+        yield {"input": held_out.inputs[: min(LONGEST, held_out.lengths[0]), 0].tolist(), "target": None}
         return
     lengths = held_out.lengths[fitting]
     longest = fitting[lengths == lengths.max()][: EXAMPLES[0]]

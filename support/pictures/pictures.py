@@ -33,12 +33,7 @@ def occlusion_maps(run, batch):
 
 
 def saves(run, metrics):
-    """Returns functions that each draw a picture or the page of a run, and save it in its folder or beside --plot.
-
-    Args:
-      run: the run.Run.
-      metrics: dict of the final figures, as in metrics.json.
-    """
+    """Returns functions that each draw a picture or the page of a run, and save it in its folder or beside --plot."""
     config, folder, final_batch = run.config, run.folder.path, run.final_batch
 
     @functools.cache
@@ -57,15 +52,18 @@ def saves(run, metrics):
     def content(name, ending):
         return page.of_run(run, metrics) if name == "model" else encode(draw(name), ending)
 
-    def save(name, path):
-        write_whole(path, content(name, path.suffix))
+    def save(name, path, ending):
+        write_whole(path, content(name, ending))
 
     places = paths(config)
     if page.why_none(config):
         del places["model"]
-    own = {name: folder / (page.PAGE if name == "model" else f"{name}.png") for name in places}
-    both = [(name, path) for name, place in places.items() for path in dict.fromkeys((own[name], behind_link(place)))]
-    return [functools.partial(save, *each) for each in both]
+    made = []
+    for name, place in places.items():
+        own = folder / (page.PAGE if name == "model" else f"{name}.png")
+        endings = {behind_link(place): place.suffix, own: own.suffix}  # the target of a link may have any name
+        made += [functools.partial(save, name, *each) for each in endings.items()]
+    return made
 
 
 def paths(config):

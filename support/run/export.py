@@ -18,12 +18,7 @@ VOCABULARY = "vocabulary.txt"
 
 
 def write(folder, path, config):
-    """Writes the final weights of a run as a SavedModel.
-
-    Args:
-      folder: the RunFolder.
-      path: pathlib.Path of the SavedModel, which must not exist yet.
-      config: the settings.Settings of the run.
+    """Writes the final weights of a run as a SavedModel at path, which must not exist yet.
 
     Raises:
       UserError: the checkpoint is damaged or of another model.

@@ -86,17 +86,7 @@ class Run:
 
 
 def begin(path, config, model, held_out, generator):
-    """Begins a new run.
-
-    Args:
-      path: pathlib.Path of its folder, new or empty; None for a new one in runs/.
-      config: the settings.Settings.
-      model: the seq2seq_copy.Model.
-      held_out: the HeldOut.
-      generator: the np.random.Generator that the training data is drawn from.
-
-    Returns:
-      A Run with a checkpoint.
+    """Begins a new run; returns a Run with a checkpoint. path is None for a new folder in runs/, the rest as in Run.
 
     Raises:
       UserError: the folder cannot be used, or the weights of the other run, which it starts with, cannot be read.

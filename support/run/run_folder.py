@@ -122,12 +122,9 @@ class RunFolder:
           UserError: they cannot be read.
         """
         path = self.path / "checkpoints"
-        try:
+        names = []
+        with as_user_error(f"cannot read {str(path)!r}"), contextlib.suppress(FileNotFoundError):
             names = [name for name in os.listdir(path) if name.isdecimal() and name == str(int(name))]
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise UserError(f"cannot read {str(path)!r}: {error.strerror}") from None
         names.sort(key=int)
         return [Checkpoint(path / name, before) for name, before in zip(names, [None, *names])]
 
@@ -223,11 +220,7 @@ def new_path():
 
 
 def check_new(path):
-    """Raises UserError if the folder of a new run cannot be path: it is not empty, or cannot be written.
-
-    Args:
-      path: pathlib.Path of the folder; None for a new one in runs/.
-    """
+    """Raises UserError if a new run cannot have the folder path (None: one in runs/): not empty, or not writable."""
     with as_user_error(f"cannot write in {str(path or RUNS)!r}"):
         if path is None:
             path = RUNS

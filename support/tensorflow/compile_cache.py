@@ -23,6 +23,7 @@ SETTING = "SEQ2SEQ_COPY_CACHE"  # an environment variable: off, or another folde
 FLAGS = "TF_XLA_FLAGS"
 FOLDER = "compiled-steps"  # in the cache folder; everything else there is not ours
 LARGEST_CACHE = 200_000_000  # bytes; a program has about two million
+OF_PROCESSOR = ("model name", "flags", "CPU implementer", "CPU part", "Features")  # lines about an x86 or an ARM
 SPARE = 50_000_000  # bytes of the disk that stay free
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def use():
         if root is None:
             return
         folder = root / environment()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (root, folder):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # the mode is not that of parents
         if shutil.disk_usage(folder).free < SPARE:
             return
         for path in (root, folder):
@@ -75,7 +77,7 @@ def environment():
     processor = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = [line for line in lines if line.startswith(("model name", "flags"))][:2]
+        processor = sorted({line for line in lines if line.startswith(OF_PROCESSOR)})
     names = [name for name in os.environ if name.startswith(("TF_", "XLA_")) and name != "TF_CONFIG"]
     variables = sorted((name, os.environ[name]) for name in names)
     facts = (sys.platform, platform.machine(), processor, os.cpu_count(), variables)

@@ -58,12 +58,9 @@ def run_compiled(step, model):
         _, *results = tf.while_loop(lambda done, *_: done < count, one_step, start, maximum_iterations=most)
         return [array.stack() for array in results]
 
-    def many_steps(stacks, learning_rates):
-        with tf.name_scope("compiled_steps"):
-            return compiled_steps(count, sizes, stacks, learning_rates)
-
     of_many = types.SimpleNamespace(placeholders=stacks, learning_rate=learning_rates, session=model.session)
-    run_many = run_in_session(many_steps, of_many)
+    with tf.name_scope("compiled_steps"):
+        run_many = run_in_session(partial(compiled_steps, count, sizes), of_many)
 
     def run(feeds):
         feeds = iter(feeds)

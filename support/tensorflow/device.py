@@ -14,13 +14,8 @@ DETERMINISTIC = "xla_gpu_deterministic_ops"  # a flag of XLA; one that XLA does 
 def choose(config):
     """Lets TensorFlow use a GPU if that should train. If there is a choice, says on a terminal which device trains.
 
-    It must be called before the first session: the device and the flags of XLA are then fixed.
-
-    Args:
-      config: the settings.Settings of a run that trains.
-
-    Raises:
-      UserError: the GPU that was asked for is not there.
+    It must be called before the first session: the device and the flags of XLA are then fixed. Raises UserError if the
+    GPU that was asked for is not there.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus and config.device == "gpu":

@@ -22,11 +22,7 @@ def set_environment():
 
 
 def prepare_training(config):
-    """Sets what TensorFlow reads when the first session of a process starts: threads, and where programs are kept.
-
-    Args:
-      config: the settings.Settings of a run that trains.
-    """
+    """Sets what TensorFlow reads when the first session of a process starts: threads, and where programs are kept."""
     os.environ.setdefault(THREADS, str(threads(config)))
     set_environment()
     if config.xla == "on":

@@ -173,7 +173,8 @@ def read_command(arguments=None):
 def read_flags(given):
     """Returns what read_command() returns, for a dict of flags by name. Raises UserError if that cannot be done."""
     run_dir, resume = (given.pop(name, None) for name in ("run_dir", "resume"))
-    check_working_folder()
+    with as_user_error("cannot use the working folder"):
+        os.getcwd()  # another process may have removed it
     if "predict" in given:
         return command_to_predict(given.pop("predict"), run_dir, resume, given)
     if "predict_file" in given:
@@ -206,12 +207,6 @@ def check_writable(name, path, check=whole_files.check_writable):
     """Raises UserError if the path of a flag cannot be written."""
     with as_user_error(f"{flag(name)}: cannot write {str(path)!r}"):
         check(path)
-
-
-def check_working_folder():
-    """Raises UserError if another process has removed it."""
-    with as_user_error("cannot use the working folder"):
-        os.getcwd()
 
 
 def pairs_of_run(config):
@@ -288,7 +283,9 @@ def start_config(run, given, defaults):
         raise UserError(f"--start-from: that run has --vocab-size {other.vocab_size}, more than {config.vocab_size}")
     if config.data and not config.test_data and not config.validation_data:
         log.warning("--start-from: that run may have trained on test pairs of this one; --test-data names new ones")
-    return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(run.absolute()))
+    with as_user_error("--start-from", ValueError):
+        started_from = tensorflow_path(str(run.absolute()))
+    return replace(config, facts=DataFacts(names=other.facts.names), started_from=str(started_from))
 
 
 def with_data(config, user_pairs):

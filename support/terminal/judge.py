@@ -55,16 +55,10 @@ def distance(answer, target):
 
 
 def asker(pairs, model, search=()):
-    """Returns a function that asks a model for the answers to some lines of pairs.
+    """Returns a function that asks a model for the answers to some lines of pairs, by make_search(model, *search).
 
-    Args:
-      pairs: a pairs.Pairs.
-      model: the seq2seq_copy.Model.
-      search: the last arguments of beam_search.make_search().
-
-    Returns:
-      A function from lines, int [...], to a list of Judged, one for each different input, in the order of the file. An
-      answer may become as long as the longest target of these lines, even if no training pair is as long.
+    Of lines, int [...], it makes a list of Judged, one for each different input, in the order of the file. An answer
+    may become as long as the longest target of these lines, even if no training pair is as long.
     """
     answer, names = beam_search.make_search(model, *search), model.config.vocabulary
     beam = search[0] if search else 1
@@ -136,10 +130,7 @@ def figures(judged, names, n_best=1):
 
 
 def judge_run(run):
-    """Asks the model of a run for the test pairs, the validation pairs, and some that it was trained on.
-
-    Args:
-      run: the run.Run.
+    """Asks the model of a run.Run for the test pairs, the validation pairs, and some that it was trained on.
 
     Returns:
       A dict of figures() by "validation", "trained" and, if there is a test set, "test"; and functions that each save
@@ -155,32 +146,33 @@ def judge_run(run):
 
 
 def judge_file(path, pairs, model, flags, answers):
-    """Prints the answers to a file of pairs and their figures, and saves both.
-
-    Args:
-      path: pathlib.Path of the file.
-      pairs: the pairs.Pairs that it holds.
-      model: the seq2seq_copy.Model.
-      flags: the predict_flags.PredictFlags.
-      answers: pathlib.Path where to save the answers; the figures go to figures_path().
+    """Saves the answers to the pairs of a file at a path, and the figures at figures_path(); prints both.
 
     Raises:
-      OSError: a file cannot be written.
+      OSError: a file cannot be written. The answers and figures are printed.
     """
     judged = asker(pairs, model, flags.search)(pairs.test_lines)
-    for each in judged:
-        shown = "-" if each.answer is None else bracketed(each.answer)
-        print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
-        print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
     found = figures(judged, model.config.vocabulary, flags.n_best)
-    write(answers, judged, model.config)
+    try:
+        write(answers, judged, model.config)
+        write_figures(answers, found)
+    finally:  # last, because whoever reads the output may go away
+        for each in judged:
+            shown = "-" if each.answer is None else bracketed(each.answer)
+            print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
+            print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
+        inputs = counted(found["exact_match"]["sequences"], "input")
+        print("", *report_of_pairs(found, f"{inputs} of {path}"), sep="\n")
+    print("", printable(f"answers in {answers}"), sep="\n")
+
+
+def write_figures(answers, found):
+    """Writes figures, by which has_written() knows the answers in a file. Without them, that file does not stay."""
     try:
         write_json(figures_path(answers), found | {SHA256: sha256(answers)})
     except OSError:
-        answers.unlink()  # without figures, nobody could know that it is this command's
+        answers.unlink()
         raise
-    inputs = counted(found["exact_match"]["sequences"], "input")
-    print("", *report_of_pairs(found, f"{inputs} of {path}"), "", printable(f"answers in {answers}"), sep="\n")
 
 
 def figures_path(answers):

@@ -25,15 +25,9 @@ log = logging.getLogger(__name__)
 
 
 def predict_all(sequences, model, flags):
-    """Prints the answers to the sequences of the command line or, for ["-"], of standard input.
+    """Prints the answers to the sequences of the command line, a list of str, or for ["-"] of standard input.
 
-    Args:
-      sequences: list of str, each the symbols of one sequence, separated by spaces.
-      model: the seq2seq_copy.Model.
-      flags: the predict_flags.PredictFlags.
-
-    Returns:
-      int, how many lines held no sequence that the model can read.
+    Returns how many lines held no sequence that the model can read.
     """
     if sequences != ["-"]:
         return predict([(f"--predict {sequence!r}", sequence) for sequence in sequences], model, flags)
@@ -98,6 +92,7 @@ def conversation(lines):
         return
     with contextlib.suppress(ImportError):  # not every platform has it
         importlib.import_module("readline")  # from now on input() edits lines with it
+    sys.stdin.reconfigure(errors="replace")  # input() would fail at a byte that is not UTF-8
     while (line := typed_line()) is not None:
         yield line
 
@@ -118,15 +113,9 @@ def typed_line():
 
 
 def predict(lines, model, flags, one_by_one=False):
-    """Prints the answers to sequences. Warns of each faulty line, by its name.
+    """Prints the answers to lines, (name, line) each; warns of faulty ones by name, and returns how many there are.
 
-    Args:
-      lines: iterable of (name, line), two str.
-      model, flags: as for predict_all().
-      one_by_one: bool, whether each line is answered before the next one is read.
-
-    Returns:
-      int, how many lines held no sequence.
+    one_by_one says whether each line is answered before the next one is read.
     """
     read, wrong_lines, config = 0, 0, model.config
     names, read_line = config.vocabulary, reader(config)
@@ -139,7 +128,8 @@ def predict(lines, model, flags, one_by_one=False):
             except ValueError as error:
                 wrong_lines += 1
                 log.warning("%s: %s", name, error)
-                records.append((read, line_of_json({"input": words_of(line, config), "error": str(error)})))
+                if flags.json:
+                    records.append((read, line_of_json({"input": words_of(line, config), "error": str(error)})))
                 print_records()
                 continue
             read += 1
@@ -153,7 +143,7 @@ def predict(lines, model, flags, one_by_one=False):
 
     def print_records():
         """Prints the JSON of bad lines, once all lines before them are answered."""
-        while flags.json and records and records[0][0] == answered:
+        while records and records[0][0] == answered:
             print(records.popleft()[1])
 
     records, answered = collections.deque(), 0  # of (how many lines to answer before, str)

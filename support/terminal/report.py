@@ -14,12 +14,7 @@ MOST_LINES = 30  # of the exact match by length
 
 
 def opening(run, resumes):
-    """Returns the text printed before training: about the user's own data, and what is resumed.
-
-    Args:
-      run: the run.Run.
-      resumes: bool, whether the run was stopped.
-    """
+    """Returns the text printed before training: about the user's own data, and what is resumed."""
     data = f"{data_report(run.held_out.pairs, run.config)}\n" if run.held_out.pairs else ""
     resuming = f"resuming {run.folder.path} after {counted(run.saved, 'batch')}"
     return data + f"{outside.printable(resuming)}\n\n" * resumes
@@ -109,14 +104,10 @@ def share(hits):
 
 
 def figures(run, exact, correct_tokens):
-    """Returns the figures of random sequences, for final_report() and metrics.json.
+    """Returns the figures of random sequences, a dict for final_report() and metrics.json. A share of nothing is None.
 
-    Args:
-      run: the run.Run.
-      exact: bool [sequences], correct_tokens: int [sequences], the results of evaluate() for all held-out sequences.
-
-    Returns:
-      dict in the types of JSON. Shares are in 0 ... 1, or None where there is no sequence.
+    exact, bool [sequences], and correct_tokens, int [sequences], are the results of evaluate() for all that are held
+    out.
     """
     history, held_out = run.history, run.held_out.test
     never_seen = np.array([key in history.unseen for key in history.fingerprints])

@@ -29,14 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def run_training(config, user_pairs, path, resumes=False):
-    """Trains a new run or a stopped one; returns the exit status.
-
-    Args:
-      config: the settings.Settings.
-      user_pairs: the pairs.Pairs to learn; None for random sequences.
-      path: pathlib.Path of the run's folder; None for a new one in runs/.
-      resumes: bool, whether the run was stopped.
-    """
+    """Trains a new run or a stopped one, the fields of a command.Train; returns the exit status."""
     stop = process.Stop()
     startup.prepare_training(config)
     with process.show_step("importing TensorFlow"):
@@ -81,12 +74,7 @@ def examples(config, user_pairs):
 def sizes_of_calls(done, config, most):
     """Yields how many training steps each call makes: up to the next report or checkpoint, but no more than most.
 
-    The second step is made alone, to see how long one takes.
-
-    Args:
-      done: int, the steps that have been made.
-      config: a settings.Settings.
-      most: int.
+    done steps have been made. The second step is made alone, to see how long one takes.
     """
     while done < config.max_batches:
         # A call ends after the next batch that is a multiple of either.
@@ -98,15 +86,8 @@ def sizes_of_calls(done, config, most):
 def train_until_stopped(trainer, batches, run, stop, most):
     """Trains until the last batch, --until or a signal; records, prints and saves on the way.
 
-    Args:
-      trainer: the seq2seq_copy.Trainer.
-      batches: iterator over helpers.Batch.
-      run: the run.Run.
-      stop: the process.Stop that ends training after a call.
-      most: int, how many training steps a call makes at most.
-
-    Returns:
-      Batches per second, or None if there was none left to train on.
+    stop, a process.Stop, ends training after a call of at most so many steps. Returns batches per second, or None if
+    there was none left to train on.
     """
     model, config, history = trainer.model, run.config, run.history
     if has_ended_early(run, stop):  # before the run was killed
@@ -194,10 +175,8 @@ def mean_loss(model, loss, batch):
 def finish(run, batches_per_second, stop):
     """Saves and prints the final figures, then saves answers, pictures and so on. It may be repeated.
 
-    Args:
-      run: the run.Run.
-      batches_per_second: float, or None if there was no batch left to train on.
-      stop: the process.Stop, which gets exit status 1 if something cannot be saved.
+    batches_per_second is None if there was no batch left to train on. stop gets exit status 1 if something cannot be
+    saved.
     """
     saves = []
     with process.show_step("evaluating"):
