@@ -31,6 +31,7 @@ from support.pictures.heat_maps import label_names, reported, title
 from support.run.history import EARLY_BATCHES
 from support.run.run_folder import RunFolder
 from support.run.whole_files import write_whole
+from support.settings import UNKNOWN_NAME
 from support.tensorflow import tensorflow_v1 as tf
 
 PAGE = "model.html"
@@ -132,11 +133,13 @@ def render(model, moments, held_out, result=""):
 def describe(model, moments, held_out, result):
     """Returns what the page knows of a run, ready for JSON (see page/data.mjs)."""
     config = model.config
+    vocabulary = list(config.vocabulary)
     names = ("task", "vocab_size", "length_from", "length_to", "cell", "layers", "encoder", "attention")
     names += ("encoder_hidden_units", "input_embedding_size")
     longest = config.longest_answer and min(config.longest_answer, LONGEST)
     computed = {"longest_answer": longest, "symbols": pairs.by_side(config.symbols)[0]}
-    examples = list(examples_of(held_out))
+    unknown = vocabulary.index(UNKNOWN_NAME) if UNKNOWN_NAME in vocabulary else None
+    examples = list(examples_of(held_out, unknown))
     checked = [np.array(example["input"], np.int32) for example in examples[:CHECKED]]
     answers = beam_search.make_search(model)(greedy.question(checked, config, longest))
     variables = tf.trainable_variables()
@@ -144,7 +147,7 @@ def describe(model, moments, held_out, result):
     return {
         "about": "; ".join(filter(None, about)),
         "config": {name: getattr(config, name) for name in names} | computed,
-        "names": list(config.vocabulary),
+        "names": vocabulary,
         "labels": labels(config),
         "known": config.known,
         "examples": examples,
@@ -167,13 +170,19 @@ def labels(config):
     return {symbol: label for symbol, label in shown.items() if label != config.vocabulary[symbol]}
 
 
-def examples_of(held_out):
-    """Yields {input, target} of some held-out sequences: of the longest, the most varied first, then of others."""
+def examples_of(held_out, unknown=None):
+    """Yields {input, target} of some held-out sequences: of the longest, the most varied first, then of others.
+
+    unknown: the symbol, if there is one, that stands for others; no answer with it is right.
+    """
     inputs = helpers.fingerprints(held_out)
     targets = helpers.fingerprints(held_out._replace(inputs=held_out.targets, lengths=held_out.target_lengths))
     pairs_of_input = collections.Counter(pair[0] for pair in set(zip(inputs, targets)))
+    first = {each: column for column, each in reversed(list(enumerate(inputs)))}
+    is_first = np.array([first[each] == column for column, each in enumerate(inputs)])
     has_one_target = np.array([pairs_of_input[each] == 1 for each in inputs])  # else the page would not know all
-    fitting = np.flatnonzero((held_out.lengths <= LONGEST) & has_one_target)
+    is_known = (held_out.targets != unknown).all(axis=0) if unknown else True
+    fitting = np.flatnonzero((held_out.lengths <= LONGEST) & is_first & has_one_target & is_known)
     if not fitting.size:
         yield {"input": held_out.inputs[: min(LONGEST, held_out.lengths[0]), 0].tolist(), "target": None}
         return

@@ -44,14 +44,15 @@ export function askSection(app) {
   function drawKeys() {
     const words = split(input.value, run);
     const last = words.at(-1);
-    const all = [...run.names.keys()].slice(FIRST_SYMBOL);
+    const isTypable = (symbol) => isSpaced || [...run.names[symbol]].length === 1 || run.names[symbol] === "<UNK>"; // the others are of targets
+    const all = [...run.names.keys()].slice(FIRST_SYMBOL).filter(isTypable);
     const isBegun = isSpaced && all.length > MOST_KEYS && input.value.endsWith(last) && !run.symbols.has(last);
     const fitting = isBegun ? all.filter((symbol) => run.names[symbol].startsWith(last)) : all;
     const more = fitting.length - MOST_KEYS;
     const makeKey = () => make("button", { type: "button", className: "key" });
     resize(keys, Math.min(fitting.length, MOST_KEYS + 1), makeKey).forEach((key, index) => {
       key.disabled = index === MOST_KEYS;
-      if (key.disabled) return write(key, `and ${more.toLocaleString("en")} more: type`);
+      if (key.disabled) return write(key, `and ${more.toLocaleString("en")} more: type to find them`);
       app.showSymbol(key, fitting[index]);
       key.onclick = () => type(join([...(isBegun ? words.slice(0, -1) : words), run.names[fitting[index]]], run));
     });
@@ -143,6 +144,6 @@ export function barSection(app) {
     const count = longer.filter(isChanged).length;
     const differ = `${count ? counted(count, "symbol") : "No symbol"} of the answer ${count > 1 ? "are" : "is"}`;
     find("undo").hidden = !changes;
-    write(find("changes"), changes && `${changes[0].toUpperCase()}${changes.slice(1)}. ${differ} different.`);
+    write(find("changes"), changes && `${changes}. ${differ} different.`);
   };
 }

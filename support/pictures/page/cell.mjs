@@ -8,20 +8,19 @@ const percent = (value) => `${Math.round(100 * value)} %`;
 
 /** Makes a drawing of one step of a cell. Its function draw(step, size of an embedding, where) draws one. */
 export function cellDrawing(app, name) {
-  let rows = [],
-    step = null;
+  let rows = [];
   const drawing = strips({
     name,
     hint: "Point at a number, or use the arrow keys, to see how it is computed.",
     describe: (row, column) => `unit ${column + 1}: ${rows[row].tell(column)}`,
   });
   const share = legend("share", "gates"),
-    signed = legend("signed", "states");
+    signed = ["x", ...app.model.parts].map((part) => legend("signed", part));
   const element = make(
     "div",
     { className: "cell" },
     drawing.element,
-    make("div", { className: "legends" }, share.element, signed.element),
+    make("div", { className: "legends" }, share.element, ...signed.map((key) => key.element)),
   );
 
   function lstmRows({ x, before, gates: { i, j, f, o }, state: { c, h } }, limit) {
@@ -79,7 +78,7 @@ export function cellDrawing(app, name) {
         values: r,
         scale: "share",
         gap: true,
-        tell: (k) => `r = ${decimals(r[k])}. The new input reads ${percent(r[k])} of h.`,
+        tell: (k) => `r = ${decimals(r[k])}. The candidate reads ${percent(r[k])} of h.`,
       },
       {
         label: "u update",
@@ -109,12 +108,8 @@ export function cellDrawing(app, name) {
 
   function beforeRows(x, before, limit) {
     const size = app.run.config.input_embedding_size;
-    const part = (u) =>
-      u < size
-        ? "of the embedding"
-        : app.run.config.attention === "luong"
-          ? "of the attentional state"
-          : "of the attended context";
+    const context = app.run.config.attention === "luong" ? "of the attentional state" : "of the attended context";
+    const part = (u) => (app.layer > 0 ? `of h of layer ${app.layer}` : u < size ? "of the embedding" : context);
     const states = Object.entries(before).map(([name, values]) => ({
       label: `${name} before`,
       values,
@@ -136,13 +131,12 @@ export function cellDrawing(app, name) {
 
   return {
     element,
-    draw(next) {
-      step = next;
+    draw(step) {
       const limit = step.state.c ? limitOf([step.state.c, step.before.c]) : 1;
       rows = step.state.c ? lstmRows(step, limit) : gruRows(step);
       drawing.draw(rows, { cellWidth: 18, cellHeight: 15 });
       share.draw();
-      signed.draw(limit);
+      [limitOf([step.x]), ...(step.state.c ? [limit] : []), 1].forEach((most, index) => signed[index].draw(most));
     },
   };
 }

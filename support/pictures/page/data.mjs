@@ -38,9 +38,10 @@ export function split(text, run) {
   return text.split(/[ \t\r\n\v\f]+/).filter((word) => word);
 }
 
-/** Returns the text that split() splits into these words. */
+/** Returns the text that split() splits into these words. Among characters, one that is no symbol stands for <UNK>. */
 export function join(words, run) {
-  return words.join(run.config.symbols === "characters" ? "" : " ");
+  if (run.config.symbols !== "characters") return words.join(" ");
+  return words.map((word) => ([...word].length > 1 ? "\ufffd" : word)).join("");
 }
 
 /** Returns the text that parse() reads as these symbols. */

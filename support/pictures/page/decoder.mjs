@@ -1,6 +1,6 @@
 // The decoder, step by step: the work of loop_fn between two steps, and the symbols that the user feeds back instead.
 
-import { arrowKeys, cellDrawing, stepper, timeline } from "./cell.mjs";
+import { arrowKeys, cellDrawing, layerChoice, stepper, timeline } from "./cell.mjs";
 import { colorOf, css, whenThemeChanges } from "./colors.mjs";
 import { join, split } from "./data.mjs";
 import { decimals, find, listed, make, ordinal, probability, resize, setAttributes, write } from "./dom.mjs";
@@ -8,7 +8,6 @@ import { EOS, PAD } from "./model.mjs";
 import { strips } from "./strips.mjs";
 
 const MOST_BARS = 32; // symbols whose probability is shown; with a larger vocabulary, the likeliest
-const MOST_STEPS = 300; // steps that are shown
 
 export function decoderSection(app) {
   const { config } = app.run,
@@ -20,6 +19,7 @@ export function decoderSection(app) {
       ...(config.attention === "none" ? {} : { attention: config.attention }),
     }),
   );
+  layerChoice(app, "decoder-text");
   const choose = (time) => {
     app.decoderStep = time;
     app.update();
@@ -39,7 +39,10 @@ export function decoderSection(app) {
   find("decoder-maps").append(...states.map(({ element }) => element));
   stepper(app, "decoder-step", (difference, goes) => {
     const next = app.decoderStep + difference;
-    if (goes) app.decoderStep = next;
+    if (goes) {
+      app.decoderStep = next;
+      cards.children[next].scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
     return next >= 0 && next < app.steps.length;
   });
 
@@ -50,7 +53,7 @@ export function decoderSection(app) {
     return value;
   });
 
-  const anySymbol = make("input", { id: "any-symbol", spellcheck: false, autocomplete: "off" });
+  const anySymbol = make("input", { id: "any-symbol", spellcheck: false, autocomplete: "off", autocapitalize: "off" });
   const anyForm = make(
     "form",
     { className: "field" },
@@ -99,7 +102,7 @@ export function decoderSection(app) {
           make("span", { className: "fed" }),
         ),
       );
-    resize(cards, Math.min(app.steps.length, MOST_STEPS), makeCard).forEach((item, time) => {
+    resize(cards, app.steps.length, makeCard).forEach((item, time) => {
       const [card] = item.children,
         { symbol, prediction, next, probabilities } = app.steps[time],
         was = app.plain[time]?.prediction;
@@ -109,7 +112,7 @@ export function decoderSection(app) {
       app.showSymbol(reads.lastElementChild, symbol);
       reads.lastElementChild.classList.toggle(
         "overruled",
-        app.fed.has(time - 1) && app.steps[time - 1].next !== app.steps[time - 1].prediction,
+        time > 0 && app.steps[time - 1].next !== app.steps[time - 1].prediction,
       );
       app.showSymbol(writes.firstElementChild, prediction);
       writes.firstElementChild.classList.toggle("changed", was !== prediction);
@@ -132,6 +135,9 @@ export function decoderSection(app) {
     const { logits: scores, probabilities, prediction, next } = step;
     let symbols = [...scores.keys()];
     if (isLarge) symbols = symbols.sort((a, b) => scores[b] - scores[a]).slice(0, 12);
+    if (!symbols.includes(next)) symbols[11] = next;
+    const longest = Math.max(3, ...symbols.map((symbol) => app.label(symbol).length));
+    logits.style.setProperty("--longest", Math.min(9, longest));
     resize(logits, symbols.length, () =>
       make(
         "button",
@@ -170,7 +176,6 @@ export function decoderSection(app) {
   }
 
   function update() {
-    app.decoderStep = Math.min(app.decoderStep, app.steps.length - 1);
     const time = app.decoderStep,
       step = app.steps[time],
       isLast = time === app.steps.length - 1;
@@ -188,7 +193,7 @@ export function decoderSection(app) {
     const isOverruled = step.next !== step.prediction;
     const reads = `the embedding of ${app.label(step.next)}${isOverruled ? ", because you overruled the argmax" : ""}`;
     write(values[0], `the highest: ${listed(highest)}`);
-    write(values[1], `${app.label(step.prediction)}${best[0] === PAD ? ", as an answer holds no PAD" : ends}`);
+    write(values[1], `${app.label(step.prediction)}${best[0] === PAD ? ", because an answer never holds PAD" : ends}`);
     write(values[2], isLast ? "PAD: this was the last step" : reads);
     write(find("logits-title"), isLast ? "Probabilities" : "Feed back another symbol");
     drawLogits(step, isLast);
@@ -199,13 +204,12 @@ export function decoderSection(app) {
         columnLabels: app.sequence.map(app.label),
       });
     cell.draw(step.layers[app.layer]);
-    const shown = app.steps.slice(0, MOST_STEPS);
     states.forEach((map) =>
       map.draw(
-        shown.map(({ prediction }) => prediction),
-        shown.map(({ layers }) => layers[app.layer].state),
+        app.steps.map(({ prediction }) => prediction),
+        app.steps.map(({ layers }) => layers[app.layer].state),
         time,
-        shown.map(({ prediction }, index) => `step ${index + 1}, writes ${app.label(prediction)}`),
+        app.steps.map(({ prediction }, index) => `step ${index + 1}, writes ${app.label(prediction)}`),
       ),
     );
   }

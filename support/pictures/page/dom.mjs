@@ -41,8 +41,7 @@ export function probability(value) {
   return value > 0 && value < 0.005 ? "< 0.01" : decimals(value);
 }
 
-export const counted = (number, noun) =>
-  `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
+export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 export function ordinal(number) {
   const ending = { 1: "st", 2: "nd", 3: "rd" }[number % 10];

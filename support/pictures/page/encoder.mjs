@@ -22,10 +22,11 @@ export function encoderSection(app) {
     : `${counted(units, "number")} c, its memory, and ${units.toLocaleString("en")} h, its output`;
   write(
     find("encoder-text"),
-    `${reads} After each symbol it holds ${holds}. They are a column below: red above 0, blue below 0. ` +
+    `${reads} After each symbol it holds ${holds}. Each column below shows them: red is above 0, blue is below 0. ` +
       "Choose a step to see its gates.",
   );
-  find("encoder-text").after(app.links({ encode: "encode", cell: isGru ? "GRUCell" : "LSTMCell" }));
+  const encode = directions.length > 1 ? "encode" : "encode_forward";
+  find("encoder-text").after(app.links({ encode, cell: isGru ? "GRUCell" : "LSTMCell" }));
   layerChoice(app, "encoder-text");
   const maps = new Map(
     directions.map((direction) => {
@@ -56,7 +57,6 @@ export function encoderSection(app) {
 
   return () => {
     const last = app.sequence.length - 1;
-    app.encoderStep.place = Math.min(app.encoderStep.place, last);
     const { direction: chosen, place: chosenPlace } = app.encoderStep;
     for (const [direction, map] of maps) {
       const states = app.sequence.map((_, place) => stepAt(direction, place).layers[app.layer].state);
@@ -66,7 +66,7 @@ export function encoderSection(app) {
       map.draw(app.sequence, states, direction === chosen ? chosenPlace : null, labels);
     }
     const step = chosen === "forward" ? chosenPlace : last - chosenPlace;
-    const end = step === last ? " This is the state that it leaves." : step === 0 ? " It starts from zeros." : "";
+    const end = step === last ? " It passes this state on." : step === 0 ? " It starts from zeros." : "";
     const which = `${chosen === "forward" ? "Forward" : "Backward"}, ${ordinal(step + 1)} step`;
     write(find("encoder-step-title"), `${which}: it reads ${app.label(app.sequence[chosenPlace])}.${end}`);
     drawing.draw(stepAt(chosen, chosenPlace).layers[app.layer]);
@@ -88,10 +88,10 @@ export function stateSection(app) {
   write(
     find("state-text"),
     `${joined}${counted(count, "number")}. ${knows} ` +
-      "Click a number once to make it zero, twice to take it from the other sequence.",
+      "Click a number to make it zero, again to take it from the other sequence, a third time to restore it.",
   );
   find("state-text").after(
-    app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "only_state" }),
+    app.links({ concatenate_states: directions.length > 1 ? "concatenate_states" : "encode_forward" }),
   );
   const readout = make(
     "p",
@@ -109,7 +109,7 @@ export function stateSection(app) {
         const own = app.encoded.state[layer][part][start + unit],
           other = app.otherEncoded.state[layer][part][start + unit];
         const says = ["its own", "now zero", "now from the other sequence"][marks()[unit]];
-        return `${title}, unit ${unit + 1}: ${decimals(own)}; of the other sequence ${decimals(other)}. It is ${says}.`;
+        return `${title}, unit ${unit + 1}: ${decimals(own)}; in the other sequence ${decimals(other)}. It is ${says}.`;
       },
       activate: (_, unit) => {
         marks()[unit] = (marks()[unit] + 1) % 3;

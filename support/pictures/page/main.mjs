@@ -12,7 +12,7 @@ import { sourceLinks } from "./source.mjs";
 import { derive, firstChoices } from "./state.mjs";
 
 const SECTIONS = [askSection, barSection, encoderSection, stateSection, decoderSection, mapSection, questionSection];
-const HAS_CHANGED = "Has the script been changed? The page cannot know the changes";
+const HAS_CHANGED = "Was the script changed? The page does not follow such changes";
 
 function start(run) {
   const listeners = [];
@@ -37,6 +37,9 @@ function start(run) {
       if (question !== asked) app.fed.clear(); // they were chosen for another answer
       asked = question;
       Object.assign(app, derive(run, app));
+      app.encoderStep.place = Math.min(app.encoderStep.place, app.sequence.length - 1);
+      app.decoderStep = Math.min(app.decoderStep, app.steps.length - 1);
+      app.key = `${app.moment}: ${question}`; // of what is measured
       listeners.forEach((listener) => listener());
     },
   };
@@ -51,7 +54,7 @@ function check(run) {
   const model = run.model(run.moments.length - 1);
   const answer = (sequence) => predictions(decode(model, encode(model, sequence))).join();
   if (run.checked.some(({ input, prediction }) => answer(input) !== prediction.join())) {
-    warn(`This page does not answer as TensorFlow did. ${HAS_CHANGED}, and shows the original model.`);
+    warn(`This page's answers differ from TensorFlow's. ${HAS_CHANGED}; it shows the original model.`);
     return;
   }
   const sequences = counted(run.checked.length, "held-out sequence");

@@ -16,7 +16,7 @@ export function mapSection(app) {
       const share = probability(rows[row][column]);
       if (!isWhole) return `row ${row + 1}, column ${column + 1}: ${share}`;
       const written = `the ${ordinal(row + 1)} symbol written, ${app.label(steps[row])}`;
-      return `${written}, and the ${ordinal(column + 1)} read, ${app.label(sequence[column])}: ${share}`;
+      return `${written}, depends on the ${ordinal(column + 1)} read, ${app.label(sequence[column])}: ${share}`;
     },
   });
   const attention = strips({
@@ -27,7 +27,7 @@ export function mapSection(app) {
       return `step ${row + 1}, ${app.label(prediction)}, looks at ${place}: ${probability(alignment[column])}`;
     },
   });
-  const progress = make("p", { className: "readout", role: "status" }),
+  const progress = make("p", { className: "readout" }),
     key = legend("share", "mean change"),
     attentionKey = legend("share", "weight");
   find("dependence-map").append(make("h3", {}, "Change of probability"), drawing.element, progress, key.element);
@@ -56,6 +56,7 @@ export function mapSection(app) {
 
   let shown = null,
     stop = () => {},
+    asked = "",
     isNear = false,
     timer = null;
   const near = new IntersectionObserver(
@@ -142,6 +143,8 @@ export function mapSection(app) {
       });
     }
     draw();
+    if (asked === app.key) return;
+    asked = app.key;
     stop();
     clearTimeout(timer);
     timer = setTimeout(measure, 120);

@@ -244,7 +244,7 @@ export function decode(model, encoded, changes = {}) {
     });
     state = step.layers.map((layer) => layer.state);
     symbol = next;
-    if (prediction === EOS && !changes.count && !fed.has(time)) break;
+    if (prediction === EOS && next === EOS && !changes.count) break;
   }
   return steps;
 }

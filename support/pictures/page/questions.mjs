@@ -3,7 +3,7 @@
 import { rightAnswer } from "./data.mjs";
 import { spread } from "./dependence.mjs";
 import { counted, find, inSlices, listed, make, ordinal, write } from "./dom.mjs";
-import { FIRST_SYMBOL, decode, encode, predictions } from "./model.mjs";
+import { EOS, FIRST_SYMBOL, decode, encode, predictions } from "./model.mjs";
 import { OTHER, ZERO, allMarks, noMarks, stateParts } from "./state.mjs";
 import { strips } from "./strips.mjs";
 
@@ -59,7 +59,7 @@ export function questionSection(app) {
     questions.forEach(({ look }, index) => {
       const said = look();
       write(parts[index].result, said || "");
-      parts[index].heading.classList.toggle("done", Boolean(said));
+      if (said) parts[index].heading.classList.add("done");
     });
 }
 
@@ -100,10 +100,10 @@ function memoryQuestion(app) {
   }
 
   return {
-    title: "When does memory come?",
+    title: "When does it learn to remember?",
     place: "moment",
     extra: [drawing.element],
-    text: "Move the slider over training. Which symbols of the answer does the model get right first?",
+    text: "Move the slider through training. Which symbols of the answer does it get right first?",
     guesses: ["the first", "the last", "both ends", "all at once"],
     look() {
       const { moment } = app;
@@ -123,15 +123,18 @@ function memoryQuestion(app) {
       const places = seen.get(moment),
         best = Math.max(...places),
         worst = Math.min(...places);
-      const those = (share) =>
-        listed(places.flatMap((value, place) => (value === share ? [ordinal(place + 1)] : [])).slice(0, 4));
+      const placesOf = (share) => places.flatMap((value, place) => (value === share ? [ordinal(place + 1)] : []));
+      const inWords = (found) =>
+        found.length > 4 ? `${found.slice(0, 4).join(", ")} and ${found.length - 4} more` : listed(found);
+      const bestPlaces = placesOf(best);
       const batch = app.run.moments[moment].batch.toLocaleString("en");
       const intro = `After batch ${batch}, of ${examples.length} held-out sequences: `;
       return (
         intro +
         (best === worst
           ? `each symbol is right in ${percent(best)}.`
-          : `the ${those(best)} symbol is right in ${percent(best)}, the ${those(worst)} in ${percent(worst)}.`)
+          : `the ${inWords(bestPlaces)} ${bestPlaces.length > 1 ? "symbols are" : "symbol is"} right in ${percent(best)}, ` +
+            `the ${inWords(placesOf(worst))} in ${percent(worst)}.`)
       );
     },
   };
@@ -141,9 +144,9 @@ function lengthQuestion(app) {
   const { config } = app.run,
     tried = new Map();
   return {
-    title: "How long a sequence does it hold?",
+    title: "How long a sequence can it remember?",
     place: "sequence",
-    text: `It was trained on up to ${counted(config.length_to, "symbol")}. Ask it for longer ones.`,
+    text: `It was trained on up to ${counted(config.length_to, "symbol")}. Give it longer ones.`,
     guesses: ["exactly as long", "a little longer", "any length"],
     look() {
       const { length } = app.sequence,
@@ -182,11 +185,14 @@ function unitQuestion(app) {
     tried = new Map();
   let columns = [],
     asked = "",
-    said = "";
+    said = "",
+    triedFor = "",
+    stop = () => {};
   const drawing = strips({
     name: "What each number of the state changes: a row for each symbol of the answer, a column for each number",
     describe: (row, column) =>
-      `${titleOf(places[column])} changes the ${ordinal(row + 1)} symbol by ${percent(columns[column][row])}`,
+      `${titleOf(places[column])} changes the probability of the ${ordinal(row + 1)} symbol by ` +
+      percent(columns[column][row]),
     activate: (_, column) => {
       app.marks = noMarks(app.model);
       const { layer, part, unit } = places[column];
@@ -200,6 +206,8 @@ function unitQuestion(app) {
     `Try all ${places.length.toLocaleString("en")} numbers`,
   );
   const summary = make("p", { role: "status" });
+  const end = (steps) => [...predictions(steps), EOS].indexOf(EOS);
+
   function* everyUnit() {
     const { model, encoded, plain } = app;
     const found = [];
@@ -209,7 +217,7 @@ function unitQuestion(app) {
         changes: plain.map(({ prediction, probabilities }, time) =>
           Math.abs(steps[time].probabilities[prediction] - probabilities[prediction]),
         ),
-        lost: plain.map(({ prediction }, time) => steps[time].prediction !== prediction),
+        lost: plain.map(({ prediction }, time) => time > end(steps) || steps[time].prediction !== prediction),
       });
       yield found.length / places.length;
     }
@@ -217,8 +225,9 @@ function unitQuestion(app) {
   }
 
   function measure() {
-    const key = `${app.moment}: ${app.sequence.join()}`;
-    inSlices(
+    const { key } = app;
+    stop();
+    stop = inSlices(
       everyUnit(),
       (share) => write(summary, `trying: ${percent(share)}`),
       (found) => {
@@ -231,7 +240,7 @@ function unitQuestion(app) {
           first = bySymbol.indexOf(Math.max(...bySymbol));
         const safe = bySymbol.filter((count) => !count).length;
         const sentences = [
-          `${harmful} of ${places.length} numbers change a symbol when they are zero.`,
+          `${harmful} of ${places.length} numbers change${harmful === 1 ? "s" : ""} a symbol when that one alone is zero.`,
           `${titleOf(places[most])} changes most: ${counted(counts[most], "symbol")}.`,
           `The ${ordinal(first + 1)} symbol is lost most easily: ${counted(bySymbol[first], "number")} can do it.`,
           ...(safe ? [`${safe} of ${bySymbol.length} are never lost.`] : []),
@@ -243,7 +252,7 @@ function unitQuestion(app) {
   }
 
   function show() {
-    const isFresh = asked === `${app.moment}: ${app.sequence.join()}`;
+    const isFresh = asked === app.key;
     write(summary, isFresh ? `${said} Below, a column is a number of the state, a row a symbol of the answer.` : "");
     if (!isFresh) return drawing.draw([]);
     const rows = columns[0].map((_, time) => ({
@@ -261,21 +270,26 @@ function unitQuestion(app) {
     text: "Make one number of the state zero. Which symbols are lost? Then try another one.",
     guesses: ["none", "one symbol", "several", "all"],
     look() {
+      if (triedFor !== app.key) {
+        stop();
+        tried.clear();
+      }
+      triedFor = app.key;
       const marked = places.filter(({ layer, part, unit }) => app.marks[layer][part][unit]);
       if (marked.length === 1 && app.marks[marked[0].layer][marked[0].part][marked[0].unit] === ZERO && !app.fed.size) {
-        const lost = app.steps.flatMap(({ prediction }, time) =>
-          prediction === app.plain[time]?.prediction ? [] : [time],
-        );
-        const some = lost.slice(0, 4).map((time) => {
-          const before = app.plain[time] ? app.label(app.plain[time].prediction) : "nothing";
-          return `the ${ordinal(time + 1)} from ${before} to ${app.label(app.steps[time].prediction)}`;
-        });
+        const { plain, steps } = app,
+          longer = steps.length > plain.length ? steps : plain,
+          nameOf = (step) => (step ? app.label(step.prediction) : "nothing");
+        const lost = [...longer.keys()].filter((time) => steps[time]?.prediction !== plain[time]?.prediction);
+        const some = lost
+          .slice(0, 4)
+          .map((time) => `the ${ordinal(time + 1)} from ${nameOf(plain[time])} to ${nameOf(steps[time])}`);
         const said = `changes ${lost.length ? listed(some) : "no symbol"}${lost.length > 4 ? ", and more" : ""}`;
         const title = titleOf(marked[0]);
         tried.delete(title);
         tried.set(title, `${title} ${said}.`);
       }
-      button.hidden = !tried.size;
+      button.hidden &&= !tried.size;
       show();
       return [...tried.values()].slice(-3).join(" ");
     },
@@ -307,15 +321,21 @@ function fedQuestion(app) {
     return { share: changed / later, next: next / (plain.length - 1) };
   }
 
+  let key = "",
+    said = "",
+    stop = () => {};
+
   function measure() {
-    inSlices(
+    if (app.plain.length < 2) return write(summary, "Its answer has only one step.");
+    stop();
+    stop = inSlices(
       everyStep(),
       (share) => write(summary, `trying: ${percent(share)}`),
       ({ share, next }) => {
         const meaning =
           share < 0.25
             ? "So the state carries the sequence, and what is fed back says little more."
-            : "So much of what it writes depends on what it has just read.";
+            : "So what it writes depends a lot on what it has just read.";
         write(
           summary,
           `Of all later symbols, ${percent(share)} change; of those right after the step, ${percent(next)}. ${meaning}`,
@@ -324,8 +344,6 @@ function fedQuestion(app) {
     );
   }
 
-  let key = "",
-    said = "";
   return {
     title: "What if it reads another symbol?",
     place: "logits",
@@ -333,9 +351,12 @@ function fedQuestion(app) {
     text: "In a step of the decoder, feed back a symbol other than the argmax. What happens to the rest?",
     guesses: ["nothing changes", "one symbol", "the rest is lost"],
     look() {
-      const now = `${app.moment}: ${app.sequence.join()}`;
-      if (now !== key) write(summary, "");
-      key = now;
+      if (key !== app.key) {
+        stop();
+        write(summary, "");
+        said = "";
+      }
+      key = app.key;
       const fed = [...app.fed].filter(([time]) => time < app.steps.length - 1).sort(([a], [b]) => a - b);
       button.hidden &&= !fed.length;
       if (!fed.length) return said;
@@ -355,13 +376,17 @@ function fedQuestion(app) {
 
 function otherQuestion(app) {
   const part = app.model.directions.length > 1 ? "what one direction has read" : "some of its numbers";
-  let last = "";
+  let last = "",
+    key = "";
   return {
     title: "Whose symbols does it write?",
     place: "state-rows",
     text: `Take a part of the state from the other sequence: ${part}${app.model.isGru ? "" : ", or c alone"}.`,
     guesses: ["its own", "the other's", "some of both"],
     look() {
+      const now = `${app.key}: ${app.other.join()}`;
+      if (key !== now) last = "";
+      key = now;
       const marks = allMarks(app.marks),
         taken = marks.filter((mark) => mark === OTHER).length;
       if (!taken || marks.includes(ZERO) || app.fed.size) return last;
@@ -375,8 +400,8 @@ function otherQuestion(app) {
       const said = [
         [counts.own, "its own"],
         [counts.other, "the other's"],
-        [counts.both, "both's"],
-        [counts.neither, "neither's"],
+        [counts.both, "in both answers"],
+        [counts.neither, "in neither"],
       ]
         .filter(([count]) => count)
         .map(([count, words]) => `${count} ${count === 1 ? "is" : "are"} ${words}`);

@@ -41,7 +41,7 @@ export function derive(run, choices) {
   const startState = changedState(encoded.state, otherEncoded.state, marks);
   const before = choices.keepsZero ? (state) => changedState(state, state, marks) : undefined; // only zeros change it
   const changes = { state: startState, before };
-  const unfed = changesOf(choices) ? decode(model, encoded, changes) : plain; // the argmax is fed back
+  const unfed = allMarks(marks).some(Boolean) ? decode(model, encoded, changes) : plain; // the argmax is fed back
   const steps = fed.size ? decode(model, encoded, { ...changes, fed }) : unfed;
   return { model, encoded, otherEncoded, otherSteps: decode(model, otherEncoded), plain, startState, unfed, steps };
 }
@@ -63,14 +63,14 @@ export function changedState(own, other, marks) {
 export const allMarks = (marks) => marks.flatMap((layer) => Object.values(layer).flatMap((mark) => [...mark]));
 
 /** Returns the user's changes in words; "" if there are none. */
-export function changesOf({ marks, fed }) {
+export function changesOf({ marks, steps }) {
   const count = (kind) => allMarks(marks).filter((mark) => mark === kind).length;
   const say = (number, noun, rest) =>
     number ? [`${counted(number, noun)} ${number === 1 ? "is" : "are"} ${rest}`] : [];
   return listed([
     ...say(count(ZERO), "number", "zero"),
     ...say(count(OTHER), "number", "from the other sequence"),
-    ...say(fed.size, "symbol", "fed back by you"),
+    ...say(steps.filter(({ prediction, next }) => next !== prediction).length, "symbol", "fed back by you"),
   ]);
 }
 

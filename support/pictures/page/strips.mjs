@@ -17,14 +17,14 @@ whenThemeChanges(() => all.forEach((drawing) => drawing.redraw()));
  *   activate(row, column): called by a click or the Enter key, if anything.
  *   hint: the readout if no cell is chosen.  readout: an element for it that several drawings share.
  * Returns {element, draw}. draw() takes rows of {label, values, scale, limit, gap}, and options: the largest cell
- * (cellWidth, cellHeight), columnLabels, selected (a column), mark(row, column) and columns, if more than are drawn.
+ * (cellWidth, cellHeight), columnLabels, selected (a column) and mark(row, column).
  */
 export function strips({ name, describe, activate, hint = "", readout = null }) {
   const canvas = make("canvas", { tabIndex: 0, width: 1, height: 1 }),
     ownReadout = readout ? [] : [make("p", { className: "readout" }, hint)];
   readout ??= ownReadout[0];
-  setAttributes(canvas, { role: activate ? "application" : "img", "aria-label": name });
-  if (activate) canvas.setAttribute("aria-roledescription", "map: arrow keys move, Enter changes");
+  const keys = activate ? "map: arrow keys move, Enter changes" : "map: arrow keys move";
+  setAttributes(canvas, { role: "application", "aria-label": name, "aria-roledescription": keys });
   const element = make("div", { className: "strips", hidden: true }, canvas, ...ownReadout);
   let rows = [],
     options = {},
@@ -35,9 +35,9 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
     const context = canvas.getContext("2d");
     context.font = LABEL;
     const widest = Math.max(0, ...rows.map((row) => context.measureText(row.label ?? "").width));
-    const columns = options.columns ?? Math.max(1, ...rows.map((row) => row.values.length));
-    const left = options.left ?? (widest ? Math.ceil(widest) + 8 : 0),
-      width = element.clientWidth || 300;
+    const columns = Math.max(1, ...rows.map((row) => row.values.length));
+    const width = element.clientWidth || 300,
+      left = options.left ?? (widest ? Math.min(Math.ceil(widest) + 8, width / 3) : 0);
     const cell = Math.min(options.cellWidth ?? 16, (width - left) / columns),
       height = options.cellHeight ?? cell;
     const labels = options.columnLabels ?? [],
@@ -58,7 +58,6 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       tops,
       labels,
       isTurned,
-      widestLabel,
       width: left + cell * columns,
       total: top + bottom,
       grid: top,
@@ -87,7 +86,7 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
         context.fillStyle = css(color);
         context.fillRect(left, top, box.cell - (box.cell > 7 ? 1 : 0), box.height - gap);
         const mark = options.mark?.(index, column);
-        if (mark) drawMark(context, mark, left, top, box, css(color) && textOn(color));
+        if (mark) drawMark(context, mark, left, top, box, textOn(color));
       });
       if (row.label) {
         context.font = LABEL;
@@ -95,7 +94,7 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
         context.textAlign = "right";
         context.fillStyle = text;
         if (box.height > 9 || index % Math.ceil(12 / box.height) === 0)
-          context.fillText(row.label, box.left - 6, top + box.height / 2);
+          context.fillText(row.label, box.left - 6, top + box.height / 2, box.left - 6);
       }
     });
     context.font = LABEL;
@@ -107,7 +106,7 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       context.textAlign = box.isTurned ? "right" : "center";
       context.textBaseline = box.isTurned ? "middle" : "top";
       if (!box.isTurned || box.cell > 9 || column % Math.ceil(12 / box.cell) === 0)
-        context.fillText(label, box.isTurned ? -2 : 0, 0);
+        context.fillText(label, box.isTurned ? -2 : 0, 0, box.isTurned ? 84 : undefined);
       context.restore();
     });
     if (options.selected != null) frame(context, options.selected, 0, box.grid, accent, 2);
@@ -179,9 +178,6 @@ export function strips({ name, describe, activate, hint = "", readout = null }) 
       if (cursor) write(readout, describe(cursor.row, cursor.column));
       redraw();
     },
-    rename(text) {
-      canvas.setAttribute("aria-label", text);
-    },
   };
 }
 
@@ -217,8 +213,9 @@ export function legend(scale, text) {
     element,
     draw(limit = 1) {
       bar.style.background = gradient(scale);
-      write(low, scale === "share" ? "0" : decimals(-limit, 1));
-      write(high, scale === "share" ? "1" : decimals(limit, 1));
+      const digits = limit < 0.95 ? 3 : 1;
+      write(low, scale === "share" ? "0" : decimals(-limit, digits));
+      write(high, scale === "share" ? "1" : decimals(limit, digits));
     },
   };
 }
