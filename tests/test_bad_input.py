@@ -16,7 +16,7 @@ from support.run.run import resume
 from support.run.run_folder import RunFolder
 from support.tensorflow import tensorflow_v1
 from support.terminal import training
-from tests.running import posix, refusal, run
+from tests.running import everything, posix, refusal, run
 
 IN = "cannot write in"
 LONG = "a" * 300
@@ -205,7 +205,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--data file --vocab-size 9": "--vocab-size cannot be combined with --data",
     "--data file --task reverse": "--task cannot be combined with --data",
     "--settings missing": "--settings: cannot read 'missing': No such file or directory",
-    "--settings file": "--settings: cannot read 'file'",
+    "--settings file": "--settings: cannot read 'file': Expecting value",
     "--settings=": "--settings: '' is no path",
     "--settings run/config.json": "--settings: 'run/config.json': 'data' is no setting for a file; type --data",
     "--resume run --settings file": "--settings cannot be combined with --resume",
@@ -214,6 +214,7 @@ FLAGS = {  # what is typed, and how the message begins
     "--maxbatches 3": "unrecognized arguments: --maxbatches 3; did you mean --max-batches? (see --help)",
     "--see=1 x": "unrecognized arguments: --see=1 x; did you mean --seed? (see --help)",
     "--frobnicate": "unrecognized arguments: --frobnicate (see --help)",
+    "--predict 4 8 5": "unrecognized arguments: 8 5; a sequence with spaces needs quotes (see --help)",
     "\x1b[31m": "unrecognized arguments: \\u001b[31m",
     "--resume a\nb": "--resume: 'a\\nb' holds no run",
     "--data /dev/zero": "--data: '/dev/zero' line 1: longer than 10000000 bytes (",
@@ -231,10 +232,16 @@ DATA = {  # what a file holds, and how the message continues after its name
     b"a\tb\n\t a\n": "line 2: no symbols in the input; there must be 1 to 10000",
     b"a\tb\nc \xff\td\n": "line 2: byte 3 is not UTF-8",
     b"a\tb\nc\t<EOS>\n": "line 2: <EOS> is reserved for the model",
-    b"a\tb\n<UNK>\tc\n": "line 2: <UNK> is reserved for the model",
     b"x " * 10_001 + b"\ty\n": "line 1: 10001 symbols in the input; there must be 1 to 10000",
     b"a\n\n\xff": "line 1: needs one TAB between input and target, has 0, and 2 more wrong lines",
     b"a\tb\na\tc\nb\tc\n": "holds fewer than 3 different inputs",
+}
+SETTINGS_FILES = {  # what a file of settings holds, and how the message begins
+    "[1]": "--settings: 'x.json' holds no JSON object",
+    '{"learning_rat": 1}': "--settings: 'x.json': there is no setting 'learning_rat'",
+    '{"clip_norm": -1}': "--settings: 'x.json': clip_norm: '-1' is not a finite number above 0",
+    '{"batch_size": true}': "--settings: 'x.json': batch_size: 'True' is not a whole number",
+    '{"length_from": 9}': "--length-from: 9 is more than --length-to 8",
 }
 SETTINGS = {  # what config.json says; what is typed; and how the message begins
     **{
@@ -256,11 +263,6 @@ SETTINGS = {  # what config.json says; what is typed; and how the message begins
         {"data": "gone", "names": ["a", "b", "c"], "buckets": [[4, 4]]},
         "--resume run",
         "--resume: 'gone' is gone; if it has moved, say where it is with --data",
-    ),
-    "other data": (
-        {"data": "pairs", "names": ["a", "b", "c"], "buckets": [[4, 4]]},
-        "--resume run",
-        "--resume: 'pairs' is not, or no longer, the data of this run",
     ),
     "half a character": (
         {"data": "pairs", "names": ["a", "b", "\ud800"], "buckets": [[4, 4]]},
@@ -394,15 +396,6 @@ def folder(stopped, tmp_path):
     return tmp_path
 
 
-def everything(folder):
-    """Returns the contents of a folder: the target of each link, the bytes of each file."""
-    return {
-        path: os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-        if path.name != "lock"
-    }
-
-
 @pytest.fixture
 def no_tensorflow(monkeypatch):
     """Lets TensorFlow seem not to be imported, and not importable."""
@@ -436,6 +429,10 @@ CASES = [
     *(
         pytest.param(set_file("data", content), "--data data", f"--data: 'data' {message}", id=message[:60])
         for content, message in DATA.items()
+    ),
+    *(
+        pytest.param(set_file("x.json", content), "--settings x.json", message, id=content)
+        for content, message in SETTINGS_FILES.items()
     ),
     *(pytest.param(damage, typed, flagged(typed, message), id=name) for name, (damage, typed, message) in RUNS.items()),
     *(
@@ -506,7 +503,6 @@ DAMAGED = "the checkpoint 'run/checkpoints/11' is damaged ("
 OTHER = "'run/config.json' and the checkpoint 'run/checkpoints/11' are not of the same model: "
 DAMAGES = {  # found only by TensorFlow or a look into the checkpoint
     "no index": (set_file(INDEX, None), DAMAGED),
-    "half an index": (cut(INDEX, 0.5), DAMAGED),
     "no weights": (set_file(WEIGHTS, None), DAMAGED),
     "no state": (set_file(STATE, None), f"{DAMAGED}FileNotFoundError in state.json"),
     "half a state": (cut(STATE, 0.5), f"{DAMAGED}JSONDecodeError in state.json"),

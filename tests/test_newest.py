@@ -6,53 +6,22 @@ import shutil
 
 import pytest
 
-from support.run.run_folder import RUNS, RunFolder
+from support.terminal.command import read_command
 from tests.running import refusal
 
 
 @pytest.fixture
-def begin(tmp_path, monkeypatch):
-    """Returns a function that makes a run some seconds after the start of an hour, and returns its path in runs/."""
-    monkeypatch.chdir(tmp_path)
-
-    def begin(name, second):
-        (RUNS / name).mkdir(parents=True)
-        (RUNS / name / "config.json").touch()
-        os.utime(RUNS / name / "config.json", (3600 + second,) * 2)
-        return RUNS / name
-
-    return begin
-
-
-def test_the_run_that_was_begun_last_is_the_newest(begin):
-    assert RunFolder.newest() is None
-    first = begin("z", 1)
-    assert RunFolder.newest() == RunFolder(first)
-    second = begin("a", 2)
-    begin("m", 1.5)
-    assert RunFolder.newest() == RunFolder(second)
-    (first / "history.csv").touch()  # an older run that continues training stays the older one
-    assert RunFolder.newest() == RunFolder(second)
-
-
-def test_what_is_no_run_is_not_the_newest(begin):
-    run_folder = begin("a", 1)
-    (RUNS / "b/checkpoints").mkdir(parents=True)  # killed while the folder was made
-    (RUNS / "config.json").touch()
-    (RUNS / "c").touch()
-    assert RunFolder.newest() == RunFolder(run_folder)
-    shutil.rmtree(run_folder)
-    assert RunFolder.newest() is None
-
-
-@pytest.fixture
 def two_runs(stopped, tmp_path):
-    """A folder with two stopped runs: the one with seed 7 started last, the other one was saved last."""
+    """A folder with two stopped runs and what is none: the one with seed 7 started last, the other was saved last."""
     older, newer = (shutil.copytree(stopped, tmp_path / f"runs/{name}") for name in ("b-older", "a-newer"))
     settings = json.loads((newer / "config.json").read_text()) | {"seed": 7}
     (newer / "config.json").write_text(json.dumps(settings))
     os.utime(older / "config.json", (3600, 3600))
+    os.utime(newer / "config.json", (3601, 3601))
     (older / "history.csv").touch()
+    (tmp_path / "runs/z/checkpoints").mkdir(parents=True)  # killed while the folder was made
+    (tmp_path / "runs/config.json").touch()
+    (tmp_path / "runs/file").touch()
     return tmp_path
 
 
@@ -70,3 +39,23 @@ def test_resume_predict_and_export_take_the_newest_run(two_runs, monkeypatch, ca
         assert stderr.count("\n") == 1
         assert stderr.startswith(f"seq2seq_copy.py: {flag}: 'runs/a-newer' holds no run: config.json: ")
         assert stderr.endswith(f"; {flag} names another run (see --help)\n")
+    for name in ("a-newer", "b-older"):
+        shutil.rmtree(two_runs / "runs" / name)
+    assert "there is no run in 'runs'" in refusal(["--resume"], capsys)
+
+
+def test_what_answers_is_said_where_it_is_not_what_it_seems(two_runs, monkeypatch, caplog):
+    """The newest run was stopped, or the script has changed since. A run that was named needs no such line."""
+    monkeypatch.chdir(two_runs)
+    read_command(["--predict", "3"])
+    stopped = "the newest run, 'runs/a-newer', has 11 of 21 batches"
+    assert caplog.messages == [stopped]
+    caplog.clear()
+    read_command(["--predict", "3", "--run-dir", "runs/a-newer"])
+    assert not caplog.messages
+    path = two_runs / "runs/a-newer/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"script_sha256": "0f"}))
+    for arguments in ("--predict 3", "--export new", "--resume", "--start-from runs/a-newer"):
+        read_command(arguments.split())
+    edited = "the script has changed since 'runs/a-newer' began; the new one uses its weights"
+    assert caplog.messages == [edited, stopped, edited, stopped, edited, edited]

@@ -15,7 +15,7 @@ from support.run.checkpoints import Checkpoint
 from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ENDLESS, QUICK, batches_saved, files, only_run, posix, run, start
+from tests.running import ENDLESS, QUICK, batches_saved, files, long, only_run, posix, run, start, succeed
 
 ARGUMENTS = ["--max-batches", "60", "--batch-size", "20", "--samples", "0", "--xla", "off"]
 
@@ -23,8 +23,7 @@ ARGUMENTS = ["--max-batches", "60", "--batch-size", "20", "--samples", "0", "--x
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    status, stdout, stderr = run([*ARGUMENTS, "--run-dir", "whole"], folder, settings=QUICK)
-    assert (status, stderr) == (0, "")
+    stdout = succeed([*ARGUMENTS, "--run-dir", "whole"], folder, settings=QUICK)
     assert "the run in whole\n" in stdout
     return folder / "whole"
 
@@ -73,24 +72,22 @@ def test_each_run_has_a_folder_and_pictures_of_its_own(tmp_path):
 
 
 @posix
-def test_an_interrupted_run_reports_and_goes_on_to_the_same_end(whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, long(signal.SIGTERM)])
+def test_an_interrupted_run_reports_and_goes_on_to_the_same_end(number, whole, tmp_path):
     options = {"settings": QUICK, "before": "tests.in_fork:report_slowly"}
     process = start([*ARGUMENTS, "--batches-in-epoch", "1"], tmp_path, **options)
-    for line in process.stdout:
-        if line == "batch 20\n":
-            process.send_signal(signal.SIGINT)
-            break
+    assert "batch 20\n" in process.stdout
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "")
+    assert (process.returncode, stderr) == (128 + number, "")
     run_folder = only_run(tmp_path)
     kept = json.loads((run_folder / "metrics.json").read_text())["batches"]
     assert 20 < kept < 60
     assert re.search(rf"training interrupted\nloss [\d.]+ after {20 * kept} examples", stdout)
     assert f"\nloss curve in plots/loss.png, the run in runs/{run_folder.name}\n" in stdout
-    assert stdout.endswith(f"\nto go on: --resume runs/{run_folder.name}\n")
+    assert stdout.endswith(f"\nto go on: python seq2seq_copy.py --resume runs/{run_folder.name}\n")
     assert files(tmp_path) == ["plots/loss.png", "plots/memory.png", "plots/model.html"]
-    status, stdout, stderr = run(["--resume", "--batches-in-epoch", "1000", "--samples", "1"], tmp_path)
-    assert (status, stderr) == (0, "")
+    stdout = succeed(["--resume", "--batches-in-epoch", "1000", "--samples", "1"], tmp_path)
     assert stdout.startswith(f"resuming runs/{run_folder.name} after {kept} batches\n\nbatch 59\n")
     assert stdout.count("\n  sample 1:\n") == stdout.count("\nbatch ") == 1
     assert only_run(tmp_path) == run_folder and RunFolder(run_folder).has_ended
@@ -152,8 +149,7 @@ def test_a_run_from_elsewhere_writes_its_pictures_into_its_own_folder(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"plot": str(there)}))
     again = shutil.copytree(copy, copy.parent / "again")
-    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
-    assert (status, stderr) == (0, "")
+    stdout = succeed(["--resume", "copy"], copy.parent)
     assert stdout.endswith(
         "loss curve in copy/loss.png, the run in copy\nmemory in copy/memory.png\nlook inside: copy/model.html\n"
     )
@@ -168,9 +164,7 @@ def test_checkpoints_that_are_removed_while_it_trains_end_a_run(tmp_path):
     options = {"settings": QUICK, "before": "tests.in_fork:report_slowly"}
     process = start([*ENDLESS, "--batches-in-epoch", "1", "--samples", "0", "--run-dir", "run"], tmp_path, **options)
     checkpoints_of_run, ended = tmp_path / "run/checkpoints", False
-    for line in process.stdout:
-        if line == "batch 15\n":
-            break
+    assert "batch 15\n" in process.stdout
     message = "seq2seq_copy.py: 'run' is being trained by another process\n"
     assert run(["--resume", "run"], tmp_path) == (2, "", message)
     while not ended:  # between two checkpoints

@@ -1,5 +1,6 @@
 """config.json: the form in which all versions write it, and what is read from it."""
 
+import hashlib
 import json
 import shutil
 import types
@@ -13,7 +14,7 @@ from support import settings
 from support.errors import UserError
 from support.run.checkpoints import Checkpoint
 from support.settings import DataFacts, Settings
-from tests.running import run
+from tests.running import ROOT, run
 
 # Written by hand, so that a run of the version before can be read whatever Settings becomes.
 OF_THE_VERSION_BEFORE = """{
@@ -68,8 +69,11 @@ OF_DATA |= {"buckets": [[2, 1], [4, 7]], "names": ["a", "b", "\u00e9"], "untrain
 NEWER = ("dropout", "device", "min_count", "patience", "untrained", "started_from", "lines")
 
 
-def test_a_new_run_writes_the_same_file(stopped):
-    assert (stopped / "config.json").read_text() == OF_THE_VERSION_BEFORE
+def test_a_new_run_writes_the_same_file_and_a_digest_of_the_script(stopped):
+    values = json.loads((stopped / "config.json").read_text())
+    script = b"".join((ROOT / name).read_bytes() for name in ("seq2seq_copy.py", "helpers.py"))
+    assert values.pop("script_sha256") == hashlib.sha256(script).hexdigest()
+    assert f"{json.dumps(values, indent=2)}\n" == OF_THE_VERSION_BEFORE
 
 
 @pytest.mark.parametrize("arguments", [["--resume", "run"], ["--predict", "2 3 4"], ["--export", "new"]])
@@ -108,9 +112,18 @@ def test_a_long_input_counts_as_much_as_a_long_answer():
         settings.check(long)
 
 
-@pytest.mark.parametrize("values", [{}, [], "seed", None, {"seed": 1, "max_batches": 5}])
-def test_what_no_version_has_written_are_no_settings(values):
-    with pytest.raises(ValueError, match=r"."):
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "there is no seed"),
+        ([], "there is no seed"),
+        ("seed", "there is no max_batches"),
+        (None, "NoneType"),
+        ({"seed": 1, "max_batches": 5}, "there is no vocab_size"),
+    ],
+)
+def test_what_no_version_has_written_are_no_settings(values, message):
+    with pytest.raises(ValueError, match=message):
         settings.from_json(values)
 
 

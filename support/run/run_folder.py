@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import itertools
 import logging
 import os
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import filelock
 
+import helpers
+import seq2seq_copy
 from support import outside, settings
 from support.errors import UserError, as_user_error, reason
 from support.run.checkpoints import Checkpoint
@@ -25,6 +28,7 @@ from support.run.whole_files import NOT_SUPPORTED, PARTIAL, check_writable, flus
 
 RUNS = Path("runs")
 LOCK = "lock"
+SCRIPT = "script_sha256"  # in config.json
 BEST = "best"  # the name of a checkpoint
 MOST_CHECKPOINTS = 2
 ENDED = "ended"  # an empty file, the last one that a run saves
@@ -57,7 +61,7 @@ class RunFolder:
         folder = cls(path)
         folder.lock()
         check_empty(path)
-        write_json(path / "config.json", config.to_json())
+        write_json(path / "config.json", config.to_json() | {SCRIPT: script_sha256()})
         return folder
 
     @classmethod
@@ -105,6 +109,12 @@ class RunFolder:
         for newest in self.checkpoints()[-1:]:
             newest.check_names(config)
         return config
+
+    def warn_of_an_edit(self):
+        """Says if the script is not the one that began the run: another model may then use the same weights."""
+        began = outside.read_json(self.path / "config.json").get(SCRIPT)  # older runs have none
+        if began not in (None, script_sha256()):
+            log.warning("the script has changed since %r began; the new one uses its weights", str(self.path))
 
     @property
     def has_ended(self):
@@ -207,6 +217,12 @@ def copy_to_best(checkpoint):
         best.rename(old)
     partial.rename(best)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def script_sha256():
+    """Returns a digest of what the script holds now, and helpers.py."""
+    texts = [Path(module.__file__).read_text(encoding="utf-8") for module in (seq2seq_copy, helpers)]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 def new_path():

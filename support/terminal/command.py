@@ -370,7 +370,19 @@ def trained_run(run_dir, name="--run-dir"):
     with naming(name, is_newest=not run_dir):
         config = folder.read_settings()
         folder.final_checkpoint()
+    folder.warn_of_an_edit()
+    if not run_dir:
+        warn_of_a_part(config, folder)
     return config, folder
+
+
+def warn_of_a_part(config, folder):
+    """Says which run was chosen as the newest, if it was stopped, or has failed."""
+    batches = folder.checkpoints()[-1].batches
+    with contextlib.suppress(UserError):  # the history may be gone
+        if batches == config.max_batches or early_end(read_rows(folder.path / "history.csv", batches), config):
+            return
+    log.warning("the newest run, %r, has %d of %d batches", str(folder.path), batches, config.max_batches)
 
 
 def newest_run():
@@ -402,6 +414,7 @@ def command_to_resume(run, run_dir, given):
         check_unchanged(config, given)
         if checkpoints and folder.has_ended:
             check_unfinished(config, folder.path / "history.csv", checkpoints[-1].batches)
+    folder.warn_of_an_edit()
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
     # A path from config.json may be somebody else's, so it is not written to.

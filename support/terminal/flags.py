@@ -72,11 +72,13 @@ class OneLineErrorParser(argparse.ArgumentParser):
                 self.error(f"{argument[:-3]}: '--' is not a value")
         known, others = self.parse_known_args(arguments)
         if others:
-            self.error(f"unrecognized arguments: {' '.join(others)}{self.suggestion(others)}")
+            self.error(f"unrecognized arguments: {' '.join(others)}{self.suggestion(others, known)}")
         return vars(known)
 
-    def suggestion(self, others):
-        """Returns a question that names the flag that was probably meant; an empty str if none is similar."""
+    def suggestion(self, others, known):
+        """Returns advice about arguments that are no flags, such as which one was meant; "" if there is none."""
+        if "predict" in known and not any(argument.startswith("-") for argument in others):
+            return "; a sequence with spaces needs quotes"
         flags = [option for action in self._actions for option in action.option_strings]
         typed = [argument.partition("=")[0] for argument in others if argument.startswith("-")]
         meant = [found for argument in typed for found in difflib.get_close_matches(argument, flags, 1, cutoff=0.72)]

@@ -1,6 +1,7 @@
 """What a run prints: the block while it trains, and its final figures."""
 
 import platform
+import shlex
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from support import outside
 from support.errors import counted
 from support.pictures import page, pictures
 from support.settings import FOR_PAIRS, flag
+from support.terminal.process import PROGRAM
 
 MOST_LINES = 30  # of the exact match by length
 
@@ -168,6 +170,8 @@ def final_report(metrics):
     heading = f"loss {loss} after {counted(metrics['batches'] * batch_size, 'example')} (batch_size={batch_size})"
     if metrics["final_batch"] < metrics["batches"] - 1:
         heading += f"; the figures are of the best weights, from batch {metrics['final_batch']}"
+        if "validation" in metrics:
+            heading += f", by {counted(metrics['validation']['exact_match']['sequences'], 'validation input')}"
     if "validation" in metrics:
         return "\n".join([heading, "", *final_report_of_pairs(metrics)])
     return "\n".join(
@@ -190,7 +194,7 @@ def places(run):
     lines = [f"loss curve in {loss[1]}, the run in {run.folder.path}", *(f"{name} in {path}" for name, path in others)]
     lines.append(page.why_none(run.config) or f"look inside: {model[1]}")
     if len(run.history.rows) < run.config.max_batches and run.early_end() is None:
-        lines.append(f"to go on: --resume {run.folder.path}")
+        lines.append(f"to go on: python {PROGRAM} --resume {shlex.quote(str(run.folder.path))}")
     return "\n".join(map(outside.printable, lines))
 
 
