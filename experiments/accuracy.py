@@ -30,12 +30,7 @@ EDGES = [0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.000001]  # of probabilit
 
 
 def train(max_batches, seed, ask=None):
-    """Trains one run.
-
-    Returns:
-      shares: the exact shares of all held-out sequences, and of those never seen in training.
-      answered: what ask, a function like answers(), returns; None without it.
-    """
+    """Trains a run; returns the exact shares of all and of never seen held-out sequences, and what ask() returns."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, SCRIPT, "--run-dir", "run"]
         flags = ["--max-batches", str(max_batches), "--seed", str(seed), "--samples", "0"]
@@ -46,12 +41,7 @@ def train(max_batches, seed, ask=None):
 
 
 def answers(command, folder, seed):
-    """Asks a run for its answers to random sequences. command is what asks, folder where.
-
-    Returns:
-      probabilities: float [symbols], of each symbol in its answers.
-      is_right: bool [symbols], whether the sequence has the same symbol, or its end, in that place.
-    """
+    """Asks a run for random sequences; returns the probability of each answered symbol, and whether it is right."""
     config = Settings()
     symbols = (config.length_from, config.length_to, FIRST_SYMBOL, config.vocab_size)
     sequences = [sequence.tolist() for sequence in next(random_sequences(*symbols, SEQUENCES, 1_000_000 + seed))]

@@ -68,15 +68,7 @@ def backward_first(forward_state, backward_state):
 
 
 def reorder_decoder(weights, units):
-    """5b. Renumbers the units of a decoder, the second half first, so that it reads the state of backward_first().
-
-    Args:
-      weights: dict of arrays by the names of their variables.
-      units: int, how many units the decoder has.
-
-    Returns:
-      A dict like weights.
-    """
+    """5b. Renumbers the units of a decoder, the second half first, so that it reads the state of backward_first()."""
     order = np.roll(np.arange(units), units // 2)
     gates = np.concatenate([gate * units + order for gate in range(4)])  # columns: each gate holds all units
     kernel, bias = weights["decoder/cell/lstm_cell/kernel"], weights["decoder/cell/lstm_cell/bias"]

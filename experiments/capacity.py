@@ -73,13 +73,7 @@ def questions():
 
 
 def measure(config):
-    """Trains a model.
-
-    Returns:
-      weights: int, how many numbers the model learns.
-      exact: float [lengths], the share of exact answers for each of ASKED_LENGTHS.
-      right: float [lengths], the share of symbols, including EOS, that are right.
-    """
+    """Trains a model; returns its number of weights, and by length the shares of exact answers and of right symbols."""
     model, _, _ = common.train_model(config)
     weights = sum(math.prod(variable.shape.as_list()) for variable in tf.trainable_variables())
     answers = [evaluate(model, batch) for batch in questions()]
@@ -92,12 +86,7 @@ def measure(config):
 def length_at_half(lengths, exact):
     """Returns the length at which the share of exact answers falls below a half for good, interpolated linearly.
 
-    Args:
-      lengths: int [n], increasing.
-      exact: float [n], a share for each length.
-
-    Returns:
-      float; 0 if no share reaches a half, the last length if the last share does.
+    It is 0 if no share reaches a half, and the last length if the last share does.
     """
     reached = np.flatnonzero(np.asarray(exact) >= 0.5)
     if not reached.size:
@@ -128,11 +117,7 @@ def row(title, config, runs):
 
 
 def capacity_picture(results):
-    """Draws the length at which half of the answers are exact over the units.
-
-    Args:
-      results: dict from (title, units) to a list of results of measure().
-    """
+    """Draws the length at which half are exact over the units; results: those of measure(), by (title, units)."""
     seeds = len(next(iter(results.values())))
     title = f"What fits into the units after {BATCHES:,} batches: median and range of seeds 0 to {seeds - 1}"
     labels = {"xlabel": "units of the decoder", "ylabel": "length at which half are exact [symbols]", "title": title}
@@ -153,11 +138,7 @@ def capacity_picture(results):
 
 
 def length_picture(results):
-    """Draws how exact and how right the answers are over the length.
-
-    Args:
-      results: dict from a title to a list of results of measure().
-    """
+    """Draws how exact and how right the answers are over the length; results: those of measure(), by title."""
     figure = heat_maps.new_figure(9, 4.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, kind, label in zip(panels, (1, 2), ("sequences that are exact [%]", "symbols that are right [%]")):

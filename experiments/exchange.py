@@ -67,16 +67,8 @@ def learnt(opened, fitted, symbols, factors, generator):
     """Learns effects that exchange one symbol, with Adam through the fixed decoder.
 
     Each step exchanges one symbol, at a random position, in the states of LEARNING_BATCH sequences. The loss compares
-    the decoder's answers with the changed sequences. This is how Csordás et al. find their interventions.
-
-    Args:
-      opened: an Opened.
-      fitted, symbols: the states and the symbols to learn from.
-      factors: list of float arrays. Their product, float [positions, kinds, size], is the effects to start from.
-      generator: np.random.Generator.
-
-    Returns:
-      The effects, float [positions, kinds, size].
+    the decoder's answers with the changed sequences. This is how Csordás et al. find their interventions. The product
+    of factors is what it starts from.
     """
     kinds, rows = opened.kinds, np.arange(LEARNING_BATCH)
     factors = [factor.copy() for factor in factors]
@@ -152,13 +144,7 @@ def ways_to_exchange(opened, fitted, symbols, generator):
 
 
 def outcome(answers, before, position, new):
-    """Counts the effects of an exchange: the shares of sequences with each of OUTCOMES.
-
-    Args:
-      answers, before: int [sequences, steps], the decoder's predictions from the changed state and from the old one.
-      position: int, where the symbol was exchanged.
-      new: int [sequences], the symbol that replaces it.
-    """
+    """Returns the shares of sequences with each of OUTCOMES, from the answers to the changed and the old states."""
     is_new = answers[:, position] == new
     others_change = np.delete(answers != before, position, axis=1).any(axis=1)
     return is_new.mean(), others_change.mean(), (is_new & ~others_change).mean()

@@ -37,15 +37,9 @@ def effects(states, symbols, kinds):
 
 
 def discriminant(states, symbols, kinds):
-    """Fits the linear readout of one symbol: Fisher's linear discriminant analysis, with equally likely symbols.
+    """Fits Fisher's linear discriminant for one symbol, int [sequences]; returns a function from states to symbols.
 
-    Args:
-      states: float [sequences, size].
-      symbols: int [sequences].
-      kinds: int.
-
-    Returns:
-      A function from states to symbols.
+    All symbols count as equally likely.
     """
     means = np.array([states[symbols == kind].mean(axis=0) for kind in range(kinds)])  # [kinds, size]
     residuals = states - means[symbols]

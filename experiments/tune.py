@@ -201,9 +201,7 @@ def errors_of_run(task, chosen, seed, stop):
 
     All but the last look only at the first limits.EVALUATION_BATCH sequences. The share is at least half a sequence.
 
-    Raises:
-      KeyboardInterrupt: the process.Stop was asked to stop; checked after each step.
-      optuna.TrialPruned: the sizes are too large.
+    Sizes that are too large prune the trial; a process.Stop that was asked ends it with KeyboardInterrupt.
     """
     config = replace(task.config, **chosen, seed=seed)
     if limits.largest_tensor(config) > limits.LARGEST_TENSOR:
@@ -244,11 +242,7 @@ def restart(trainer, config):
 
 
 def open_storage(place):
-    """Opens a database, a file of SQLite by its path, any other by its URL; returns an optuna.storages.RDBStorage.
-
-    Raises:
-      UserError: it cannot be used. The message holds no password.
-    """
+    """Opens a database: a file of SQLite by its path, any other by its URL. Messages hold no password."""
     url, is_file = url_of(place), "://" not in place
     options = {"timeout": LOCKED} if is_file else {"connect_timeout": PATIENCE} if "postgresql" in url else {}
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1)

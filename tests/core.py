@@ -4,15 +4,15 @@ from seq2seq_copy import build_model, loss_and_gradients
 from support.tensorflow.sharing import reusing
 
 
-def results_of(model, parts=None, batch=None):
+def results_of(model, parts=None):
     """Returns what build_model() returns for the weights of a Model, with loss, and the gradients of the loss.
 
-    parts: a seq2seq_copy.Parts; None for those of the model. batch: a helpers.Batch; None for the placeholders.
+    parts: a seq2seq_copy.Parts; None for those of the model.
     """
-    batch, parts = model.placeholders if batch is None else batch, parts or model.parts
+    asked = model.placeholders, model.config, parts or model.parts
     with reusing(model.variables):
-        _, gradients = loss_and_gradients(batch, model.config, parts)
-        return build_model(batch, model.config, parts), gradients
+        _, gradients = loss_and_gradients(*asked)
+        return build_model(*asked), gradients
 
 
 def losses_of(trainer, batches, rate):

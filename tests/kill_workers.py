@@ -26,14 +26,6 @@ OF_EACH_START = ["--cluster-timeout", str(TIMEOUT)]
 SETTINGS = {"keep_every": 3, "held_out_sequences": 100}  # many checkpoints, so that many kills meet one being written
 
 
-def kill_one(children, victim):
-    """Kills a worker and waits for the others; returns all statuses and the seconds that this took."""
-    children[victim].kill()
-    start = time.monotonic()
-    statuses = [child.wait(BOUND) for child in children]
-    return statuses, time.monotonic() - start
-
-
 def main(path, count, times, xla):
     path, chance = Path(path).resolve(), random.Random(0)
     path.mkdir(parents=True, exist_ok=True)
@@ -62,7 +54,10 @@ def main(path, count, times, xla):
             children = start(name)
             time.sleep(chance.uniform(0, duration))
             victim = chance.randrange(count)
-            statuses, seconds = kill_one(children, victim)
+            children[victim].kill()
+            start_of_end = time.monotonic()
+            statuses = [child.wait(BOUND) for child in children]
+            seconds = time.monotonic() - start_of_end
             if statuses[victim] == 0:  # too late
                 assert statuses == [0] * count, (statuses, messages())
                 continue

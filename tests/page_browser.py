@@ -17,14 +17,13 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dis
 FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr"]
 
 
-def result_of(page, script, folder, milliseconds=60_000, flags=()):
+def result_of(page, script, folder, flags=()):
     """Opens a page with one more script, which may call finish(value) once.
 
     Args:
       page: str, the HTML. Its content security policy allows only scripts that it names, so the script is added to it.
       script: str of JavaScript.
       folder: pathlib.Path of an empty folder.
-      milliseconds: of virtual time, which passes as fast as the page allows.
       flags: more flags for Chromium.
 
     Returns:
@@ -36,7 +35,7 @@ def result_of(page, script, folder, milliseconds=60_000, flags=()):
     page = page.replace("</body>", f"<script>{script}</script></body>")
     path = folder / "page.html"
     path.write_text(page, encoding="utf-8")
-    options = [f"--user-data-dir={folder / 'profile'}", f"--virtual-time-budget={milliseconds}", "--dump-dom", *flags]
+    options = [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000", "--dump-dom", *flags]
     process = subprocess.run(
         [CHROMIUM, *FLAGS, *options, path.as_uri()], capture_output=True, text=True, encoding="utf-8", timeout=300
     )

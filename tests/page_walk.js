@@ -20,7 +20,6 @@ const result = (number) => question(number).querySelector(".result").textContent
   await pause(50);
   said.check = get("check").textContent;
   said.warning = get("warning").hidden;
-  said.about = get("about").textContent;
 
   // Ask: by typing, by clicking, and with errors.
   type("sequence", "3 4 5");
@@ -59,6 +58,14 @@ const result = (number) => question(number).querySelector(".result").textContent
   said.backward = get("encoder-step-title").textContent;
   get("encoder-step").querySelectorAll("button")[0].click();
   said.before = get("encoder-step-title").textContent;
+  steps[4].click();
+  get("steps").lastElementChild.firstElementChild.click();
+  type("sequence", "3 4");
+  said.shorter = ["encoder-step", "decoder-step"].map((id) =>
+    [...get(id).querySelectorAll("button")].map(({ disabled }) => disabled),
+  );
+  type("sequence", "3 4 5 6 7");
+  get("encoder-maps").querySelectorAll(".timeline-steps button")[8].click();
   const cell = get("encoder-cell").querySelector("canvas");
   for (const arrow of ["ArrowRight", ...Array(7).fill("ArrowDown")]) press(cell, arrow);
   said.cell = get("encoder-cell").querySelector(".readout").textContent;

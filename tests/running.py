@@ -166,6 +166,13 @@ def run(arguments, folder, text=None, start=start, **options):
     return process.returncode, stdout, stderr
 
 
+def succeed(arguments, folder, text=None, start=start, **options):
+    """Runs the command, which must succeed without a word on stderr; returns what it prints."""
+    status, stdout, stderr = run(arguments, folder, text, start, **options)
+    assert (status, stderr) == (0, ""), (status, stderr)
+    return stdout
+
+
 def run_process(arguments, folder, text=None, **options):
     """Does the same as run(), in a process that imports TensorFlow itself."""
     return run(arguments, folder, text, start_process, **options)
@@ -184,6 +191,15 @@ def files(folder):
     """Returns the files below a folder, except those of runs."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in paths if path.parts[0] != "runs")
+
+
+def everything(folder):
+    """Returns the contents of a folder: the target of each link, the bytes of each file."""
+    return {
+        path: os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+        if path.name != "lock"
+    }
 
 
 def batches_saved(run):

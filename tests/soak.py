@@ -16,7 +16,6 @@ stands in for a full disk. The seed decides what is done and when; the batch at 
 import argparse
 import collections
 import contextlib
-import hashlib
 import os
 import random
 import shutil
@@ -29,7 +28,7 @@ from pathlib import Path
 
 from support.run.run_folder import RunFolder
 from support.run.whole_files import PARTIAL, STALE
-from tests.running import batches_saved, start_with_files
+from tests.running import batches_saved, everything, start_with_files
 from tests.same_end import assert_same_end
 
 BATCHES = 60
@@ -55,12 +54,6 @@ ACCIDENTS = {  # and the exit statuses that they allow
 }
 DISK = 64 * 2**20  # bytes
 MOST_FINISHED = 6  # finished runs that are kept
-
-
-def contents(runs):
-    """Returns a digest of each file of some runs."""
-    paths = [path for run in runs for path in run.rglob("*") if path.is_file()]
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def write_pairs(path):
@@ -114,7 +107,7 @@ class Soak:
         run = self.current.setdefault(model, Path(f"{model}-{self.number}"))
         others = [Path(f"{name}-whole") for name in MODELS] + self.finished
         others += [other for other in self.current.values() if other != run]
-        before, kept = contents(others), batches_saved(run) or 0
+        before, kept = [everything(other) for other in others], batches_saved(run) or 0
         for path in Path().rglob(f"{PARTIAL}*"):  # left by kill -9; no process uses it any more
             os.utime(path, (time.time() - 2 * STALE,) * 2)
 
@@ -122,7 +115,7 @@ class Soak:
         new = [*SMALL, *MODELS[model].split(), "--run-dir", f"{run}"]
         status = self.disturb(["--resume", f"{run}"] if is_resumed else new, self.seconds[model])
         batches = batches_saved(run) or 0
-        assert contents(others) == before, "files of other runs have changed"
+        assert [everything(other) for other in others] == before, "files of other runs have changed"
         assert batches >= kept, f"{run} lost the checkpoint after {kept} batches"
         if status > 128:
             rows = (run / "history.csv").read_bytes().count(b"\n") - 1

@@ -17,7 +17,7 @@ from support.tensorflow import tensorflow_v1 as tf
 from support.tensorflow.sharing import reusing
 from support.terminal import predict
 from support.terminal.predict_flags import PredictFlags
-from tests.running import long, run
+from tests.running import long, run, succeed
 
 CONFIG = Settings(vocab_size=4, input_embedding_size=3, encoder_hidden_units=3, seed=3)
 LARGER = dataclasses.replace(CONFIG, vocab_size=9)
@@ -248,10 +248,8 @@ def folder(tmp_path_factory):
 
 def test_scores_and_json_say_the_same(folder):
     asked = ["--predict", "4 8 5", "--predict", "2 3 4 5 6 7", "--run-dir", "plain", "--beam", "4", "--n-best", "2"]
-    status, text, stderr = run([*asked, "--scores"], folder)
-    assert (status, stderr) == (0, "")
-    status, lines, stderr = run([*asked, "--json"], folder)
-    assert (status, stderr) == (0, "")
+    text = succeed([*asked, "--scores"], folder)
+    lines = succeed([*asked, "--json"], folder)
     pattern = r"input     > \[(.*)\]\n" + 2 * r"predicted > \[(.*)\]\nscores    > (\S+) (.*)\n"
     shown = re.findall(pattern, text)
     assert len(shown) == len(lines.splitlines()) == 2
@@ -297,8 +295,7 @@ def test_memory_and_attention_of_asked_sequences_are_drawn(folder):
     attentive = ["--attention", "luong", "--task", "alphabet", "--run-dir", "attentive"]
     assert run([*HALF_TRAINED, *attentive], folder)[0] == 0
     asked = ["--predict", "x y z", "--predict", "a b c d", "--run-dir", "attentive", "--plot", "drawn/seen.svg"]
-    status, stdout, stderr = run([*asked, "--beam", "3"], folder)
-    assert (status, stderr) == (0, "")
+    stdout = succeed([*asked, "--beam", "3"], folder)
     assert stdout.endswith("\nmemory and attention in drawn/seen.svg\n")
     assert (folder / "drawn/seen.svg").read_text().startswith("<?xml")
     assert run([*asked, "--json"], folder)[1].count("\n") == 2

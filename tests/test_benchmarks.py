@@ -15,32 +15,20 @@ from benchmarks.peers import Job
 from support.model import variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ROOT
+from tests.running import ROOT, start_process, succeed
 
 
 @pytest.mark.long
 def test_the_peers_have_equal_losses(tmp_path):
     work.make(tmp_path / "work.npz", Settings(batch_size=60, encoder_hidden_units=4))
-    program = [sys.executable, "-m", "benchmarks.peer_tensorflow", tmp_path / "work.npz"]
-    options = {
-        "cwd": ROOT,
-        "env": peers.environment(tmp_path / "cache"),
-        "input": "",
-        "capture_output": True,
-        "text": True,
-    }
-    forms = ("talk", "raw_rnn", "compiled")
-    ended = [subprocess.run([*program, form, str(work.CHECKED_LOSSES)], **options) for form in forms]
-    assert [peer.stderr for peer in ended] == [""] * 3
-    talk, raw_rnn, compiled = (json.loads(peer.stdout)["losses"] for peer in ended)
+    options, losses = {"env": peers.environment(tmp_path / "cache"), "module": "benchmarks.peer_tensorflow"}, []
+    for form in ("talk", "raw_rnn", "compiled"):
+        arguments = [str(tmp_path / "work.npz"), form, str(work.CHECKED_LOSSES)]
+        losses.append(json.loads(succeed(arguments, ROOT, "", start_process, **options))["losses"])
+    talk, raw_rnn, compiled = losses
     assert len(talk) == work.CHECKED_LOSSES
     np.testing.assert_allclose(raw_rnn, talk, rtol=1e-5)
     np.testing.assert_allclose(compiled, talk, rtol=1e-5)
-
-
-def test_the_settings_of_the_work_are_the_defaults_of_the_script(tmp_path):
-    work.make(tmp_path / "work.npz", Settings())
-    assert work.load(tmp_path / "work.npz").config == Settings()
 
 
 def test_a_whole_job_is_the_data_of_the_script(capsys):
@@ -67,12 +55,13 @@ def test_a_whole_job_is_the_data_of_the_script(capsys):
 def test_the_work_holds_every_weight_of_a_model_for_own_data(tmp_path):
     config = replace(own_data.MODEL, vocab_size=6, input_embedding_size=3, encoder_hidden_units=2)
     work.make(tmp_path / "work.npz", config)
-    weights = work.load(tmp_path / "work.npz").weights
+    loaded = work.load(tmp_path / "work.npz")
+    assert loaded.config == config
     with variants.open_model(config).session as session:
-        peer_tensorflow.load(weights, session)
-        loaded = session.run(tf.trainable_variables())
-    assert {values.tobytes() for values in loaded} == {values.tobytes() for values in weights.values()}
-    assert {values.shape for values in loaded} == {values.shape for values in weights.values()}
+        peer_tensorflow.load(loaded.weights, session)
+        of_model = session.run(tf.trainable_variables())
+    assert {values.tobytes() for values in of_model} == {values.tobytes() for values in loaded.weights.values()}
+    assert {values.shape for values in of_model} == {values.shape for values in loaded.weights.values()}
 
 
 def test_time_belongs_to_the_innermost_part():

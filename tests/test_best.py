@@ -8,7 +8,7 @@ import re
 import shutil
 
 import pytest
-from same_end import assert_same_end
+from same_end import assert_same_end, stopped_copy
 
 import helpers
 from seq2seq_copy import evaluate
@@ -110,12 +110,7 @@ def test_a_curve_ends_where_the_best_weights_are_from():
 
 def test_a_resumed_run_keeps_the_same_weights(learned):
     folder, _ = learned
-    shutil.copytree(folder / "run", folder / "stopped")
-    (folder / "stopped/metrics.json").unlink()
-    newest = sorted((path for path in (folder / "stopped/checkpoints").iterdir() if path.name != "best"), key=str)[-1]
-    shutil.rmtree(newest)
-    shutil.rmtree(folder / "stopped/checkpoints/best")
-    shutil.copytree(folder / "run/checkpoints/best", folder / "stopped/checkpoints/best")
+    stopped_copy(folder / "run", folder / "stopped")
     assert run(["--resume", "stopped"], folder)[0] == 0
     assert_same_end(folder / "run", folder / "stopped")
 

@@ -1,8 +1,6 @@
-"""The cells written out in the script and in support/, against the cells of tf-keras and against NumPy."""
+"""The cells written out in the script and in support/, against the cells of tf-keras."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from seq2seq_copy import LSTMCell, LSTMStateTuple
 from support.model.cells import GRUCell, GRUStateTuple
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import ROOT
+from tests.running import ROOT, run_process
 
 pytestmark = pytest.mark.short
 
@@ -48,8 +46,7 @@ def test_the_cells_equal_those_of_tf_keras_with_their_gradients(tmp_path):
     for name, (arrays, *_) in results.items():
         np.savez(tmp_path / f"{name}.npz", *arrays)
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1"}
-    command = [sys.executable, "-m", "tests.keras_cell", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert run_process([str(tmp_path)], ROOT, env=environment, module="tests.keras_cell")[0] == 0
     for name, (_, values, gradients) in results.items():
         expected = list(np.load(tmp_path / f"{name}-results.npz").values())
         assert len(expected) == len(values) + len(gradients)

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from support.run.run_folder import RunFolder
 from support.settings import Settings
 from support.tensorflow import compile_cache, startup
 from support.terminal import main
-from tests.running import ROOT, batches_saved, files, long, start_with_files, started, wait_for
+from tests.running import ROOT, batches_saved, files, long, run_process, start_process, start_with_files, wait_for
 
 SETTINGS = ["--max-batches", "50", "--samples", "0", "--encoder-hidden-units", "8"]
 LONGER = [*SETTINGS, "--max-batches", "400", "--batch-size", "21", "--learning-rate", "0.01", "--xla", "off"]
@@ -182,10 +181,9 @@ def test_a_signal_to_any_worker_stops_all_of_them_and_they_resume(whole, tmp_pat
 
 @pytest.mark.long
 def test_killed_workers_and_resumed_runs(tmp_path):
-    command = [sys.executable, "-m", "tests.kill_workers", str(tmp_path), "2", "2", "off"]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith("killed 2 times, ")
+    status, stdout, stderr = run_process([str(tmp_path), "2", "2", "off"], ROOT, module="tests.kill_workers")
+    assert status == 0, stderr
+    assert stdout.startswith("killed 2 times, ")
 
 
 @pytest.mark.long
@@ -396,12 +394,8 @@ def test_shares_cover_the_batch():
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_the_launcher_runs_the_real_command_and_passes_signals_on(number, tmp_path):
-    launcher = [sys.executable, "-m", "support.cluster.local", "2", "--max-batches", "100000", "--xla", "off"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        launcher, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    started.append(process)
+    arguments = ["2", "--max-batches", "100000", "--xla", "off"]
+    process = start_process(arguments, tmp_path, module="support.cluster.local")
     wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/101")))
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)

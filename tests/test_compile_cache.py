@@ -11,6 +11,7 @@ from support.tensorflow import compile_cache, startup
 from tests.running import posix, run
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--length-to", "4"]
+ARM = ("CPU implementer : 0x41\nCPU part : 0xd0c", "CPU implementer : 0x41\nCPU part : 0xd40")
 
 
 def train(folder, name, cache, *flags, **variables):
@@ -93,15 +94,12 @@ def test_an_entry_of_another_program_is_forgotten(first, cache, tmp_path):
     assert train(tmp_path, "again", cache) == (first[1], "")
 
 
-def test_a_cache_that_cannot_be_is_not_used(tmp_path, monkeypatch, caplog):
-    (tmp_path / "a file").write_text("")
-    monkeypatch.setenv(compile_cache.SETTING, str(tmp_path / "a file" / "cache"))
-    monkeypatch.delenv(compile_cache.FLAGS, raising=False)
-    compile_cache.use()
-    assert compile_cache.FLAGS not in os.environ and not caplog.messages
+def test_a_cache_that_cannot_be_is_not_used(used, tmp_path, caplog):
+    (tmp_path / "compiled-steps").write_text("")
+    assert not used() and not caplog.messages
 
 
-def test_a_user_without_a_home_costs_no_run(monkeypatch):
+def test_a_user_without_a_home_costs_no_run(used, monkeypatch):
     """As in a container whose user has no entry in /etc/passwd."""
 
     def no_home(*_, **__):
@@ -109,10 +107,7 @@ def test_a_user_without_a_home_costs_no_run(monkeypatch):
 
     monkeypatch.delenv(compile_cache.SETTING)
     monkeypatch.setattr(compile_cache.platformdirs, "user_cache_path", no_home)
-    monkeypatch.delenv(compile_cache.FLAGS, raising=False)
-    compile_cache.use()
-    assert compile_cache.FLAGS not in os.environ
-    assert not compile_cache.forget()
+    assert not used() and not compile_cache.forget()
 
 
 @pytest.fixture
@@ -133,6 +128,14 @@ def test_a_full_disk_costs_no_run(used, monkeypatch):
     few = shutil._ntuple_diskusage(1, 1, compile_cache.SPARE - 1)
     monkeypatch.setattr(compile_cache.shutil, "disk_usage", lambda _: few)
     assert not used()
+
+
+def test_a_cache_is_used_where_new_folders_are_open_to_the_group(used):
+    earlier = os.umask(0o002)
+    try:
+        assert "persistent_cache" in used()
+    finally:
+        os.umask(earlier)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rules")
@@ -169,6 +172,7 @@ def test_what_a_program_depends_on_is_in_the_name_of_its_folder(monkeypatch):
         lambda: monkeypatch.setattr(compile_cache.importlib.metadata, "version", lambda _: "2.99.0"),
         lambda: monkeypatch.setattr(compile_cache.platform, "machine", lambda: "riscv64"),
         lambda: monkeypatch.setattr(compile_cache.Path, "read_text", lambda *_: "model name : another\nflags : none"),
+        *(lambda part=part: monkeypatch.setattr(compile_cache.Path, "read_text", lambda *_: part) for part in ARM),
     ]
     names = {compile_cache.environment()}
     for change in changes:

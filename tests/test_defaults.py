@@ -14,6 +14,7 @@ from support.settings import FOR_FEW_PAIRS, FOR_PAIRS, Settings
 from support.terminal import training
 from support.terminal.command import read_command
 from support.terminal.report import data_report
+from tests.running import refusal
 
 TINY = ["--encoder-hidden-units", "3", "--input-embedding-size", "2", "--batch-size", "4", "--xla", "off"]
 
@@ -101,6 +102,14 @@ def test_a_run_that_starts_with_another_keeps_its_task_and_lengths(tmp_path):
     assert (config.task, config.length_from, config.length_to) == ("reverse", 2, 4)
     config = read_command([*start, "--task", "copy", "--length-to", "9"]).config
     assert (config.task, config.length_from, config.length_to) == ("copy", 2, 9)
+
+
+def test_a_folder_whose_name_tensorflow_cannot_read_is_no_start(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs [1]").mkdir()
+    monkeypatch.chdir(tmp_path / "runs [1]")
+    RunFolder.create(Path("other"), read_command(TINY).config).held.release()
+    Path("other/checkpoints/1").mkdir(parents=True)
+    assert "runs [1]/other' holds [, which TensorFlow takes for a pattern" in refusal(["--start-from", "other"], capsys)
 
 
 def test_a_long_run_is_announced(caplog):

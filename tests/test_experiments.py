@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import helpers
 from experiments import answers, capacity, claims, common, exchange, memory, recipes, states
 from seq2seq_copy import Model, Trainer, train
 from support.settings import Settings
-from tests.running import ROOT, posix, run
+from tests.running import ROOT, posix, run, start_process
 
 KINDS = 5
 
@@ -319,6 +318,6 @@ def test_the_processes_of_an_experiment_end_with_it_though_it_is_killed():
             print(*processes.map(abs, (1, 2)), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
     """
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = start_process([], ROOT, program=program)
     stdout, _ = process.communicate(timeout=120)  # until no process can print any more
     assert (process.returncode, stdout) == (-signal.SIGKILL, "1 2\n")

@@ -3,9 +3,8 @@
 import ast
 import graphlib
 import subprocess
-import sys
 
-from tests.running import ROOT, run
+from tests.running import ROOT, run, run_process
 
 GROUND = {"helpers", *(f"support.{name}" for name in ("errors", "outside", "signals", "limits", "values", "settings"))}
 BELOW_THE_TEXT = {
@@ -155,16 +154,15 @@ def test_the_top_holds_what_it_should():
 
 
 def test_help_and_bad_flags_load_neither_tensorflow_nor_matplotlib(tmp_path):
-    program = f"""if True:
+    program = """if True:
         import sys
-        sys.path.insert(0, {str(ROOT)!r})
         from support.terminal import main
         for sys.argv[1:] in (["--help"], ["--data", "nowhere.tsv"]):
             try:
                 main.run()
             except SystemExit as end:
-                print("status", end, "loaded:", *sys.modules.keys() & {{"tensorflow", "matplotlib", "keras"}})
+                print("status", end, "loaded:", *sys.modules.keys() & {"tensorflow", "matplotlib", "keras"})
     """
-    process = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
-    ends = [line.strip() for line in process.stdout.splitlines() if line.startswith("status")]
-    assert ends == ["status 0 loaded:", "status 2 loaded:"], process
+    printed = run_process([], tmp_path, program=program)
+    ends = [line.strip() for line in printed[1].splitlines() if line.startswith("status")]
+    assert ends == ["status 0 loaded:", "status 2 loaded:"], printed

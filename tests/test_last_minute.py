@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.running import posix, run
+from tests.running import posix, run, succeed
 
 SIZES = "--batch-size 2 --input-embedding-size 2 --encoder-hidden-units 2 --attention luong --samples 0 --xla off"
 DATA = "--data pairs.tsv --validation-data test.tsv --test-data test.tsv"
@@ -23,9 +23,7 @@ def ended(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ended")
     (folder / "pairs.tsv").write_text("".join(f"{a} {b}\t{b} {a}\n" for a in "abc" for b in "abc"))
     (folder / "test.tsv").write_text("a b c\tc b a\n")
-    status, stdout, stderr = run(f"--max-batches 2 --run-dir run {SIZES} {DATA}".split(), folder)
-    assert (status, stderr) == (0, "")
-    return folder, stdout
+    return folder, succeed(f"--max-batches 2 --run-dir run {SIZES} {DATA}".split(), folder)
 
 
 @pytest.fixture
@@ -49,6 +47,14 @@ def test_the_figures_are_saved_first_and_one_file_last(ended):
 
 
 @posix
+def test_a_picture_behind_a_link_has_the_format_of_the_name_that_was_typed(ended, killed):
+    (killed / "blob").touch()
+    (killed / "plots/loss.png").symlink_to("../blob")
+    assert run(["--resume", "run"], killed)[::2] == (0, "")
+    assert (killed / "blob").read_bytes() == (ended[0] / "plots/loss.png").read_bytes()
+
+
+@posix
 def test_what_cannot_be_saved_is_named_and_resuming_saves_it(ended, killed):
     """A limit on the size of a file stands in for a full disk. Something else is in the way of the small files."""
     original, stdout = ended
@@ -57,6 +63,7 @@ def test_what_cannot_be_saved_is_named_and_resuming_saves_it(ended, killed):
         (killed / path).mkdir()
     (killed / "run/projector").rmdir()
     (killed / "run/projector").touch()
+    (killed / "plots/loss.png").write_text("earlier")
     status, printed, stderr = run(["--resume", "run"], killed, largest_file=1000)
     *lines, last = stderr.splitlines()
     assert (status, figures(printed)) == (1, figures(stdout))
@@ -65,7 +72,8 @@ def test_what_cannot_be_saved_is_named_and_resuming_saves_it(ended, killed):
     into = [line for line in lines if line.startswith("seq2seq_copy.py: cannot write into 'run': ")]
     assert len(named) + len(into) == len(lines)
     assert last == "seq2seq_copy.py: --resume 'run' saves what is missing, once it can be written"
-    assert not any((killed / path).is_file() for path in {*ALL, LAST})
+    assert not any((killed / path).is_file() for path in {*ALL, LAST} - {"plots/loss.png"})
+    assert (killed / "plots/loss.png").read_text() == "earlier" and not list(killed.rglob("*.partial"))
 
     for path in blocked:
         (killed / path).rmdir()

@@ -2,13 +2,12 @@
 
 import datetime
 import re
-import subprocess
 import sys
 
 import pytest
 
 from experiments import make_pairs
-from tests.running import ROOT, long, posix, run
+from tests.running import ROOT, long, posix, run, start_process
 
 TINY = ["--max-batches", "2", "--batch-size", "5", "--encoder-hidden-units", "4", "--samples", "0", "--xla", "off"]
 OPTIONS = {form: ["--symbols", "characters"] for form in ("dates", "numbers")}
@@ -63,11 +62,6 @@ def test_each_form_trains(form, tmp_path):
     assert "  symbol error rate  " in stdout
 
 
-def start(*arguments, stdout=subprocess.PIPE):
-    command = [sys.executable, "-m", "experiments.make_pairs", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.parametrize("arguments", ["poems 3", "dates few", "dates", "dates 3 -1", "dates 3 1 2", "--help"])
 def test_bad_arguments_are_one_line_and_help_is_none(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["make_pairs", *arguments.split()])
@@ -82,10 +76,10 @@ def test_bad_arguments_are_one_line_and_help_is_none(arguments, monkeypatch, cap
 @posix
 def test_an_output_that_cannot_be_written_is_one_line_or_none():
     with open("/dev/full", "w") as full:
-        process = start("dates", "100", stdout=full)
+        process = start_process(["dates", "100"], ROOT, module="experiments.make_pairs", stdout=full)
         assert process.communicate()[1].endswith("No space left on device\n")
     assert process.returncode == 1
-    process = start("dates", "20000")
+    process = start_process(["dates", "20000"], ROOT, module="experiments.make_pairs")
     assert "\t" in process.stdout.readline()
     process.stdout.close()  # as head -1 does
     assert (process.stderr.read(), process.wait()) == ("", 1)

@@ -21,17 +21,13 @@ def test_control_characters_are_written_out():
     assert (
         outside.printable("\u0645\u06cc\u200c\u062e \u2764\ufe0f") == "\u0645\u06cc\u200c\u062e \u2764\ufe0f"
     )  # they join
-    assert outside.message("x\n" * 1000) == "x\\u000a" * 28 + "x\\u0 ... " + outside.message("x\n" * 1000)[-200:]
+    assert outside.message("x\n" * 1000) == "x\\u000a" * 28 + "x\\u0 ... " + ("x\\u000a" * 29)[-200:]
     assert outside.message("x" * 400) == "x" * 400
     assert outside.label("$x$ \x07") == r"\$x\$ \u0007"
 
 
 @posix
-def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", "/dev/zero", "/dev/tty0", tmp_path):
-        with pytest.raises(OSError):
-            outside.read_json(path)
+def test_a_very_large_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "large").write_bytes(b" " * 100 + b"1")
     assert outside.read_json(tmp_path / "large") == 1
     monkeypatch.setattr(outside, "LARGEST_FILE", 100)

@@ -98,17 +98,6 @@ def test_the_same_file_and_seed_give_the_same_sets_and_batches(tmp_path):
         ] == drawn
 
 
-def test_a_repeated_input_is_held_out_with_all_its_lines_or_not_at_all():
-    hashes = np.random.default_rng(0).integers(0, 40, size=400)
-    training, held_out = pairs.split(hashes, 10_000, np.random.default_rng(0))
-    assert sorted([*training, *held_out]) == list(range(400))
-    assert 2 <= len(set(hashes[held_out])) <= 4
-    assert not set(hashes[training]) & set(hashes[held_out])
-    training, held_out = pairs.split(hashes, 25, np.random.default_rng(0))
-    assert 0 < len(held_out) <= 25
-    assert not set(hashes[training]) & set(hashes[held_out])
-
-
 def test_at_most_a_tenth_of_the_lines_is_held_out(tmp_path, caplog):
     """Input 0 fills a quarter of the lines, and is drawn with a chance of a tenth."""
     hashes = np.append(np.arange(100), np.zeros(33, int))
@@ -139,6 +128,8 @@ def test_no_input_of_repeated_lines_is_in_two_sets(tmp_path):
     assert report.data_report(made, pairs.with_facts(config, made)).startswith(
         "150 pairs to learn, 15 for validation, 15 for the test; 121 lines with an earlier line's input; 10 symbols"
     )
+    few = pairs.read(replace(config, held_out_sequences=4))  # lines, and each input has at least three
+    assert 0 < few.validation_lines.size <= 4 and 0 < few.test_lines.size <= 4
 
 
 def test_no_held_out_pair_is_trained_on(caplog):
@@ -204,6 +195,19 @@ def test_too_many_symbols_are_one_error(small_file, tmp_path, monkeypatch):
         pairs.read(Settings(data=tmp_path / "pairs.tsv"))
 
 
+def test_rare_symbols_do_not_count_where_they_are_left_out(tmp_path, monkeypatch):
+    (tmp_path / "pairs.tsv").write_text("".join(f"a b{number}\tb a\n" for number in range(30)))
+    config = Settings(data=tmp_path / "pairs.tsv")
+    monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 3)
+    with pytest.raises(UserError, match="more than 3 different symbols; --min-count 2 leaves out those that"):
+        pairs.read(config)
+    config = replace(config, min_count=2)
+    assert set(pairs.read(config).names) == {"a", "b", "<UNK>"}
+    monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 2)
+    with pytest.raises(UserError, match="--min-count: 3 symbols remain, more than 2; a higher --min-count leaves out"):
+        pairs.read(config)
+
+
 @posix
 def test_a_full_disk_is_one_line(tmp_path):
     (tmp_path / "pairs.tsv").write_text("a b c d\ta b c d\n" * 3000)
@@ -212,12 +216,6 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert stderr == (
         "seq2seq_copy.py: --data: cannot write a temporary file for 'pairs.tsv': File too large (see --help)\n"
     )
-
-
-def test_symbols_that_no_training_pair_holds_are_found(small_file):
-    for training, others, found in (([0, 2], [1, 3], [(1, "e"), (3, "1")]), ([0, 1, 3], [2], [])):
-        made = small_file._replace(training_lines=np.array(training))
-        assert pairs.untrained_symbols(made, np.array(others)) == found
 
 
 def synthetic(lengths, target_lengths):
@@ -328,7 +326,7 @@ def learned(tmp_path_factory):
         lines.append(f"{' '.join(DIGITS[digit] for digit in number)}\t{' '.join(f'{d} +' for d in number)}\n")
     lines[17] = "zero rare\t0\n"
     (folder / "numbers.tsv").write_text("".join(lines))
-    settings = ["--data", "numbers.tsv", "--plain", "--max-batches", "400", "--samples", "1", "--seed", "21"]
+    settings = ["--data", "numbers.tsv", "--plain", "--max-batches", "400", "--samples", "1", "--seed", "36"]
     settings += ["--xla", "off"]
     return folder, run([*settings, "--run-dir", "whole"], folder)
 
@@ -346,7 +344,7 @@ def test_own_data_is_learned_and_shown_in_its_own_symbols(learned):
     _, (status, stdout, stderr) = learned
     assert status == 0
     rare, box = "--data, line 18: 'rare' is in no training pair", r"no installed font has '\\u4e5d'; .*"
-    assert re.fullmatch(rf"(seq2seq_copy.py: {rare}\n)?(seq2seq_copy.py: {box}\n)?", stderr)
+    assert re.fullmatch(rf"seq2seq_copy.py: {rare}\n(seq2seq_copy.py: {box}\n)?", stderr)
     assert re.search(r"^    input     > \[(zero|one|two|three|four|five|six|seven|eight|\u4e5d| )+\]$", stdout, re.M)
     assert re.search(r"^\d+ test inputs$", stdout, re.M)
     assert float(re.search(r"exact match +([\d.]+)%", stdout)[1]) > 95
@@ -376,11 +374,6 @@ def test_data_that_has_moved_is_named_by_a_flag(learned, stopped):
     config = (stopped / "stopped/config.json").read_text().replace(str(learned[0]), str(stopped))
     (stopped / "stopped/config.json").write_text(config)
     (stopped / "numbers.tsv").rename(stopped / "moved.tsv")
-    status, _, stderr = run(["--resume", "stopped"], stopped)
-    assert status == 2
-    assert re.fullmatch(
-        r"seq2seq_copy.py: --resume: '.*numbers.tsv' is gone; if it has moved, .* with --data .*\n", stderr
-    )
     assert run(["--resume", "stopped", "--data", "moved.tsv"], stopped)[0] == 0
 
 

@@ -5,7 +5,6 @@ import itertools
 import logging
 import os
 import re
-import signal
 import stat
 from pathlib import PureWindowsPath
 
@@ -15,8 +14,7 @@ from support.errors import UserError
 from support.run import run_folder, whole_files
 from support.run.run_folder import RunFolder
 from support.settings import Settings
-from support.signals import HANGUP, SIGNALS
-from tests.running import ROOT, SHORT, only_run, run_process, start_process
+from tests.running import ROOT, SHORT, only_run, start_process, succeed
 
 LIKE_WINDOWS = {
     "PYTHONPATH": str(ROOT / "tests/like_windows"),
@@ -38,16 +36,13 @@ def test_a_run_like_on_windows_is_killed_resumed_and_asked(tmp_path):
     environment = os.environ | LIKE_WINDOWS
     arguments = [*SHORT, "--data", "pairs.tsv", "--plain", "--max-batches", "250", "--batches-in-epoch", "1"]
     process = start_process(arguments, tmp_path, env=environment)
-    for line in process.stdout:
-        if line == "batch 120\n":
-            process.kill()
+    assert "batch 120\n" in process.stdout
+    process.kill()
     process.wait()
     name = only_run(tmp_path).name
-    status, stdout, stderr = run_process(["--resume", "--batches-in-epoch", "1000"], tmp_path, env=environment)
-    assert (status, stderr) == (0, "")
+    stdout = succeed(["--resume", "--batches-in-epoch", "1000"], tmp_path, start=start_process, env=environment)
     assert re.search(rf"resuming runs/{name} after [12]01 batches\n", stdout)
-    status, stdout, stderr = run_process(["--predict", "ő ő"], tmp_path, env=environment)
-    assert (status, stderr) == (0, "")
+    stdout = succeed(["--predict", "ő ő"], tmp_path, start=start_process, env=environment)
     assert stdout.startswith("input     > [\\u0151 \\u0151]\n")
     for path in tmp_path.rglob("*"):
         assert_valid_on_windows(path.name)
@@ -119,8 +114,3 @@ def test_what_has_the_name_that_is_written_first_is_not_written_to(tmp_path, mon
         whole_files.write_whole(tmp_path / "file", b"new")
     assert not (tmp_path / "file").exists()
     assert (tmp_path / "other").read_bytes() == b"of another"
-
-
-def test_the_signals_exist_here():
-    assert signal.SIGINT in SIGNALS
-    assert (HANGUP in SIGNALS) == hasattr(signal, "SIGHUP")

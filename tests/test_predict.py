@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import limits
-from support.model import beam_search
 from support.settings import Settings
 from support.terminal import predict
 from tests.running import QUICK, open_terminal, posix, run, run_process, start, start_process, termios
@@ -81,16 +80,11 @@ def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
     process.communicate()
 
 
-def test_a_prediction_ends_before_its_eos():
-    for symbols, shown in (([4, 3, 1, 0, 0], [4, 3]), ([1, 3, 1, 0], []), ([4, 3, 5, 0, 2], [4, 3, 5, 0, 2])):
-        hypothesis = beam_search.up_to_eos(np.array(symbols), np.zeros(len(symbols)), None)
-        np.testing.assert_array_equal(predict.without_eos(hypothesis.symbols), shown)
-
-
 def start_conversation(start, folder):
     """Returns the process, and the keyboard and screen of its terminal."""
     keyboard, terminal = open_terminal()
-    process = start(["--predict", "-"], folder, stdin=terminal, stdout=terminal, stderr=terminal)
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most locales
+    process = start(["--predict", "-"], folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     return process, keyboard
 
@@ -100,7 +94,7 @@ def read_until(keyboard, text):
     shown = ""
     while text not in shown:
         assert select.select([keyboard], [], [], 60)[0], shown
-        shown += os.read(keyboard, 1000).decode()
+        shown += os.read(keyboard, 1000).decode(errors="replace")
     return shown
 
 
@@ -125,6 +119,8 @@ def test_a_terminal_is_a_conversation_with_line_editing(folder):
     assert "input     > [4 3 2]" in shown
     os.write(keyboard, b"nonsense\n")
     read_until(keyboard, "line 2: 'nonsense' is not a symbol from 2 to 4\r\n> ")
+    os.write(keyboard, b"4 \xff 2\n")
+    read_until(keyboard, "line 3: '\ufffd' is not a symbol from 2 to 4\r\n> ")
     os.write(keyboard, b"\x04")
     assert process.wait(timeout=60) == 1
 

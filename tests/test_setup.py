@@ -5,9 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
-import conftest
 import pytest
 from packaging.requirements import Requirement
 
@@ -30,13 +28,6 @@ def test_another_python_is_one_line_and_installs_nothing(version, tmp_path):
     assert end.startswith("make: ***")
     assert (process.returncode, process.stdout) == (2, "")
     assert not (tmp_path / "venv").exists()
-
-
-def test_what_is_left_out_is_one_line_for_each_reason():
-    skipped, lines = SimpleNamespace(longrepr=("test_page.py", 1, "Skipped: no Chromium here")), []
-    reporter = SimpleNamespace(stats={"skipped": [skipped, skipped]}, write_line=lines.append)
-    conftest.pytest_terminal_summary(reporter)
-    assert lines == ["left out: 2 tests. no Chromium here"]
 
 
 def test_the_lock_holds_what_the_requirements_allow_with_hashes_and_names_no_registry():

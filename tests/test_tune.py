@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -48,17 +47,7 @@ tune.errors_of_run, tune.draw, tune.device.choose = errors_of_run, lambda *_: No
 
 def start(arguments, folder, code=QUICK):
     """Starts the command in its own process group, as a terminal does."""
-    command = subprocess.Popen(
-        [sys.executable, "-c", f"{code}\ntune.run()", *TINY, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    running.started.append(command)
-    return command
+    return running.start_process([*TINY, *arguments], folder, program=f"{code}\ntune.run()", start_new_session=True)
 
 
 @pytest.fixture
@@ -368,24 +357,3 @@ def test_two_processes_on_a_postgresql_server_that_stops(tmp_path):
 def test_the_defaults_are_what_tuning_has_learned():
     for name, value in json.loads((ROOT / "experiments/best.json").read_text()).items():
         assert getattr(Settings, name) == value, name
-
-
-# What the script does with a file of settings
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("{", "cannot read 'x.json': Expecting property name"),
-        ("[1]", "'x.json' holds no JSON object"),
-        ('{"learning_rat": 1}', "'x.json': there is no setting 'learning_rat'"),
-        ('{"clip_norm": -1}', "'x.json': clip_norm: '-1' is not a finite number above 0"),
-        ('{"batch_size": true}', "'x.json': batch_size: 'True' is not a whole number"),
-        ('{"length_from": 9}', "--length-from: 9 is more than --length-to 8"),
-    ],
-)
-def test_a_wrong_file_of_settings_is_one_line(text, reason, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("x.json").write_text(text)
-    stderr = running.refusal(["--settings", "x.json"], capsys)
-    assert stderr.count("\n") == 1 and reason in stderr

@@ -2,15 +2,13 @@
 
 import json
 import shutil
-import signal
 
 import numpy as np
 import pytest
-from same_end import assert_same_end
+from same_end import assert_same_end, stopped_copy
 
 from support.run.history import Row, has_reached
-from support.run.run_folder import RunFolder
-from tests.running import batches_saved, posix, run, start
+from tests.running import batches_saved, run, succeed
 
 SHARE = 0.8
 SETTINGS = (
@@ -23,17 +21,7 @@ SETTINGS = (
 def ended(tmp_path_factory):
     """A run that has reached the share, and what it printed."""
     folder = tmp_path_factory.mktemp("ended")
-    status, stdout, stderr = run([*SETTINGS, "--run-dir", "whole"], folder)
-    assert (status, stderr) == (0, "")
-    return folder / "whole", stdout
-
-
-@pytest.fixture
-def copy(ended, tmp_path):
-    """A copy of that run, as if killed before it wrote its figures."""
-    shutil.copytree(ended[0], tmp_path / "copy")
-    (tmp_path / "copy/ended").unlink()
-    return tmp_path / "copy"
+    return folder / "whole", succeed([*SETTINGS, "--run-dir", "whole"], folder)
 
 
 @pytest.mark.parametrize(
@@ -74,34 +62,16 @@ def test_a_run_ends_at_its_second_evaluation_with_the_share(ended):
     assert batches_saved(whole) == last + 1
 
 
-@pytest.mark.long
-@posix
-def test_a_run_that_is_interrupted_before_goes_on_to_the_same_end(ended, tmp_path):
-    process = start([*SETTINGS, "--batches-in-epoch", "1", "--run-dir", "stopped"], tmp_path)
-    for line in process.stdout:
-        if line == "batch 50\n":
-            process.send_signal(signal.SIGTERM)
-            break
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert 50 < batches_saved(tmp_path / "stopped") < batches_saved(ended[0])
-    status, stdout, stderr = run(["--resume", "stopped", "--batches-in-epoch", "1000"], tmp_path)
-    assert (status, stderr) == (0, "")
-    assert ": two evaluations in a row reached --until 0.8" in stdout
-    shutil.copy(ended[0] / "config.json", tmp_path / "stopped")
-    assert_same_end(ended[0], tmp_path / "stopped")
+def test_a_run_killed_before_its_last_checkpoint_goes_on_to_the_same_end(ended, tmp_path):
+    stopped_copy(ended[0], tmp_path / "copy")
+    assert run(["--resume", "copy"], tmp_path)[0] == 0
+    assert_same_end(ended[0], tmp_path / "copy")
 
 
-def test_a_run_killed_before_its_last_checkpoint_goes_on_to_the_same_end(ended, copy):
-    RunFolder(copy).checkpoints()[-1].path.rename(copy / "gone")
-    assert run(["--resume", "copy"], copy.parent)[0] == 0
-    shutil.rmtree(copy / "gone")
-    assert_same_end(ended[0], copy)
-
-
-def test_a_run_killed_before_its_report_makes_no_further_batch(ended, copy):
-    status, stdout, stderr = run(["--resume", "copy"], copy.parent)
-    assert (status, stderr) == (0, "")
+def test_a_run_killed_before_its_report_makes_no_further_batch(ended, tmp_path):
+    copy = shutil.copytree(ended[0], tmp_path / "copy")
+    (copy / "ended").unlink()
+    stdout = succeed(["--resume", "copy"], tmp_path)
     assert ": two evaluations in a row reached --until 0.8" in stdout
     assert_same_end(ended[0], copy)
 

@@ -16,7 +16,7 @@ from seq2seq_copy import PLAIN, LSTMCell, LSTMStateTuple
 from support.model import attention, teacher_forcing, variants
 from support.settings import Settings
 from support.tensorflow import tensorflow_v1 as tf
-from tests.running import SHORT, files, long, run
+from tests.running import SHORT, files, long, run, succeed
 
 CONFIG = Settings(
     vocab_size=7, input_embedding_size=4, encoder_hidden_units=3, seed=3, max_batches=20, length_to=6, batch_size=4
@@ -161,12 +161,11 @@ def test_scheduled_sampling_falls_from_the_truth_to_the_prediction():
     assert not any(np.allclose(half, other) for other in others)
 
 
-def truth_read(batches_done, seed=3, columns=20_000):
+def truth_read(batches_done, seed=3):
     """Returns which sequences read the truth, bool [steps, columns], in a run of 10 batches that starts at 0.7."""
     tf.reset_default_graph()
-    config = dataclasses.replace(
-        CONFIG, feedback="scheduled", teacher_probability=0.7, max_batches=10, batch_size=columns, seed=seed
-    )
+    columns, scheduled = 20_000, {"feedback": "scheduled", "teacher_probability": 0.7, "max_batches": 10}
+    config = dataclasses.replace(CONFIG, batch_size=columns, seed=seed, **scheduled)
 
     def loop_fn(time, cell_output, cell_state, loop_state):
         return tf.fill([columns], False), tf.zeros([columns, 1]), None, None, None
@@ -268,6 +267,22 @@ def test_a_run_with_everything_is_resumed(everything):
 
 
 def test_a_run_with_everything_is_asked(everything):
-    status, stdout, stderr = run(["--predict", "x y z", "--run-dir", "whole"], everything[0])
-    assert (status, stderr) == (0, "")
+    stdout = succeed(["--predict", "x y z", "--run-dir", "whole"], everything[0])
     assert re.fullmatch(r"input     > \[x y z\]\npredicted > \[[a-z <>PAD]*\]\n", stdout)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "--xla on --dropout 0.2 --attention bahdanau --feedback scheduled --task reverse",
+        "--xla off --cell gru --encoder forward --attention bahdanau",
+    ],
+)
+def test_a_run_with_layers_and_more_is_resumed_and_asked(settings, tmp_path):
+    succeed([*SHORT, *settings.split(), "--layers", "2", "--run-dir", "whole"], tmp_path)
+    stopped_copy(tmp_path / "whole", tmp_path / "stopped")
+    succeed(["--resume", "stopped"], tmp_path)
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+    stdout = succeed(["--predict", "4 8 5", "--run-dir", "stopped"], tmp_path)
+    assert stdout.startswith("input     > [4 8 5]\npredicted > [")
