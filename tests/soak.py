@@ -167,7 +167,7 @@ def small_disk():
     finally:
         os.chdir(here)
         if mount.returncode == 0:
-            subprocess.run(["umount", disk], check=True)
+            subprocess.run(["umount", "--lazy", disk], check=True)
         shutil.rmtree(disk)
 
 
