@@ -255,7 +255,7 @@ def test_a_terminal_that_is_gone_stops_the_run_and_an_ignored_signal_does_not(tm
 
 def test_help_names_what_is_done_with_a_run():
     stdout = flag_parser().format_help()
-    for name in ("--run-dir", "--resume", "--predict", "--export"):
+    for name in ("--run-dir", "--resume", "--start-from", "--predict", "--predict-file", "--answers", "--export"):
         assert re.search(rf"^  {name} ", stdout, re.MULTILINE), name
 
 

@@ -48,7 +48,7 @@ def test_what_answers_is_said_where_it_is_not_what_it_seems(two_runs, monkeypatc
     """The newest run was stopped, or the script has changed since. A run that was named needs no such line."""
     monkeypatch.chdir(two_runs)
     read_command(["--predict", "3"])
-    stopped = "the newest run, 'runs/a-newer', has 11 of 21 batches"
+    stopped = "the newest run, 'runs/a-newer', has made only 11 of 21 batches"
     assert caplog.messages == [stopped]
     caplog.clear()
     read_command(["--predict", "3", "--run-dir", "runs/a-newer"])
@@ -57,5 +57,5 @@ def test_what_answers_is_said_where_it_is_not_what_it_seems(two_runs, monkeypatc
     path.write_text(json.dumps(json.loads(path.read_text()) | {"script_sha256": "0f"}))
     for arguments in ("--predict 3", "--export new", "--resume", "--start-from runs/a-newer"):
         read_command(arguments.split())
-    edited = "the script has changed since 'runs/a-newer' began; the new one uses its weights"
+    edited = "the script has changed since 'runs/a-newer' began; the changed script uses its weights"
     assert caplog.messages == [edited, stopped, edited, stopped, edited, edited]

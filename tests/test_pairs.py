@@ -203,6 +203,9 @@ def test_rare_symbols_do_not_count_where_they_are_left_out(tmp_path, monkeypatch
         pairs.read(config)
     config = replace(config, min_count=2)
     assert set(pairs.read(config).names) == {"a", "b", "<UNK>"}
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="line 3: more than 5 different symbols$"):
+        patch.setattr(pairs, "MOST_WORDS", 5)
+        pairs.read(config)
     monkeypatch.setattr(pairs, "LARGEST_VOCABULARY", 2)
     with pytest.raises(UserError, match="--min-count: 3 symbols remain, more than 2; a higher --min-count leaves out"):
         pairs.read(config)

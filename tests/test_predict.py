@@ -80,6 +80,16 @@ def test_each_line_typed_into_a_terminal_is_answered_at_once(folder):
     process.communicate()
 
 
+@posix
+def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(folder, tmp_path):
+    (tmp_path / "seen.png").write_text("earlier")
+    asked = ["--predict", "4 3 2", "--run-dir", str(folder / "runs/easy"), "--plot", "seen.png"]
+    status, stdout, stderr = run(asked, tmp_path, largest_file=1000)
+    assert (status, stdout) == (1, "input     > [4 3 2]\npredicted > [4 3 2]\n")
+    assert stderr == "seq2seq_copy.py: cannot write 'seen.png': File too large\n"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
 def start_conversation(start, folder):
     """Returns the process, and the keyboard and screen of its terminal."""
     keyboard, terminal = open_terminal()

@@ -61,6 +61,16 @@ def test_the_report_names_the_batch_of_the_best_weights():
     assert heading == "loss 0.5000 after 10 examples (batch_size=5); the figures are of the best weights, from batch 0"
 
 
+def test_the_report_says_how_few_chose_the_best_weights():
+    """Training looks at no more than 1,000 validation inputs."""
+    for inputs, chosen_by in ((1, "1 validation input"), (5000, "1000 validation inputs")):
+        validation = {"exact_match": {"share": 0.5, "exact": 1, "sequences": inputs}, "symbol_error_rate": 0.5}
+        validation |= {"exact_match_by_target_length": {}, "inputs_with_unknown_symbols": 0}
+        of_pairs = {"final_batch": 0, "validation": validation | {"targets_with_unknown_symbols": 0}}
+        heading = report.final_report(metrics() | of_pairs).splitlines()[0]
+        assert heading.endswith(f"; the figures are of the best weights, from batch 0, chosen by {chosen_by}")
+
+
 def test_many_lengths_become_few_lines():
     many = {str(length): {"share": 0.5, "exact": 1, "sequences": 2} for length in range(3, 103)}
     lines = report.final_report(metrics() | {"exact_match_by_length": many}).splitlines()[7:]

@@ -30,6 +30,13 @@ def test_another_python_is_one_line_and_installs_nothing(version, tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+def test_what_is_left_out_is_one_line_for_each_reason(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "tests/test_page.py", "-k", "everybody or links"]
+    no_browser = os.environ | {"PATH": str(tmp_path)}
+    process = subprocess.run(command, cwd=ROOT, env=no_browser, capture_output=True, text=True)
+    assert "\nleft out: 2 tests. no Chromium here; apt-get install chromium\n" in process.stdout
+
+
 def test_the_lock_holds_what_the_requirements_allow_with_hashes_and_names_no_registry():
     lock = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--(extra-)?index|--find-links", lock)

@@ -36,6 +36,7 @@ def compiled_if_possible(config, build):
 
     If config.xla is on, XLA has compiled its step. If it cannot, a warning says why, and config.xla is off.
     """
+    has_forgotten = False
     while config.xla == "on":
         try:
             trainer = build(config)
@@ -43,7 +44,8 @@ def compiled_if_possible(config, build):
                 list(trainer.run([]))
             return trainer
         except tf.errors.OpError as error:
-            if compile_cache.forget():  # a cached program may be to blame
+            if not has_forgotten and compile_cache.forget():  # a cached program may be to blame
+                has_forgotten = True
                 continue
             if isinstance(error, tf.errors.ResourceExhaustedError):
                 raise

@@ -61,7 +61,7 @@ class RunFolder:
         folder = cls(path)
         folder.lock()
         check_empty(path)
-        write_json(path / "config.json", config.to_json() | {SCRIPT: script_sha256()})
+        write_json(path / "config.json", config.to_json() | {SCRIPT: AT_START})
         return folder
 
     @classmethod
@@ -113,8 +113,8 @@ class RunFolder:
     def warn_of_an_edit(self):
         """Says if the script is not the one that began the run: another model may then use the same weights."""
         began = outside.read_json(self.path / "config.json").get(SCRIPT)  # older runs have none
-        if began not in (None, script_sha256()):
-            log.warning("the script has changed since %r began; the new one uses its weights", str(self.path))
+        if None not in (began, AT_START) and began != AT_START:
+            log.warning("the script has changed since %r began; the changed script uses its weights", str(self.path))
 
     @property
     def has_ended(self):
@@ -220,9 +220,14 @@ def copy_to_best(checkpoint):
 
 
 def script_sha256():
-    """Returns a digest of what the script holds now, and helpers.py."""
-    texts = [Path(module.__file__).read_text(encoding="utf-8") for module in (seq2seq_copy, helpers)]
-    return hashlib.sha256("".join(texts).encode()).hexdigest()
+    """Returns a digest of what the script and helpers.py hold; None where they cannot be read, as in an archive."""
+    with contextlib.suppress(OSError):
+        contents = b"".join(Path(module.__file__).read_bytes() for module in (seq2seq_copy, helpers))
+        return hashlib.sha256(contents.replace(b"\r\n", b"\n")).hexdigest()
+    return None
+
+
+AT_START = script_sha256()  # an edit while this process runs is not what it computes
 
 
 def new_path():

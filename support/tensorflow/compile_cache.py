@@ -59,7 +59,8 @@ def use():
             return
         for path in (root, folder):
             if not is_private(path):
-                log.warning("compiled programs are not kept in %r: others may write there", str(path))
+                remedy = "chmod go-w makes it private"
+                log.warning("compiled programs are not kept in %r: others may write there; %s", str(path), remedy)
                 return
         shrink(root)
         flags = f"--tf_xla_persistent_cache_directory={quoted(folder)} --tf_xla_persistent_cache_read_only=false"

@@ -382,7 +382,7 @@ def warn_of_a_part(config, folder):
     with contextlib.suppress(UserError):  # the history may be gone
         if batches == config.max_batches or early_end(read_rows(folder.path / "history.csv", batches), config):
             return
-    log.warning("the newest run, %r, has %d of %d batches", str(folder.path), batches, config.max_batches)
+    log.warning("the newest run, %r, has made only %d of %d batches", str(folder.path), batches, config.max_batches)
 
 
 def newest_run():

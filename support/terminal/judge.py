@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from dataclasses import replace
@@ -156,14 +157,22 @@ def judge_file(path, pairs, model, flags, answers):
     try:
         write(answers, judged, model.config)
         write_figures(answers, found)
-    finally:  # last, because whoever reads the output may go away
-        for each in judged:
-            shown = "-" if each.answer is None else bracketed(each.answer)
-            print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
-            print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
-        inputs = counted(found["exact_match"]["sequences"], "input")
-        print("", *report_of_pairs(found, f"{inputs} of {path}"), sep="\n")
+    except OSError:
+        with contextlib.suppress(OSError):  # what could not be saved matters more
+            print_judged(path, judged, found)
+        raise
+    print_judged(path, judged, found)  # last, because whoever reads the output may go away
     print("", printable(f"answers in {answers}"), sep="\n")
+
+
+def print_judged(path, judged, found):
+    """Prints a list of Judged and their figures."""
+    for each in judged:
+        shown = "-" if each.answer is None else bracketed(each.answer)
+        print(f"input     > {bracketed(each.inputs)}\ntarget    > {bracketed(each.target)}")
+        print(f"predicted > {shown}{'' if each.is_right else '  wrong'}")
+    inputs = counted(found["exact_match"]["sequences"], "input")
+    print("", *report_of_pairs(found, f"{inputs} of {path}"), sep="\n")
 
 
 def write_figures(answers, found):

@@ -8,6 +8,7 @@ import numpy as np
 from helpers import PAD, decoder_targets
 from support import outside
 from support.errors import counted
+from support.limits import EVALUATION_BATCH
 from support.pictures import page, pictures
 from support.settings import FOR_PAIRS, flag
 from support.terminal.process import PROGRAM
@@ -171,7 +172,8 @@ def final_report(metrics):
     if metrics["final_batch"] < metrics["batches"] - 1:
         heading += f"; the figures are of the best weights, from batch {metrics['final_batch']}"
         if "validation" in metrics:
-            heading += f", by {counted(metrics['validation']['exact_match']['sequences'], 'validation input')}"
+            chosen_by = min(EVALUATION_BATCH, metrics["validation"]["exact_match"]["sequences"])
+            heading += f", chosen by {counted(chosen_by, 'validation input')}"
     if "validation" in metrics:
         return "\n".join([heading, "", *final_report_of_pairs(metrics)])
     return "\n".join(

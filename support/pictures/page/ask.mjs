@@ -44,7 +44,8 @@ export function askSection(app) {
   function drawKeys() {
     const words = split(input.value, run);
     const last = words.at(-1);
-    const isTypable = (symbol) => isSpaced || [...run.names[symbol]].length === 1 || run.names[symbol] === "<UNK>"; // the others are of targets
+    // A symbol of more than one character is one of the targets, where the inputs are characters.
+    const isTypable = (symbol) => isSpaced || [...run.names[symbol]].length === 1 || run.names[symbol] === "<UNK>";
     const all = [...run.names.keys()].slice(FIRST_SYMBOL).filter(isTypable);
     const isBegun = isSpaced && all.length > MOST_KEYS && input.value.endsWith(last) && !run.symbols.has(last);
     const fitting = isBegun ? all.filter((symbol) => run.names[symbol].startsWith(last)) : all;
@@ -52,7 +53,8 @@ export function askSection(app) {
     const makeKey = () => make("button", { type: "button", className: "key" });
     resize(keys, Math.min(fitting.length, MOST_KEYS + 1), makeKey).forEach((key, index) => {
       key.disabled = index === MOST_KEYS;
-      if (key.disabled) return write(key, `and ${more.toLocaleString("en")} more: type to find them`);
+      if (key.disabled)
+        return write(key, `and ${more.toLocaleString("en")} more: type ${isSpaced ? "to find them" : "them"}`);
       app.showSymbol(key, fitting[index]);
       key.onclick = () => type(join([...(isBegun ? words.slice(0, -1) : words), run.names[fitting[index]]], run));
     });

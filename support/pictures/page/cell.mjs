@@ -6,7 +6,7 @@ import { legend, limitOf, strips } from "./strips.mjs";
 const times = (...values) => values.map((value) => (value < 0 ? `(${decimals(value)})` : decimals(value))).join(" × ");
 const percent = (value) => `${Math.round(100 * value)} %`;
 
-/** Makes a drawing of one step of a cell. Its function draw(step, size of an embedding, where) draws one. */
+/** Makes a drawing of one step of a cell. Its function draw(step) draws one. */
 export function cellDrawing(app, name) {
   let rows = [];
   const drawing = strips({

@@ -41,7 +41,8 @@ export function decoderSection(app) {
     const next = app.decoderStep + difference;
     if (goes) {
       app.decoderStep = next;
-      cards.children[next].scrollIntoView({ block: "nearest", inline: "nearest" });
+      const { offsetLeft, offsetWidth } = cards.children[next]; // of the card, to be scrolled into view
+      cards.scrollLeft = Math.min(offsetLeft, Math.max(cards.scrollLeft, offsetLeft + offsetWidth - cards.clientWidth));
     }
     return next >= 0 && next < app.steps.length;
   });

@@ -63,6 +63,9 @@ export function questionSection(app) {
     });
 }
 
+/** Returns whether the user feeds back a symbol in a step of the answer. */
+const isFed = ({ steps }) => steps.some(({ prediction, next }) => next !== prediction);
+
 /** Returns the examples of the most frequent length. */
 function groupOfExamples(app) {
   const groups = new Map();
@@ -133,8 +136,8 @@ function memoryQuestion(app) {
         intro +
         (best === worst
           ? `each symbol is right in ${percent(best)}.`
-          : `the ${inWords(bestPlaces)} ${bestPlaces.length > 1 ? "symbols are" : "symbol is"} right in ${percent(best)}, ` +
-            `the ${inWords(placesOf(worst))} in ${percent(worst)}.`)
+          : `the ${inWords(bestPlaces)} ${bestPlaces.length > 1 ? "symbols are" : "symbol is"} right in ` +
+            `${percent(best)}, the ${inWords(placesOf(worst))} in ${percent(worst)}.`)
       );
     },
   };
@@ -240,7 +243,7 @@ function unitQuestion(app) {
           first = bySymbol.indexOf(Math.max(...bySymbol));
         const safe = bySymbol.filter((count) => !count).length;
         const sentences = [
-          `${harmful} of ${places.length} numbers change${harmful === 1 ? "s" : ""} a symbol when that one alone is zero.`,
+          `${harmful} of ${places.length} numbers change${harmful === 1 ? "s" : ""} a symbol, zeroed one at a time.`,
           `${titleOf(places[most])} changes most: ${counted(counts[most], "symbol")}.`,
           `The ${ordinal(first + 1)} symbol is lost most easily: ${counted(bySymbol[first], "number")} can do it.`,
           ...(safe ? [`${safe} of ${bySymbol.length} are never lost.`] : []),
@@ -276,7 +279,7 @@ function unitQuestion(app) {
       }
       triedFor = app.key;
       const marked = places.filter(({ layer, part, unit }) => app.marks[layer][part][unit]);
-      if (marked.length === 1 && app.marks[marked[0].layer][marked[0].part][marked[0].unit] === ZERO && !app.fed.size) {
+      if (marked.length === 1 && app.marks[marked[0].layer][marked[0].part][marked[0].unit] === ZERO && !isFed(app)) {
         const { plain, steps } = app,
           longer = steps.length > plain.length ? steps : plain,
           nameOf = (step) => (step ? app.label(step.prediction) : "nothing");
@@ -389,7 +392,7 @@ function otherQuestion(app) {
       key = now;
       const marks = allMarks(app.marks),
         taken = marks.filter((mark) => mark === OTHER).length;
-      if (!taken || marks.includes(ZERO) || app.fed.size) return last;
+      if (!taken || marks.includes(ZERO) || isFed(app)) return last;
       const own = app.plain.map(({ prediction }) => prediction),
         other = predictions(app.otherSteps),
         counts = { own: 0, other: 0, both: 0, neither: 0 };
