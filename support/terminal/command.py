@@ -380,7 +380,7 @@ def warn_of_a_part(config, folder):
     """Says which run was chosen as the newest, if it was stopped, or has failed."""
     batches = folder.checkpoints()[-1].batches
     with contextlib.suppress(UserError):  # the history may be gone
-        if batches == config.max_batches or early_end(read_rows(folder.path / "history.csv", batches), config):
+        if why_over(config, folder, batches):
             return
     log.warning("the newest run, %r, has made only %d of %d batches", str(folder.path), batches, config.max_batches)
 
@@ -412,8 +412,8 @@ def command_to_resume(run, run_dir, given):
     moved = {name: given.pop(name) for name in DATA_FILES if name in given}
     with naming("--resume"):
         check_unchanged(config, given)
-        if checkpoints and folder.has_ended:
-            check_unfinished(config, folder.path / "history.csv", checkpoints[-1].batches)
+        if checkpoints and folder.has_ended and (over := why_over(config, folder, checkpoints[-1].batches)):
+            raise UserError(f"--resume: {over}")
     folder.warn_of_an_edit()
     config = replace(config, **moved)
     user_pairs = None if config.data is None else pairs_of_run(config)
@@ -433,9 +433,9 @@ def check_unchanged(config, given):
         raise UserError(f"--resume: in this run {contradictions}")
 
 
-def check_unfinished(config, history, batches):
-    """Raises UserError if a run that has ended after some batches cannot go on. history: the path of history.csv."""
+def why_over(config, folder, batches):
+    """Returns why a run needs no more batches after so many; None if it does. Raises UserError without its history."""
     if batches == config.max_batches:
-        raise UserError(f"--resume: all {batches} batches of this run are done. {NEW_RUN}")
-    if line := early_end(read_rows(history, batches), config):
-        raise UserError(f"--resume: this run {line}")
+        return f"all {batches} batches of this run are done. {NEW_RUN}"
+    line = early_end(read_rows(folder.path / "history.csv", batches), config)
+    return line and f"this run {line}"

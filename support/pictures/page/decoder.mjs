@@ -138,7 +138,7 @@ export function decoderSection(app) {
     if (isLarge) symbols = symbols.sort((a, b) => scores[b] - scores[a]).slice(0, 12);
     if (!symbols.includes(next)) symbols[11] = next;
     const longest = Math.max(3, ...symbols.map((symbol) => app.label(symbol).length));
-    logits.style.setProperty("--longest", Math.min(9, longest));
+    logits.style.setProperty("--widest", `${0.6 * Math.min(9, longest) + 0.8}rem`);
     resize(logits, symbols.length, () =>
       make(
         "button",

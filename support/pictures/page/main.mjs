@@ -9,7 +9,7 @@ import { mapSection } from "./maps.mjs";
 import { FIRST_SYMBOL, decode, encode, predictions } from "./model.mjs";
 import { questionSection } from "./questions.mjs";
 import { sourceLinks } from "./source.mjs";
-import { derive, firstChoices } from "./state.mjs";
+import { derive, firstChoices, keyOf } from "./state.mjs";
 
 const SECTIONS = [askSection, barSection, encoderSection, stateSection, decoderSection, mapSection, questionSection];
 const HAS_CHANGED = "Was the script changed? The page does not follow such changes";
@@ -39,7 +39,7 @@ function start(run) {
       Object.assign(app, derive(run, app));
       app.encoderStep.place = Math.min(app.encoderStep.place, app.sequence.length - 1);
       app.decoderStep = Math.min(app.decoderStep, app.steps.length - 1);
-      app.key = `${app.moment}: ${question}`; // of what is measured
+      app.key = keyOf(app.moment, app.sequence);
       listeners.forEach((listener) => listener());
     },
   };

@@ -3,6 +3,7 @@
 import { colorOf, css, whenThemeChanges } from "./colors.mjs";
 import { dependence } from "./dependence.mjs";
 import { find, inSlices, make, ordinal, probability, write } from "./dom.mjs";
+import { keyOf } from "./state.mjs";
 import { legend, strips } from "./strips.mjs";
 
 export function mapSection(app) {
@@ -67,8 +68,6 @@ export function mapSection(app) {
     { rootMargin: "400px" },
   );
   near.observe(find("dependence"));
-
-  const keyOf = (moment, sequence) => `${moment}: ${sequence.join()}`;
 
   /** Measures the map of the current moment, then the maps of the others, in the background. */
   function measure() {

@@ -8,6 +8,9 @@ export const OWN = 0;
 export const ZERO = 1;
 export const OTHER = 2;
 
+/** Returns what a measurement belongs to: which of the weights, and a sequence. */
+export const keyOf = (moment, sequence) => `${moment}: ${sequence.join()}`;
+
 /** Returns the choices at the start. Sections change them, then call update(). */
 export function firstChoices(run) {
   const moment = run.moments.length - 1; // which of the weights
